@@ -1,0 +1,60 @@
+"""The load: wrk, h2load, and steady.c for a fixed rate; each on the load's core, each bounded by time or count."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import machine
+from bench.load import parse
+from bench.load.parse import Load
+from bench.peers import INSTALLED
+
+# What a load may take beyond its own bound before it counts as hanging, in seconds.
+GRACE_SECONDS = 30.0
+
+SOURCES = Path(__file__).parent
+STEADY = INSTALLED / "steady"
+
+
+def wrk(url: str, connections: int, seconds: int, headers: Sequence[str] = (), script: Path | None = None) -> Load:
+    """As many requests as fit into ``seconds``, one at a time on each connection."""
+    command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
+    command += ["--latency", "--timeout", "10s"]
+    for header in headers:
+        command += ["--header", header]
+    if script is not None:
+        command += ["--script", str(script)]
+    return parse.wrk(_run([*command, url], seconds))
+
+
+def counted(url: str, connections: int, requests: int) -> Load:
+    """Exactly ``requests`` requests, one at a time on each connection."""
+    command = ["h2load", "--h1", "--clients", str(connections), "--requests", str(requests), url]
+    return parse.h2load(_run(command, 120))
+
+
+def steady(port: int, connections: int, rate: int, seconds: int) -> list[float]:
+    """A fixed rate of requests; returns their latencies, ascending, in µs, from the moment each was due.
+
+    Raises ``RuntimeError`` when any request fails. Why not h2load: its ``--rps`` starts all connections' periods at
+    once, so requests come in bursts, and it takes the latency from when it got around to sending.
+    """
+    command = [str(STEADY), str(port), str(connections), str(rate), str(rate * seconds)]
+    return sorted(map(float, _run(command, seconds).split()))
+
+
+def _run(command: list[str], seconds: float) -> str:
+    """Run a load to its end and return what it printed; raise ``RuntimeError`` if it fails or hangs."""
+    try:
+        done = subprocess.run(
+            machine.pinned(machine.LOAD_CORE, command),
+            capture_output=True,
+            text=True,
+            timeout=seconds + GRACE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"{command[0]} did not end within {seconds + GRACE_SECONDS:.0f} s") from None
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()[-400:]}")
+    return done.stdout

@@ -1,0 +1,3 @@
+-- wrk sends 1 MiB with each request.
+wrk.method = "POST"
+wrk.body = string.rep("x", 1024 * 1024)

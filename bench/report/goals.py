@@ -1,0 +1,56 @@
+"""What Evenly promises, as limits on measured ratios and figures. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.report import figures
+from bench.session import Measured
+
+OURS = "evenly"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """At most ``limit``: times what ``against`` needs in the same row or, without it, in the row's own unit."""
+
+    row: str
+    against: str | None
+    limit: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A goal beside what was measured."""
+
+    goal: Goal
+    title: str
+    measured: float
+
+    @property
+    def met(self) -> bool:
+        return self.measured <= self.goal.limit
+
+
+GOALS = (
+    Goal("small64", "haproxy", 0.90),
+    Goal("small64", "nginx", 0.90),
+    Goal("small64", "envoy", 0.35),
+    *(Goal(row, peer, 1.00) for row in ("close", "download1m", "tcp-bulk") for peer in ("haproxy", "nginx")),
+    *(Goal(f"routes-{kind}", "evenly 1 route", 1.10) for kind in ("hosts", "prefixes")),
+    Goal("idle", None, 4096),
+    *(Goal(f"instructions{count}", None, 12_000) for count in (1, 16)),
+)
+
+
+def verdicts(rows: Mapping[str, Measured]) -> list[Verdict]:
+    """Judge the goals whose rows were measured with the contenders that they need."""
+    found = []
+    for goal in GOALS:
+        row = rows.get(goal.row)
+        if row is None or not (ours := row.values(OURS)):
+            continue
+        if goal.against is None:
+            found.append(Verdict(goal, row.title, figures.median(ours)))
+        elif theirs := row.values(goal.against):
+            found.append(Verdict(goal, row.title, figures.pairwise(ours, theirs).median))
+    return found

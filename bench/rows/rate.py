@@ -1,0 +1,48 @@
+"""Latency at a fixed rate that every peer can keep up with."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from bench import load
+from bench.peers import Contender
+from bench.report import figures
+from bench.rows import Measure, Plan, Sample
+from bench.stage import Company, Stage, Started
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A row of ``rate`` requests a second over ``connections``: few enough that no peer has a queue."""
+
+    name: str
+    title: str
+    contenders: Sequence[Contender]
+    connections: int
+    rate: int
+    figure: str = "p99_us"
+
+    def runs(self, plan: Plan) -> int:
+        return plan.runs
+
+    def cost(self, plan: Plan, contenders: int) -> float:
+        return contenders * (1.0 + plan.runs * (2 * plan.seconds + 0.3))
+
+    @contextmanager
+    def open(self, stage: Stage, plan: Plan) -> Iterator[Measure]:
+        with ExitStack() as stack:
+            company = Company(
+                stage, stack, lambda started: load.steady(started.http, self.connections, self.rate, seconds=1)
+            )
+            # Twice the seconds of the other rows: a p99.9 needs some thousand requests in each run.
+            yield lambda contender: self._load(company[contender], 2 * plan.seconds)
+
+    def _load(self, started: Started, seconds: int) -> Sample:
+        before = started.running.cpu_ns() if started.running else 0
+        latencies = load.steady(started.http, self.connections, self.rate, seconds)
+        sample = {"requests": len(latencies)} | {
+            f"p{share}_us": figures.percentile(latencies, share / 100) for share in (50, 99, 99.9)
+        }
+        if started.running:
+            sample |= {"cpu_us": (started.running.cpu_ns() - before) / 1000 / len(latencies)}
+        return sample

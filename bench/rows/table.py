@@ -1,0 +1,98 @@
+"""The rows, in the order in which they run and are shown."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from bench.peers import DIRECT, ENVOY, EVENLY, FLOOR, HAPROXY, NGINX, NGINX_TCP, Contender
+from bench.rows import Row
+from bench.rows.idle import Idle
+from bench.rows.instructions import Instructions
+from bench.rows.rate import Rate
+from bench.rows.throughput import Throughput
+
+HTTP = tuple(Contender(peer.name, peer) for peer in (EVENLY, HAPROXY, NGINX, ENVOY, FLOOR, DIRECT))
+TCP = tuple(Contender(peer.name, peer) for peer in (EVENLY, HAPROXY, NGINX_TCP, ENVOY, FLOOR, DIRECT))
+
+# The peers' default buffers are what their users have; with larger ones the rows with large bodies come out otherwise,
+# so those have both.
+TUNED_HTTP = (
+    Contender("haproxy tuned", HAPROXY, {"BUFSIZE": "65536"}),
+    Contender(
+        "nginx tuned", NGINX, {"BUFFERS": "proxy_buffer_size 16k; proxy_buffers 8 16k; client_body_buffer_size 64k;"}
+    ),
+)
+TUNED_TCP = (
+    Contender("haproxy tuned", HAPROXY, {"BUFSIZE": "65536"}),
+    Contender("nginx tuned", NGINX_TCP, {"BUFSIZE": "65536"}),
+)
+LARGE = HTTP + TUNED_HTTP
+LARGE_TCP = TCP + TUNED_TCP
+PROXIES = HTTP[:4]
+
+# A request id is dear in HAProxy and nginx (5,000 and 7,000 instructions); what they cost without any added header
+# shows how much of the comparison that is.
+BARE = (Contender("haproxy bare", HAPROXY, {"ADD": "# "}), Contender("nginx bare", NGINX, {"ADD": "# "}))
+
+# Callgrind follows one process, so nginx serves from its first one. Envoy takes minutes under valgrind.
+COUNTED = tuple(
+    replace(one, values={**one.values, "MASTER": "off"})
+    for one in (*HTTP, *BARE)
+    if one.peer in (EVENLY, HAPROXY, NGINX)
+)
+
+UPLOAD = Path(__file__).parent.parent / "load" / "upload.lua"
+MIB = 2**20
+
+ROUTES = 10_000
+
+
+def routed(kind: str) -> tuple[Contender, ...]:
+    """Evenly with one route and with :data:`ROUTES`; the load asks for the last one in the file."""
+    pattern = {"hosts": 'host = "shop{:05}.example.com"', "prefixes": 'path = "/shop{:05}/*"'}[kind]
+    many = "\n".join(f'[[routes]]\n{pattern.format(number)}\npool = "app"\n' for number in range(ROUTES))
+    one = f'[[routes]]\n{pattern.format(ROUTES - 1)}\npool = "app"\n'
+    return (Contender("evenly", EVENLY, {"ROUTES": many}), Contender("evenly 1 route", EVENLY, {"ROUTES": one}))
+
+
+def connections(count: int) -> str:
+    return f"{count} connection{'s' if count > 1 else ''}"
+
+
+ROWS: tuple[Row, ...] = (
+    *(
+        Throughput(f"small{count}", f"Small keep-alive requests, {connections(count)}", contenders, count)
+        for count, contenders in ((1, HTTP), (16, HTTP), (64, HTTP + BARE), (256, HTTP))
+    ),
+    Throughput("close", "A connection per request, 64 at a time", HTTP, connections=64, headers=("Connection: close",)),
+    Throughput("download64k", "64 KiB responses, 64 connections", LARGE, 64, path="/files/64k", body=MIB // 16),
+    Throughput("download1m", "1 MiB responses, 16 connections", LARGE, 16, path="/files/1m", body=MIB),
+    Throughput("upload1m", "1 MiB uploads, 16 connections", LARGE, 16, path="/upload", script=UPLOAD, body=MIB),
+    Throughput("tcp-small", "TCP relay, small exchanges, 64 connections", TCP, 64, tcp=True),
+    Throughput(
+        "tcp-bulk", "TCP relay, 1 MiB downstream, 16 connections", LARGE_TCP, 16, "/files/1m", tcp=True, body=MIB
+    ),
+    *(
+        Throughput(f"routes-{kind}", title, routed(kind), 64, path, (f"Host: {host}",))
+        for kind, title, path, host in (
+            ("hosts", f"1 and {ROUTES:,} routes by host", "/", f"shop{ROUTES - 1:05}.example.com"),
+            ("prefixes", f"1 and {ROUTES:,} routes by path prefix", f"/shop{ROUTES - 1:05}/item", "bench.example.com"),
+        )
+    ),
+    Rate("rate", "Latency at 5,000 requests a second, 50 connections", HTTP, connections=50, rate=5_000),
+    Idle("idle", "10,000 idle keep-alive connections", PROXIES, connections=10_000),
+    *(
+        Instructions(f"instructions{count}", f"User instructions per request, {connections(count)}", COUNTED, count)
+        for count in (1, 16)
+    ),
+)
+
+
+def chosen(names: list[str]) -> list[Row]:
+    """The rows of that name or else all that begin with it, for each name; raise ``ValueError`` where there is none."""
+    found: list[Row] = []
+    for name in names:
+        matches = [row for row in ROWS if row.name == name] or [row for row in ROWS if row.name.startswith(name)]
+        if not matches:
+            raise ValueError(f"no row {name!r}; rows are {', '.join(row.name for row in ROWS)}")
+        found += [row for row in matches if row not in found]
+    return [row for row in ROWS if row in found]

@@ -1,0 +1,123 @@
+"""The stage: the origin on its core, and contenders started beside it as a row asks for them."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import machine, peers
+from bench.peers import DIRECT, NGINX_STREAM, TEMPLATES, Contender, fill
+from bench.stage.process import START_SECONDS, Running, started
+
+SMALL_BODY = "x" * 100
+FILES = {"64k": 64 * 1024, "1m": 1024 * 1024}
+
+
+@dataclass(frozen=True)
+class Started:
+    """A contender that accepts connections. ``running`` is ``None`` for the direct one, which has no process."""
+
+    label: str
+    running: Running | None
+    http: int
+    tcp: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where everything runs: a directory for written files, and the origin."""
+
+    work: Path
+    origin: int
+    descriptors: int
+
+    @contextmanager
+    def start(
+        self, contender: Contender, wrap: Sequence[str] = (), seconds: float = START_SECONDS
+    ) -> Iterator[Started]:
+        """Run a contender alone on the proxy's core until the end of the block.
+
+        ``wrap`` is a command to run it under, such as valgrind. Raises ``RuntimeError`` when it does not come up.
+        """
+        if contender.peer is DIRECT:
+            yield Started(contender.label, None, self.origin, self.origin)
+            return
+        peer = contender.peer
+        found = dict(zip(peer.serves, machine.free_ports(len(peer.serves)), strict=True))
+        # The floor relays whatever comes, so its one port is good for both kinds of load.
+        ports = dict.fromkeys(("HTTP", "TCP"), found[peer.serves[0]]) | found
+        name = contender.label.replace(" ", "-")
+        values = self._values(name) | {key: str(port) for key, port in ports.items()} | dict(contender.values)
+        config = self.work / f"{name}.conf"
+        if peer.template is not None:
+            # The extension stays (envoy takes the format from it).
+            config = self.work / f"{name}-{Path(peer.template).name.removesuffix('.in')}"
+            config.write_text(fill((TEMPLATES / peer.template).read_text(encoding="utf-8"), values), encoding="utf-8")
+        command = machine.pinned(machine.PROXY_CORE, [*wrap, *peer.command(config, values)])
+        with started(command, self.work / f"{name}.log", sorted(found.values()), seconds, self.work) as running:
+            yield Started(contender.label, running, ports["HTTP"], ports["TCP"])
+
+    def _values(self, name: str) -> dict[str, str]:
+        return {
+            "ORIGIN": str(self.origin),
+            "WORK": str(self.work),
+            "ADMIN": str(self.work / f"{name}.sock"),
+            "DESCRIPTORS": str(self.descriptors),
+            "STREAM": str(NGINX_STREAM),
+            "MASTER": "on",
+            "BUFSIZE": "16384",
+            "BUFFERS": "",
+            "ADD": "",
+            "ROUTES": '[[routes]]\npool = "app"\n',
+        }
+
+
+class Company:
+    """Contenders that stay up for a whole row, so that no run pays for a cold start; an idle one costs nothing.
+
+    Each is started and warmed up when it is first asked for, and all are stopped with ``stack``.
+    """
+
+    def __init__(self, stage: Stage, stack: ExitStack, warm_up: Callable[[Started], object]) -> None:
+        self._stage = stage
+        self._stack = stack
+        self._warm_up = warm_up
+        self._ready: dict[str, Started] = {}
+
+    def __getitem__(self, contender: Contender) -> Started:
+        if contender.label not in self._ready:
+            started = self._stack.enter_context(self._stage.start(contender))
+            self._warm_up(started)
+            self._ready[contender.label] = started
+        return self._ready[contender.label]
+
+
+@contextmanager
+def set_up() -> Iterator[Stage]:
+    """Write the files, start the origin, and take everything away at the end."""
+    descriptors = machine.raise_descriptor_limit()
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evenly-bench-")))
+        # Memory-backed where there is such a place: the origin must not wait for a disk.
+        memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+        files = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evenly-bench-", dir=memory)))
+        # The origin's worker drops root and still has to read the files and to reach its own socket.
+        for directory in (work, files):
+            directory.chmod(0o755)
+        for name, size in FILES.items():
+            (files / name).write_bytes(b"x" * size)
+        (origin,) = machine.free_ports(1)
+        values = {
+            "ORIGIN": str(origin),
+            "WORK": str(work),
+            "FILES": str(files),
+            "SMALL": SMALL_BODY,
+            "DESCRIPTORS": str(descriptors),
+        }
+        config = work / "origin.conf"
+        template = (peers.TEMPLATES / "origin.conf.in").read_text(encoding="utf-8")
+        config.write_text(fill(template, values), encoding="utf-8")
+        command = machine.pinned(machine.LOAD_CORE, peers.NGINX.command(config, values))
+        stack.enter_context(started(command, work / "origin.log", [origin], directory=work))
+        yield Stage(work, origin, descriptors)

@@ -1,0 +1,176 @@
+//! Pools as the document states them.
+
+use super::present;
+use serde::Deserialize;
+use std::net::SocketAddr;
+
+/// Interchangeable endpoints, the balancer that picks one, and how their health is judged.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// The user's name for it; unique.
+    pub name: String,
+    /// The algorithm.
+    pub balance: Balance,
+    /// What the hash balancers hash; set exactly for `ring-hash` and `maglev`, otherwise `null`.
+    #[serde(deserialize_with = "present")]
+    pub hash_key: Option<HashKey>,
+    /// Bounded load for the hashes: no endpoint above this share of the mean in-flight load (125 = 1.25 ×), or `null`.
+    #[serde(deserialize_with = "present")]
+    pub hash_bound_percent: Option<u32>,
+    /// Its endpoints; addresses are unique within the pool. May be empty: then every pick fails with its reason.
+    pub endpoints: Vec<Endpoint>,
+    /// Active checks, or `null`: then every endpoint counts as healthy.
+    #[serde(deserialize_with = "present")]
+    pub health_check: Option<HealthCheck>,
+    /// When fewer than this share of endpoints is healthy, all that are not in maintenance get traffic; 0 turns it off.
+    pub panic_threshold_percent: u8,
+    /// Deadlines towards the endpoints.
+    pub timeouts: PoolTimeouts,
+    /// Idle connections kept for reuse.
+    pub keepalive: KeepAlive,
+}
+
+/// The balancers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "each is described in its own file under balancer/")]
+pub enum Balance {
+    RoundRobin,
+    LeastRequests,
+    Random,
+    TwoChoices,
+    PeakEwma,
+    IpHash,
+    RingHash,
+    Maglev,
+}
+
+/// What is hashed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HashKey {
+    /// Where the value comes from.
+    pub source: HashSource,
+    /// The header's, cookie's or query parameter's name; `null` for the others.
+    #[serde(deserialize_with = "present")]
+    pub name: Option<String>,
+}
+
+/// Where a hash key's value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HashSource {
+    /// The client's address (from trusted proxies, the forwarded one).
+    ClientIp,
+    /// The request's host, without port.
+    Host,
+    /// The request's path, without query.
+    Path,
+    /// The request's path and query.
+    Uri,
+    /// A header's first value.
+    Header,
+    /// A cookie's value.
+    Cookie,
+    /// A query parameter's first value.
+    Query,
+}
+
+/// One address in a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Where it listens. Names are resolved before the document is written.
+    pub address: SocketAddr,
+    /// Relative share, 0 to 65,535; 0 gets no traffic.
+    pub weight: u16,
+    /// Used only when no endpoint that is not a backup can be.
+    pub backup: bool,
+}
+
+/// Active health checks of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthCheck {
+    /// What is asked.
+    pub probe: Probe,
+    /// Between two checks of a healthy endpoint.
+    pub interval_ms: u64,
+    /// Between two checks of an endpoint that is not healthy, or whose last check contradicted its state.
+    pub unhealthy_interval_ms: u64,
+    /// Random share of the interval added or taken, so that checks of many endpoints and nodes spread out; 0 to 50.
+    pub jitter_percent: u8,
+    /// For one check, from connect to verdict.
+    pub timeout_ms: u64,
+    /// Failures in a row that make an endpoint unhealthy.
+    pub unhealthy_after: u32,
+    /// Successes in a row that make it healthy again.
+    pub healthy_after: u32,
+    /// Port to check instead of the endpoint's own, or `null`.
+    #[serde(deserialize_with = "present")]
+    pub port: Option<u16>,
+}
+
+/// What a check asks of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Probe {
+    /// An HTTP/1.1 request.
+    Http {
+        /// Its method.
+        method: String,
+        /// Its target, origin form.
+        path: String,
+        /// Its `Host`; `null`: the endpoint's address.
+        #[serde(deserialize_with = "present")]
+        host: Option<String>,
+        /// Statuses that pass; at least one range.
+        expected_status: Vec<StatusRange>,
+        /// Text that must be in the first 64 KiB of the body, or `null`.
+        #[serde(deserialize_with = "present")]
+        expected_body: Option<String>,
+    },
+    /// A connection, and perhaps an exchange on it.
+    Tcp {
+        /// Text to send once connected, or `null`.
+        #[serde(deserialize_with = "present")]
+        send: Option<String>,
+        /// Text that must then be received, or `null`.
+        #[serde(deserialize_with = "present")]
+        expect: Option<String>,
+    },
+}
+
+/// Statuses from `first` to `last`, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the type's line says it")]
+pub struct StatusRange {
+    pub first: u16,
+    pub last: u16,
+}
+
+/// Deadlines towards endpoints, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolTimeouts {
+    /// For the TCP connection.
+    pub connect_ms: u64,
+    /// From the request's last byte sent to the response head's last byte received; above it 504.
+    pub response_ms: u64,
+    /// Between two reads or writes of a body; in a tunnel: no byte in either direction.
+    pub idle_ms: u64,
+    /// In a tunnel (an upgraded connection): no byte in either direction.
+    pub tunnel_idle_ms: u64,
+}
+
+/// Idle upstream connections, counted for each endpoint and worker.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeepAlive {
+    /// How many are kept; the one idle longest goes first. 0 turns reuse off.
+    pub max_idle: u32,
+    /// For how long one is kept.
+    pub idle_timeout_ms: u64,
+}

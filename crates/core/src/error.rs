@@ -1,0 +1,224 @@
+//! Every way in which a request or a connection ends without the endpoint's whole answer, in one table.
+//!
+//! The access log, the metrics and `evenly explain` share the reasons; the status is decided here and nowhere else.
+
+use crate::pool::NoEndpoint;
+
+/// Whose doing a failure is. Outlier detection counts only what is upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client's.
+    Downstream,
+    /// The endpoint's, or the network's on the way to it.
+    Upstream,
+    /// Evenly's, or its operator's.
+    Internal,
+}
+
+/// Writes the enum and its table from one list, so that a failure cannot be added without its row.
+macro_rules! failures {
+    ($($(#[$doc:meta])* $name:ident = $reason:literal, $status:literal, $side:ident, $retryable:literal;)*) => {
+        /// Why a request or connection ended without the endpoint's whole answer.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Failure { $($(#[$doc])* $name,)* }
+
+        impl Failure {
+            /// All of them, in the order of [`Failure::index`].
+            pub const ALL: [Self; [$($reason),*].len()] = [$(Self::$name),*];
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$name => Row {
+                        reason: $reason, status: $status, side: Side::$side, retryable: $retryable
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+struct Row {
+    reason: &'static str,
+    status: u16,
+    side: Side,
+    retryable: bool,
+}
+
+// The columns: reason in logs and metrics, status, whose doing, and whether another endpoint may be asked. "true" only
+// says that the failure does not forbid it: the caller also needs a method that is idempotent or a proof that the
+// endpoint did nothing, and no byte of response sent. 499 is a status for the log alone: nobody is left to read it.
+failures! {
+    /// The request breaks HTTP's grammar or framing rules.
+    RequestBad = "request-bad", 400, Downstream, false;
+    /// No route matches.
+    RouteNone = "route-none", 404, Internal, false;
+    /// CONNECT, and no route allows it.
+    TunnelRefused = "tunnel-refused", 405, Downstream, false;
+    /// The head did not come within its deadline.
+    RequestTimeout = "request-timeout", 408, Downstream, false;
+    /// The body came slower than the minimum rate, or paused for too long.
+    ClientSlow = "client-slow", 408, Downstream, false;
+    /// The body is larger than the limit.
+    RequestTooLarge = "request-too-large", 413, Downstream, false;
+    /// The target is longer than the limit.
+    TargetTooLong = "target-too-long", 414, Downstream, false;
+    /// An `Expect` other than 100-continue.
+    ExpectationFailed = "expectation-failed", 417, Downstream, false;
+    /// More than a rate limit allows.
+    RateLimited = "rate-limited", 429, Downstream, false;
+    /// The head has more bytes or fields than the limits.
+    HeadTooLarge = "head-too-large", 431, Downstream, false;
+    /// The client closed or reset the connection before it had its answer.
+    ClientGone = "client-gone", 499, Downstream, false;
+    /// The client took no byte of the response for too long, or took it slower than the minimum rate.
+    SendTimeout = "send-timeout", 499, Downstream, false;
+    /// The drain deadline passed while the request was under way.
+    Drained = "drained", 503, Internal, false;
+    /// A defect in Evenly.
+    Internal = "internal", 500, Internal, false;
+    /// Something HTTP allows and Evenly does not do, such as an unknown transfer coding.
+    NotImplemented = "not-implemented", 501, Downstream, false;
+    /// No connection to the endpoint could be made.
+    ConnectFailed = "connect-failed", 502, Upstream, true;
+    /// The endpoint's response breaks HTTP's grammar or framing rules.
+    ResponseBad = "response-bad", 502, Upstream, false;
+    /// The endpoint closed or reset the connection before a response head.
+    UpstreamClosed = "upstream-closed", 502, Upstream, true;
+    /// The endpoint closed or reset the connection in the middle of a response.
+    UpstreamTruncated = "upstream-truncated", 502, Upstream, false;
+    /// A limit on connections or memory is reached.
+    Overload = "overload", 503, Internal, false;
+    /// The pool has no endpoint, or none with a weight above 0.
+    NoEndpointEmpty = "no-endpoint-empty", 503, Internal, false;
+    /// Every endpoint that could serve is unhealthy.
+    NoEndpointUnhealthy = "no-endpoint-unhealthy", 503, Upstream, false;
+    /// The operator is draining every endpoint that could serve.
+    NoEndpointDraining = "no-endpoint-draining", 503, Internal, false;
+    /// Every endpoint that could serve is in maintenance.
+    NoEndpointMaintenance = "no-endpoint-maintenance", 503, Internal, false;
+    /// The only endpoint that could serve has been tried already.
+    NoEndpointOther = "no-endpoint-other", 503, Upstream, false;
+    /// Connecting to the endpoint took too long.
+    ConnectTimeout = "connect-timeout", 504, Upstream, true;
+    /// The response head did not come within its deadline.
+    ResponseTimeout = "response-timeout", 504, Upstream, false;
+    /// Nothing moved in either direction for too long in a body or tunnel.
+    IdleTimeout = "idle-timeout", 504, Upstream, false;
+    /// The client speaks a version of HTTP that is not 1.x.
+    Version = "version", 505, Downstream, false;
+}
+
+impl Failure {
+    /// Its word in logs and metrics.
+    pub const fn reason(self) -> &'static str {
+        self.row().reason
+    }
+
+    /// Its status. When the response had already begun, the log shows the status that was sent, with this reason.
+    pub const fn status(self) -> u16 {
+        self.row().status
+    }
+
+    /// Whose doing it is.
+    pub const fn side(self) -> Side {
+        self.row().side
+    }
+
+    /// Whether it leaves open that another endpoint is asked; see the table for what else that takes.
+    pub const fn is_retryable(self) -> bool {
+        self.row().retryable
+    }
+
+    /// Whether an answer is sent at all, if the response has not begun.
+    pub const fn is_answered(self) -> bool {
+        self.row().status != 499
+    }
+
+    /// Its place in [`Failure::ALL`], for arrays of counters.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Seconds for `Retry-After` (RFC 9110 §10.2.3), where waiting helps.
+    ///
+    /// Overload and rate limits pass within a second. A pool without endpoints takes a health check or an operator;
+    /// five seconds is the order of a few check intervals, and keeps a crowd of clients from asking all the time.
+    pub const fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::Overload | Self::RateLimited | Self::Drained => Some(1),
+            Self::NoEndpointEmpty
+            | Self::NoEndpointUnhealthy
+            | Self::NoEndpointDraining
+            | Self::NoEndpointMaintenance
+            | Self::NoEndpointOther => Some(5),
+            _ => None,
+        }
+    }
+}
+
+impl From<NoEndpoint> for Failure {
+    /// [`NoEndpoint::OnlyExcluded`] happens only after a first try failed; the caller that still has that failure
+    /// should tell it instead.
+    fn from(reason: NoEndpoint) -> Self {
+        match reason {
+            NoEndpoint::Empty => Self::NoEndpointEmpty,
+            NoEndpoint::AllUnhealthy => Self::NoEndpointUnhealthy,
+            NoEndpoint::AllDraining => Self::NoEndpointDraining,
+            NoEndpoint::AllMaintenance => Self::NoEndpointMaintenance,
+            NoEndpoint::OnlyExcluded => Self::NoEndpointOther,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn reasons_are_distinct_words() {
+        let reasons: BTreeSet<_> = Failure::ALL.into_iter().map(Failure::reason).collect();
+        assert_eq!(reasons.len(), Failure::ALL.len());
+        assert!(reasons.iter().all(|reason| reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+    }
+
+    #[test]
+    fn the_table_is_consistent() {
+        for (index, failure) in Failure::ALL.into_iter().enumerate() {
+            assert_eq!(failure.index(), index);
+            assert!((400..=505).contains(&failure.status()), "{failure}");
+            assert!(!failure.is_retryable() || failure.side() == Side::Upstream, "{failure}");
+            assert_eq!(failure.retry_after().is_some(), matches!(failure.status(), 429 | 503), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_pool_without_endpoint_is_told_in_the_pools_words() {
+        for reason in [
+            NoEndpoint::Empty,
+            NoEndpoint::AllUnhealthy,
+            NoEndpoint::AllDraining,
+            NoEndpoint::AllMaintenance,
+            NoEndpoint::OnlyExcluded,
+        ] {
+            assert_eq!(Failure::from(reason).reason(), reason.reason());
+        }
+    }
+
+    #[test]
+    fn every_status_of_the_promise_is_made() {
+        let made: BTreeSet<_> = Failure::ALL.into_iter().map(Failure::status).collect();
+        for status in [400, 404, 408, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505] {
+            assert!(made.contains(&status), "{status}");
+        }
+    }
+}

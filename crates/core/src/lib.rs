@@ -1,0 +1,32 @@
+//! Decides. The configuration document becomes a [`snapshot::Snapshot`]; a snapshot answers which route a request
+//! takes, which endpoint serves it, what its header fields become, and how a failure is told.
+//!
+//! Nothing here reads a clock, a socket, an environment or a random device: `now` and random numbers are arguments,
+//! so every decision can be tested and replayed. The `proxy` crate asks and acts.
+//!
+//! Where to start:
+//! * [`document`] — what Python hands over, as it is written.
+//! * [`snapshot`] — the document checked, resolved and indexed; immutable, replaced as a whole.
+//! * [`route`] — request → [`route::Route`]; [`target`], [`template`], [`rules`], [`trust`] serve it.
+//! * [`pool`] and [`balancer`] — route → endpoint; [`health`] judges endpoints.
+//! * [`error`] — every way a request ends without an endpoint's answer, with its status, in one table.
+
+#![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod balancer;
+pub mod document;
+pub mod error;
+pub mod hash_key;
+pub mod health;
+pub mod ids;
+pub mod listener;
+pub mod nearest;
+pub mod pool;
+pub mod random;
+pub mod route;
+pub mod rules;
+pub mod snapshot;
+pub mod target;
+pub mod template;
+pub mod trust;

@@ -1,0 +1,136 @@
+//! Listeners as the workers use them: limits checked, networks parsed, deadlines as durations, routes indexed.
+
+use crate::document::{self, DocumentError, Limits, Protocol};
+use crate::pool::Pool;
+use crate::route::RouteTable;
+use crate::route::{duration, inside};
+use crate::trust::TrustedNetworks;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A listener's number: dense, and the same after a reload for the same name ([`crate::ids::Ids`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub u32);
+
+/// Where clients connect.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its number.
+    pub id: ListenerId,
+    /// The user's name for it.
+    pub name: Box<str>,
+    /// Addresses to bind; at least one.
+    pub bind: Box<[SocketAddr]>,
+    /// Where what comes in goes; also says which protocol is spoken.
+    pub service: Service,
+    /// Client connections at once.
+    pub max_connections: u32,
+    /// Length of the kernel's accept queue for each worker's socket.
+    pub backlog: u32,
+    /// Deadlines towards the client.
+    pub timeouts: Timeouts,
+    /// Size and rate limits towards the client.
+    pub limits: Limits,
+    /// Peers whose forwarding fields are believed.
+    pub trusted: TrustedNetworks,
+    /// Whether to add `Forwarded` besides `X-Forwarded-*`.
+    pub forwarded: bool,
+}
+
+/// What happens with what comes in.
+#[derive(Debug, Clone)]
+pub enum Service {
+    /// HTTP/1: every request takes a route.
+    Http(Arc<RouteTable>),
+    /// A byte stream: every connection goes to one pool.
+    Tcp(Arc<Pool>),
+}
+
+/// Deadlines towards the client; see [`document::ListenerTimeouts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "as in document::ListenerTimeouts")]
+pub struct Timeouts {
+    pub header: Duration,
+    pub body: Duration,
+    pub idle: Duration,
+    pub send: Duration,
+    /// May be zero: then a client that closes its sending side counts as gone at once.
+    pub half_close: Duration,
+}
+
+/// Request heads: below 1 KiB ordinary browsers are refused; above 64 KiB each connection could pin that much memory.
+const HEAD_BYTES: RangeInclusive<u32> = 1024..=65_536;
+
+/// Header fields: every one costs a span in each worker's scratch, and name look-ups are linear in their number.
+const HEADERS: RangeInclusive<u16> = 1..=256;
+
+impl Listener {
+    /// Checks and converts. Error paths are relative to the listener: "limits.head_bytes".
+    ///
+    /// # Errors
+    /// A value out of its range, a network that is none.
+    pub fn build(
+        document: &document::Listener,
+        id: ListenerId,
+        service: Service,
+    ) -> Result<Self, DocumentError> {
+        let fail = |path: &str, message: &str| Err(DocumentError::new(path, message));
+        if document.bind.is_empty() {
+            return fail("bind", "needs at least one address");
+        }
+        if document.max_connections == 0 {
+            return fail("max_connections", "must be above 0");
+        }
+        if document.backlog == 0 {
+            return fail("backlog", "must be above 0");
+        }
+        if document.forwarded && document.protocol == Protocol::Tcp {
+            return fail("forwarded", "has no effect on a tcp listener");
+        }
+        check_limits(&document.limits)?;
+        Ok(Self {
+            id,
+            name: document.name.as_str().into(),
+            bind: document.bind.as_slice().into(),
+            service,
+            max_connections: document.max_connections,
+            backlog: document.backlog,
+            timeouts: timeouts(&document.timeouts)?,
+            limits: document.limits.clone(),
+            trusted: TrustedNetworks::build(&document.trusted_proxies).map_err(inside("trusted_proxies"))?,
+            forwarded: document.forwarded,
+        })
+    }
+}
+
+fn check_limits(limits: &Limits) -> Result<(), DocumentError> {
+    let outside = |field: &str, first: u32, last: u32| {
+        Err(DocumentError::new(format!("limits.{field}"), format!("must be from {first} to {last}")))
+    };
+    if !HEAD_BYTES.contains(&limits.head_bytes) {
+        return outside("head_bytes", *HEAD_BYTES.start(), *HEAD_BYTES.end());
+    }
+    if !HEADERS.contains(&limits.headers) {
+        return outside("headers", u32::from(*HEADERS.start()), u32::from(*HEADERS.end()));
+    }
+    // A target is part of its head, so a larger limit could never be met.
+    if !(1..=limits.head_bytes).contains(&limits.target_bytes) {
+        return outside("target_bytes", 1, limits.head_bytes);
+    }
+    Ok(())
+}
+
+fn timeouts(document: &document::ListenerTimeouts) -> Result<Timeouts, DocumentError> {
+    Ok(Timeouts {
+        header: duration("timeouts.header_ms", document.header_ms)?,
+        body: duration("timeouts.body_ms", document.body_ms)?,
+        idle: duration("timeouts.idle_ms", document.idle_ms)?,
+        send: duration("timeouts.send_ms", document.send_ms)?,
+        half_close: match document.half_close_ms {
+            0 => Duration::ZERO,
+            milliseconds => duration("timeouts.half_close_ms", milliseconds)?,
+        },
+    })
+}

@@ -1,0 +1,153 @@
+//! From the document's pool to a running one: checked, and with the endpoints it already had.
+
+use super::endpoint::Padded;
+use super::{Endpoint, EndpointId, Health, Member, Pool, PoolId};
+use crate::document::{self, Balance, DocumentError, Probe};
+use crate::ids::Ids;
+use rustc_hash::FxHashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Endpoints in one pool. The largest Maglev table still has a place for each.
+pub const MAX_ENDPOINTS: usize = 65_535;
+
+impl Pool {
+    /// Builds a pool. `previous` is the running pool of the same name: endpoints at the same address are carried over
+    /// with their in-flight counts, health, operator state, operator weight and latency, and so is the epoch.
+    ///
+    /// A new endpoint is starting if the pool has a health check and healthy if it has none. One that is carried over
+    /// keeps its health; see [`Pool::activate`] for a check that was removed.
+    ///
+    /// Building changes nothing that is running: a document that is refused further on has no effect.
+    ///
+    /// # Errors
+    /// What its endpoints and balancer cannot work with, with a path that is relative to the pool ("endpoints[1].address").
+    pub fn build(
+        document: &document::Pool,
+        previous: Option<&Self>,
+        ids: &mut Ids,
+    ) -> Result<Self, DocumentError> {
+        check(document)?;
+        let known: FxHashMap<SocketAddr, &Arc<Endpoint>> = previous
+            .iter()
+            .flat_map(|pool| &pool.members)
+            .map(|member| (member.endpoint.address(), &member.endpoint))
+            .collect();
+        let health = if document.health_check.is_some() { Health::Starting } else { Health::Healthy };
+        let members = document.endpoints.iter().map(|endpoint| {
+            let id = EndpointId(ids.endpoint(&document.name, endpoint.address));
+            // The same number, too: counters go by it, and it would differ if `ids` had not come from `previous`.
+            let carried = known.get(&endpoint.address).filter(|known| known.id() == id);
+            Member {
+                endpoint: carried.map_or_else(
+                    || Arc::new(Endpoint::new(id, endpoint.address, health)),
+                    |known| Arc::clone(known),
+                ),
+                weight: endpoint.weight,
+                backup: endpoint.backup,
+            }
+        });
+        Ok(Self {
+            members: members.collect(),
+            id: PoolId(ids.pool(&document.name)),
+            name: document.name.as_str().into(),
+            balance: document.balance,
+            hash_key: document.hash_key.clone(),
+            hash_bound_percent: document.hash_bound_percent,
+            panic_threshold_percent: document.panic_threshold_percent,
+            timeouts: document.timeouts.clone(),
+            keepalive: document.keepalive.clone(),
+            health_check: document.health_check.clone(),
+            epoch: previous.map_or_else(|| Arc::new(Padded::default()), |pool| Arc::clone(&pool.epoch)),
+        })
+    }
+
+    /// To be called once, when the snapshot with this pool has become the running one: without a health check every
+    /// endpoint is healthy, also one that an earlier check had found otherwise.
+    ///
+    /// Apart from [`Pool::build`], because the endpoints are shared with the snapshot that runs until then.
+    pub fn activate(&self) {
+        if self.health_check.is_some() {
+            return;
+        }
+        let unsettled = self.members.iter().filter(|member| member.endpoint.health() != Health::Healthy);
+        if unsettled.map(|member| member.endpoint.set_health(Health::Healthy)).count() > 0 {
+            self.changed();
+        }
+    }
+}
+
+fn check(pool: &document::Pool) -> Result<(), DocumentError> {
+    check_endpoints(&pool.endpoints)?;
+    check_hash(pool)?;
+    if pool.panic_threshold_percent > 100 {
+        return Err(DocumentError::new("panic_threshold_percent", "must be between 0 and 100"));
+    }
+    pool.health_check.as_ref().map_or(Ok(()), check_health_check)
+}
+
+fn check_endpoints(endpoints: &[document::Endpoint]) -> Result<(), DocumentError> {
+    if endpoints.len() > MAX_ENDPOINTS {
+        return Err(DocumentError::new("endpoints", format!("must be at most {MAX_ENDPOINTS}")));
+    }
+    let mut first = FxHashMap::default();
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        let refuse = |message| Err(DocumentError::new(format!("endpoints[{index}].address"), message));
+        if endpoint.address.port() == 0 {
+            return refuse("port 0 cannot be connected to".to_owned());
+        }
+        if let Some(earlier) = first.insert(endpoint.address, index) {
+            return refuse(format!("{} is endpoints[{earlier}] already", endpoint.address));
+        }
+    }
+    Ok(())
+}
+
+fn check_hash(pool: &document::Pool) -> Result<(), DocumentError> {
+    let takes_key = matches!(pool.balance, Balance::RingHash | Balance::Maglev);
+    match &pool.hash_key {
+        None if takes_key => {
+            return Err(DocumentError::new("hash_key", "must be set for ring-hash and maglev"));
+        }
+        Some(_) if !takes_key => {
+            return Err(DocumentError::new("hash_key", "must be null unless balance is ring-hash or maglev"));
+        }
+        _ => {}
+    }
+    match pool.hash_bound_percent {
+        Some(_) if !takes_key && pool.balance != Balance::IpHash => {
+            Err(DocumentError::new("hash_bound_percent", "must be null unless balance is one of the hashes"))
+        }
+        // At 100 % every endpoint would have to hold exactly the mean, and a key would find its place by chance.
+        Some(percent) if percent <= 100 => {
+            Err(DocumentError::new("hash_bound_percent", "must be more than 100"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_health_check(check: &document::HealthCheck) -> Result<(), DocumentError> {
+    let refuse =
+        |field: &str, message: &str| Err(DocumentError::new(format!("health_check.{field}"), message));
+    let counts = [("unhealthy_after", check.unhealthy_after), ("healthy_after", check.healthy_after)];
+    if let Some((field, _)) = counts.into_iter().find(|(_, value)| *value == 0) {
+        return refuse(field, "must be at least 1");
+    }
+    if check.jitter_percent > 50 {
+        return refuse("jitter_percent", "must be between 0 and 50");
+    }
+    if check.port == Some(0) {
+        return refuse("port", "port 0 cannot be connected to");
+    }
+    let Probe::Http { expected_status, .. } = &check.probe else { return Ok(()) };
+    if expected_status.is_empty() {
+        return refuse("probe.expected_status", "must hold at least one range");
+    }
+    match expected_status.iter().position(|range| range.first > range.last) {
+        Some(index) => refuse(&format!("probe.expected_status[{index}]"), "ends before it begins"),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! Which members get traffic now, and why: decided from their states alone.
+//!
+//! | tier, in this order | who | when |
+//! |---|---|---|
+//! | [`Tier::Panic`] | all but those in maintenance | the healthy share is below the threshold |
+//! | [`Tier::Healthy`] | healthy, not backup | there is one |
+//! | [`Tier::Starting`] | starting, not backup | none of them is healthy |
+//! | [`Tier::Backup`] | healthy, backup | none of the above |
+//! | [`Tier::BackupStarting`] | starting, backup | none of the above |
+//!
+//! An effective weight of 0 means no traffic, in panic too: it is the operator's wish, not an outage.
+
+use super::{Endpoint, EndpointState, Health, Member};
+use crate::balancer::Span;
+
+/// Why the candidates are candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the module's table says it")]
+pub enum Tier {
+    Healthy,
+    Starting,
+    Backup,
+    BackupStarting,
+    Panic,
+}
+
+/// Why no endpoint can be picked. [`crate::error::Failure`] has the same reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoEndpoint {
+    /// The pool has no endpoint, or none with a weight above 0.
+    Empty,
+    /// Every endpoint that the operator left ready is unhealthy.
+    AllUnhealthy,
+    /// The operator left none ready; some are draining, the others in maintenance.
+    AllDraining,
+    /// Every endpoint is in maintenance.
+    AllMaintenance,
+    /// There is exactly one candidate, and the caller has excluded it.
+    OnlyExcluded,
+}
+
+impl Tier {
+    /// As `evenly explain`, the metrics and the logs write it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Starting => "none-healthy-yet",
+            Self::Backup => "backup",
+            Self::BackupStarting => "backup-none-healthy-yet",
+            Self::Panic => "panic",
+        }
+    }
+
+    /// Whether an endpoint that was selected for this tier could still be: asked of one endpoint, when the others have not
+    /// been looked at again yet.
+    pub(super) fn still_admits(self, endpoint: &Endpoint) -> bool {
+        let state = endpoint.state();
+        let admits = match self {
+            Self::Healthy | Self::Backup => state == EndpointState::Healthy,
+            Self::Starting | Self::BackupStarting => {
+                matches!(state, EndpointState::Starting | EndpointState::Healthy)
+            }
+            Self::Panic => state != EndpointState::Maintenance,
+        };
+        admits && endpoint.weight_override() != Some(0)
+    }
+}
+
+impl NoEndpoint {
+    /// As `evenly explain`, the metrics and the logs write it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Empty => "no-endpoint-empty",
+            Self::AllUnhealthy => "no-endpoint-unhealthy",
+            Self::AllDraining => "no-endpoint-draining",
+            Self::AllMaintenance => "no-endpoint-maintenance",
+            Self::OnlyExcluded => "no-endpoint-other",
+        }
+    }
+}
+
+/// Who gets traffic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Why it is them.
+    pub tier: Tier,
+    /// Indices of members with their effective weights, in the pool's order; at least one.
+    pub chosen: Vec<(usize, u32)>,
+    /// The effective weights of all members.
+    pub span: Span,
+}
+
+/// What is looked at of a member. All is read once, so that a change half way cannot contradict itself.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    index: usize,
+    weight: u32,
+    state: EndpointState,
+    health: Health,
+    backup: bool,
+}
+
+/// A tier and who belongs to it.
+type Belongs = (Tier, fn(&Standing) -> bool);
+
+const TIERS: [Belongs; 4] = [
+    (Tier::Healthy, |one| one.state == EndpointState::Healthy && !one.backup),
+    (Tier::Starting, |one| one.state == EndpointState::Starting && !one.backup),
+    (Tier::Backup, |one| one.state == EndpointState::Healthy && one.backup),
+    (Tier::BackupStarting, |one| one.state == EndpointState::Starting && one.backup),
+];
+
+const PANIC: Belongs = (Tier::Panic, |one| one.state != EndpointState::Maintenance);
+
+/// Decides who gets traffic.
+///
+/// # Errors
+/// Why nobody does.
+pub fn select(members: &[Member], panic_threshold_percent: u8) -> Result<Selection, NoEndpoint> {
+    let standing = |(index, member): (usize, &Member)| Standing {
+        index,
+        weight: member.effective_weight().into(),
+        state: member.endpoint.state(),
+        health: member.endpoint.health(),
+        backup: member.backup,
+    };
+    let mut standings: Vec<Standing> = members.iter().enumerate().map(standing).collect();
+    standings.retain(|one| one.weight > 0);
+    let span = Span::of(standings.iter().map(|one| one.weight));
+    let panic = is_panic(&standings, panic_threshold_percent).then_some(PANIC);
+    for (tier, belongs) in panic.into_iter().chain(TIERS) {
+        let those = standings.iter().filter(|one| belongs(one));
+        let chosen: Vec<(usize, u32)> = those.map(|one| (one.index, one.weight)).collect();
+        if !chosen.is_empty() {
+            return Ok(Selection { tier, chosen, span });
+        }
+    }
+    Err(why_none(&standings))
+}
+
+/// Whether the healthy share, by count, is below the threshold.
+///
+/// Only what the checks have judged counts: at the start nothing is healthy yet, which is no outage. Draining
+/// endpoints count by their health: an operator who drains half of a pool causes no panic.
+fn is_panic(standings: &[Standing], threshold_percent: u8) -> bool {
+    let judged = standings
+        .iter()
+        .filter(|one| one.state != EndpointState::Maintenance && one.health != Health::Starting);
+    let (healthy, all) = judged.fold((0, 0), |(healthy, all), one| {
+        (healthy + usize::from(one.health == Health::Healthy), all + 1_usize)
+    });
+    healthy * 100 < all * usize::from(threshold_percent)
+}
+
+fn why_none(standings: &[Standing]) -> NoEndpoint {
+    let any = |state| standings.iter().any(|one| one.state == state);
+    if standings.is_empty() {
+        NoEndpoint::Empty
+    } else if any(EndpointState::Unhealthy) {
+        NoEndpoint::AllUnhealthy
+    } else if any(EndpointState::Draining) {
+        NoEndpoint::AllDraining
+    } else {
+        NoEndpoint::AllMaintenance
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::{AdminState, EndpointId};
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    /// A letter for each member: Healthy, Starting, Unhealthy, Draining (healthy), sicK and draining, Maintenance; lower
+    /// case: backup; 0: healthy with weight 0.
+    fn members(letters: &str) -> Vec<Member> {
+        let member = |(id, letter): (u32, char)| {
+            let (health, admin) = match letter.to_ascii_uppercase() {
+                'H' | '0' => (Health::Healthy, AdminState::Ready),
+                'S' => (Health::Starting, AdminState::Ready),
+                'U' => (Health::Unhealthy, AdminState::Ready),
+                'D' => (Health::Healthy, AdminState::Draining),
+                'K' => (Health::Unhealthy, AdminState::Draining),
+                'M' => (Health::Healthy, AdminState::Maintenance),
+                other => panic!("{other}"),
+            };
+            let endpoint = Endpoint::new(EndpointId(id), SocketAddr::from(([10, 0, 0, 1], 1)), health);
+            endpoint.set_admin(admin);
+            let weight = u16::from(letter != '0');
+            Member { endpoint: Arc::new(endpoint), weight, backup: letter.is_ascii_lowercase() }
+        };
+        (0..).zip(letters.chars()).map(member).collect()
+    }
+
+    fn selected(members: &[Member], threshold: u8) -> Result<(Tier, Vec<usize>), NoEndpoint> {
+        let Selection { tier, chosen, .. } = select(members, threshold)?;
+        Ok((tier, chosen.into_iter().map(|(index, _)| index).collect()))
+    }
+
+    #[test]
+    fn tiers() {
+        for (letters, threshold, expected) in [
+            ("HHUSDMh", 0, Ok((Tier::Healthy, vec![0, 1]))),
+            ("USSDMh", 0, Ok((Tier::Starting, vec![1, 2]))),
+            ("UUDMhsh", 0, Ok((Tier::Backup, vec![4, 6]))),
+            ("UDMsu", 0, Ok((Tier::BackupStarting, vec![3]))),
+            ("0SH", 0, Ok((Tier::Healthy, vec![2]))),
+            ("", 0, Err(NoEndpoint::Empty)),
+            ("00", 100, Err(NoEndpoint::Empty)),
+            ("UuDM", 0, Err(NoEndpoint::AllUnhealthy)),
+            ("DMd", 0, Err(NoEndpoint::AllDraining)),
+            ("Mm", 100, Err(NoEndpoint::AllMaintenance)),
+            ("M0", 100, Err(NoEndpoint::AllMaintenance)),
+        ] {
+            assert_eq!(selected(&members(letters), threshold), expected, "{letters} {threshold}");
+        }
+    }
+
+    #[test]
+    fn panic() {
+        for (letters, threshold, expected) in [
+            ("HU", 50, Ok((Tier::Healthy, vec![0]))),
+            ("HUU", 50, Ok((Tier::Panic, vec![0, 1, 2]))),
+            ("HUUSKM0u", 50, Ok((Tier::Panic, vec![0, 1, 2, 3, 4, 7]))),
+            ("UU", 1, Ok((Tier::Panic, vec![0, 1]))),
+            ("UU", 0, Err(NoEndpoint::AllUnhealthy)),
+            // The operator's draining and the first moments are no outage.
+            ("HDD", 100, Ok((Tier::Healthy, vec![0]))),
+            ("SSS", 100, Ok((Tier::Starting, vec![0, 1, 2]))),
+            ("HS", 100, Ok((Tier::Healthy, vec![0]))),
+        ] {
+            assert_eq!(selected(&members(letters), threshold), expected, "{letters} {threshold}");
+        }
+    }
+
+    #[test]
+    fn an_operators_weight_counts() {
+        let members = members("HH0");
+        members[0].endpoint.set_weight_override(Some(0));
+        members[2].endpoint.set_weight_override(Some(3));
+        let span = Span { members: 2, total_weight: 4, least_weight: 1 };
+        assert_eq!(
+            select(&members, 0),
+            Ok(Selection { tier: Tier::Healthy, chosen: vec![(1, 1), (2, 3)], span })
+        );
+    }
+}

@@ -1,0 +1,295 @@
+//! One address in a pool, as all threads share it: its requests in flight, its state and its latency.
+
+use super::Nanos;
+use super::hash;
+use super::latency::Latency;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+/// An endpoint's number: dense, stable over reloads; see [`crate::ids::Ids`] for when one is used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(pub u32);
+
+/// What the health checks say of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// No check has ended yet.
+    Starting,
+    /// Passed its checks, or has none.
+    Healthy,
+    /// Failed its checks.
+    Unhealthy,
+}
+
+/// What the operator says of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AdminState {
+    /// Health decides.
+    Ready,
+    /// No new work; what is under way ends by itself.
+    Draining,
+    /// No work at all, not even when nothing else is left; whether it is checked makes no difference.
+    Maintenance,
+}
+
+/// What counts: the operator's word first, then the checks'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "described at Health and AdminState")]
+pub enum EndpointState {
+    Starting,
+    Healthy,
+    Unhealthy,
+    Draining,
+    Maintenance,
+}
+
+/// Gives a value cache lines of its own: two, because current x86 processors fetch lines in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Padded<T>(pub T);
+
+/// An address in a pool. One `Arc` for each (pool, address), shared by all workers and the service thread and carried
+/// over reloads.
+///
+/// All fields are read and written without order among them: whoever changes what decides about traffic calls
+/// [`super::Pool::changed`] afterwards, which publishes it.
+#[derive(Debug)]
+pub struct Endpoint {
+    id: EndpointId,
+    address: SocketAddr,
+    hash: u64,
+    /// Written at the start and the end of every request.
+    in_flight: Padded<AtomicU32>,
+    /// Written when somebody's opinion changes; read on refresh.
+    opinion: Padded<Opinion>,
+    /// Written at most about once a millisecond, except for peaks.
+    latency: Padded<Latency>,
+}
+
+#[derive(Debug)]
+struct Opinion {
+    health: AtomicU8,
+    admin: AtomicU8,
+    /// 0: none; otherwise the weight plus 1.
+    weight: AtomicU32,
+}
+
+impl Endpoint {
+    /// An endpoint that is ready, with nothing in flight.
+    pub fn new(id: EndpointId, address: SocketAddr, health: Health) -> Self {
+        Self {
+            id,
+            address,
+            hash: hash::address(address),
+            in_flight: Padded::default(),
+            opinion: Padded(Opinion {
+                health: AtomicU8::new(health as u8),
+                admin: AtomicU8::new(AdminState::Ready as u8),
+                weight: AtomicU32::new(0),
+            }),
+            latency: Padded::default(),
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> EndpointId {
+        self.id
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// [`hash::address`] of its address: its place among the hash balancers, equal on every node.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Leases that are held on it, over all workers.
+    #[inline]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts a lease in. Only [`super::Lease`] does, which counts it out again.
+    #[inline]
+    pub(super) fn count_in(&self) {
+        self.in_flight.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a lease out.
+    #[inline]
+    pub(super) fn count_out(&self) {
+        self.in_flight.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The state that counts: the operator's, unless it is "ready"; then the health.
+    pub fn state(&self) -> EndpointState {
+        match (self.admin(), self.health()) {
+            (AdminState::Maintenance, _) => EndpointState::Maintenance,
+            (AdminState::Draining, _) => EndpointState::Draining,
+            (AdminState::Ready, Health::Starting) => EndpointState::Starting,
+            (AdminState::Ready, Health::Healthy) => EndpointState::Healthy,
+            (AdminState::Ready, Health::Unhealthy) => EndpointState::Unhealthy,
+        }
+    }
+
+    /// What the checks say.
+    pub fn health(&self) -> Health {
+        let health = self.opinion.0.health.load(Ordering::Relaxed);
+        Health::ALL.into_iter().find(|one| *one as u8 == health).unwrap_or(Health::Starting)
+    }
+
+    /// Sets what the checks say; takes effect with [`super::Pool::changed`].
+    pub fn set_health(&self, health: Health) {
+        self.opinion.0.health.store(health as u8, Ordering::Relaxed);
+    }
+
+    /// What the operator says.
+    pub fn admin(&self) -> AdminState {
+        let admin = self.opinion.0.admin.load(Ordering::Relaxed);
+        AdminState::ALL.into_iter().find(|one| *one as u8 == admin).unwrap_or(AdminState::Ready)
+    }
+
+    /// Sets what the operator says; takes effect with [`super::Pool::changed`].
+    pub fn set_admin(&self, admin: AdminState) {
+        self.opinion.0.admin.store(admin as u8, Ordering::Relaxed);
+    }
+
+    /// The weight that the operator set at run time; it replaces the document's, and outlives reloads.
+    pub fn weight_override(&self) -> Option<u16> {
+        let stored = self.opinion.0.weight.load(Ordering::Relaxed);
+        stored.checked_sub(1).and_then(|weight| u16::try_from(weight).ok())
+    }
+
+    /// Sets or lifts the operator's weight; takes effect with [`super::Pool::changed`].
+    pub fn set_weight_override(&self, weight: Option<u16>) {
+        let stored = weight.map_or(0, |weight| u32::from(weight) + 1);
+        self.opinion.0.weight.store(stored, Ordering::Relaxed);
+    }
+
+    /// Takes a response time into account; see [`Latency`]. `rtt` is in nanoseconds.
+    pub fn observe_latency(&self, rtt: u64, now: Nanos) {
+        self.latency.0.observe(rtt, now);
+    }
+
+    /// Its latency in nanoseconds, as it looks at `now`; `None` while nothing was observed.
+    pub fn latency(&self, now: Nanos) -> Option<f64> {
+        self.latency.0.at(now)
+    }
+}
+
+impl Health {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Starting, Self::Healthy, Self::Unhealthy];
+
+    /// As the API, the metrics and the logs write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+
+    /// The one called `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|health| health.name() == name)
+    }
+}
+
+impl AdminState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ready, Self::Draining, Self::Maintenance];
+
+    /// As the API, the metrics and the logs write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::Maintenance => "maintenance",
+        }
+    }
+
+    /// The one called `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|admin| admin.name() == name)
+    }
+}
+
+impl EndpointState {
+    /// As the API, the metrics and the logs write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Draining => "draining",
+            Self::Maintenance => "maintenance",
+        }
+    }
+}
+
+impl fmt::Display for EndpointState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint() -> Endpoint {
+        Endpoint::new(EndpointId(7), SocketAddr::from(([10, 0, 0, 1], 80)), Health::Starting)
+    }
+
+    #[test]
+    fn the_operator_has_the_first_word() {
+        let endpoint = endpoint();
+        for (admin, health, state) in [
+            (AdminState::Ready, Health::Starting, EndpointState::Starting),
+            (AdminState::Ready, Health::Healthy, EndpointState::Healthy),
+            (AdminState::Ready, Health::Unhealthy, EndpointState::Unhealthy),
+            (AdminState::Draining, Health::Unhealthy, EndpointState::Draining),
+            (AdminState::Maintenance, Health::Healthy, EndpointState::Maintenance),
+        ] {
+            endpoint.set_admin(admin);
+            endpoint.set_health(health);
+            assert_eq!((endpoint.admin(), endpoint.health(), endpoint.state()), (admin, health, state));
+        }
+    }
+
+    #[test]
+    fn every_weight_can_replace_the_documents() {
+        let endpoint = endpoint();
+        for weight in [None, Some(0), Some(1), Some(u16::MAX), None] {
+            endpoint.set_weight_override(weight);
+            assert_eq!(endpoint.weight_override(), weight);
+        }
+    }
+
+    #[test]
+    fn what_two_threads_write_is_apart() {
+        let endpoint = endpoint();
+        let places = [
+            std::ptr::from_ref(&endpoint.in_flight) as usize,
+            std::ptr::from_ref(&endpoint.opinion) as usize,
+            std::ptr::from_ref(&endpoint.latency) as usize,
+            std::ptr::from_ref(&endpoint.address) as usize,
+        ];
+        for (i, a) in places.iter().enumerate() {
+            assert!(places[i + 1..].iter().all(|b| a / 128 != b / 128), "{places:?}");
+        }
+    }
+
+    #[test]
+    fn names_lead_back() {
+        assert!(Health::ALL.into_iter().all(|health| Health::from_name(health.name()) == Some(health)));
+        assert!(AdminState::ALL.into_iter().all(|admin| AdminState::from_name(admin.name()) == Some(admin)));
+        assert_eq!((Health::from_name("ready"), AdminState::from_name("up")), (None, None));
+        assert_eq!(EndpointState::Draining.to_string(), "draining");
+    }
+}

@@ -1,0 +1,132 @@
+//! A pool: interchangeable endpoints, and which of them gets the next request.
+//!
+//! ```text
+//! document::Pool ── build ──> Pool ── candidates ──> the tier that gets traffic now ── balancer ──> Lease
+//!                              │ members: Arc<Endpoint> + weight + backup                (picker)
+//!                              └ epoch: moves when an endpoint's state or weight does
+//! ```
+//!
+//! * [`Endpoint`] is shared by all threads and carried over reloads: in-flight count, state, latency.
+//! * [`Pool`] belongs to a snapshot and never changes; its [`Pool::epoch`] tells when the endpoints did.
+//! * [`candidates`] decides which members get traffic at all.
+//! * [`Picker`] belongs to one worker: it keeps the candidates and the balancer's state, and hands out [`Lease`]s.
+//! * [`hash`] is the hash that keys and addresses go through.
+
+mod build;
+pub mod candidates;
+mod endpoint;
+pub mod hash;
+mod latency;
+mod lease;
+mod picker;
+
+pub use build::MAX_ENDPOINTS;
+pub use candidates::{NoEndpoint, Tier};
+pub use endpoint::{AdminState, Endpoint, EndpointId, EndpointState, Health};
+#[cfg(test)]
+pub(crate) use lease::Leasable;
+pub use lease::Lease;
+pub use picker::Picker;
+
+use crate::document;
+use endpoint::Padded;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A moment: nanoseconds of a monotonic clock. Where it starts does not matter, as long as it is one for all threads.
+pub type Nanos = u64;
+
+/// A pool's number; see [`crate::ids::Ids`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PoolId(pub u32);
+
+/// Interchangeable endpoints, how one is picked and how their health is judged. Part of a snapshot.
+#[derive(Debug)]
+pub struct Pool {
+    /// Its number.
+    pub id: PoolId,
+    /// The user's name for it.
+    pub name: Box<str>,
+    /// Its endpoints, in the document's order.
+    pub members: Vec<Member>,
+    /// The algorithm.
+    pub balance: document::Balance,
+    /// What the hash balancers hash; set exactly for ring-hash and maglev (ip-hash takes the client's address).
+    pub hash_key: Option<document::HashKey>,
+    /// Bounded load for the hash balancers, as a share of the mean load; see [`crate::balancer::LoadBound`].
+    pub hash_bound_percent: Option<u32>,
+    /// Below this share of healthy endpoints all that are not in maintenance get traffic; 0 turns it off.
+    pub panic_threshold_percent: u8,
+    /// Deadlines towards the endpoints.
+    pub timeouts: document::PoolTimeouts,
+    /// Idle connections kept for reuse.
+    pub keepalive: document::KeepAlive,
+    /// Active checks, if any.
+    pub health_check: Option<document::HealthCheck>,
+    /// Carried over reloads, so that pickers of an older snapshot see changes too. On its own cache lines: every pick
+    /// reads it.
+    epoch: Arc<Padded<AtomicU64>>,
+}
+
+/// An endpoint as a member of a pool.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// Its weight in the document. What counts is [`Member::effective_weight`].
+    pub weight: u16,
+    /// Whether it gets traffic only when no other can.
+    pub backup: bool,
+}
+
+/// How many endpoints are in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the type's line says it")]
+pub struct HealthSummary {
+    pub starting: usize,
+    pub healthy: usize,
+    pub unhealthy: usize,
+    pub draining: usize,
+    pub maintenance: usize,
+}
+
+impl Member {
+    /// The operator's weight if there is one, otherwise the document's.
+    pub fn effective_weight(&self) -> u16 {
+        self.endpoint.weight_override().unwrap_or(self.weight)
+    }
+}
+
+impl Pool {
+    /// A number that moves whenever something changed that decides which endpoints get traffic.
+    #[inline]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.0.load(Ordering::Acquire)
+    }
+
+    /// Tells all pickers that an endpoint's health, operator state or weight was set. They see it with their next pick.
+    pub fn changed(&self) {
+        self.epoch.0.fetch_add(1, Ordering::Release);
+    }
+
+    /// The member that listens at `address`.
+    pub fn member(&self, address: SocketAddr) -> Option<&Member> {
+        self.members.iter().find(|member| member.endpoint.address() == address)
+    }
+
+    /// Counts the endpoints by state.
+    pub fn health_summary(&self) -> HealthSummary {
+        let mut summary = HealthSummary::default();
+        for member in &self.members {
+            *match member.endpoint.state() {
+                EndpointState::Starting => &mut summary.starting,
+                EndpointState::Healthy => &mut summary.healthy,
+                EndpointState::Unhealthy => &mut summary.unhealthy,
+                EndpointState::Draining => &mut summary.draining,
+                EndpointState::Maintenance => &mut summary.maintenance,
+            } += 1;
+        }
+        summary
+    }
+}

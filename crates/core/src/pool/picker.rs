@@ -1,0 +1,211 @@
+//! A worker's view of one pool: who gets traffic now, and whose turn it is.
+
+use super::candidates::{self, Selection};
+use super::lease::Leasable;
+use super::{EndpointId, Lease, Nanos, NoEndpoint, Pool, Tier};
+use crate::balancer::{self, Balancer, Candidate, PickRequest, Span};
+use crate::random::Random;
+use std::sync::Arc;
+
+/// Picks endpoints for one worker. Takes no lock; allocates only when the candidates have changed.
+///
+/// A change of an endpoint's state or weight is seen by the next pick. Pools of more than [`PROMPT`] members make one
+/// exception: thousands of endpoints that start or fail within a second would have every pick rebuild tables for
+/// milliseconds, so they select their candidates again no more often than once in [`REST`] for each member. Until then
+/// whatever is picked is looked at, and never handed out if it is not fit any more; only who has become fit waits.
+pub struct Picker {
+    pool: Arc<Pool>,
+    /// The pool's epoch that the candidates stand for.
+    epoch: u64,
+    /// Before this moment a large pool's candidates are not selected again.
+    rests_until: Nanos,
+    tier: Result<Tier, NoEndpoint>,
+    candidates: Vec<Candidate>,
+    span: Span,
+    /// The candidates' endpoints once more, as this worker leases them.
+    leasable: Vec<Leasable>,
+    balancer: Box<dyn Balancer>,
+    random: Random,
+}
+
+/// Members up to which candidates are selected again at once; it takes well under a millisecond.
+const PROMPT: usize = 64;
+
+/// Selecting and rebuilding takes up to about 1.5 µs a member (Maglev); this makes it less than a sixth of the time. With
+/// 10,000 members an endpoint that has become healthy waits for up to 100 ms, a fraction of a check's interval.
+const REST: Nanos = 10_000;
+
+/// How often the balancer is asked for another candidate when one is not fit any more, before all are selected again.
+const LOOKS: usize = 3;
+
+impl Picker {
+    /// A picker for `pool`, with random numbers of its own: workers with the same numbers would pick in step.
+    pub fn new(pool: Arc<Pool>, random: Random) -> Self {
+        let mut picker = Self {
+            balancer: balancer::make(pool.balance, pool.hash_bound_percent),
+            epoch: 0,
+            rests_until: 0,
+            tier: Err(NoEndpoint::Empty),
+            candidates: Vec::new(),
+            span: Span::default(),
+            leasable: Vec::new(),
+            pool,
+            random,
+        };
+        picker.refresh();
+        picker
+    }
+
+    /// The pool, as of the last `new` or `update`.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Why the candidates are candidates, or why there are none.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn tier(&mut self, now: Nanos) -> Result<Tier, NoEndpoint> {
+        if self.pool.epoch() != self.epoch {
+            self.catch_up(now);
+        }
+        self.tier
+    }
+
+    /// Goes on with the pool of a new snapshot. The balancer keeps its position if the algorithm is still the same; its
+    /// tables, too, if the candidates are.
+    pub fn update(&mut self, pool: Arc<Pool>) {
+        let is_same =
+            (pool.balance, pool.hash_bound_percent) == (self.pool.balance, self.pool.hash_bound_percent);
+        self.pool = pool;
+        if !is_same {
+            self.balancer = balancer::make(self.pool.balance, self.pool.hash_bound_percent);
+            self.candidates.clear();
+        }
+        self.rests_until = 0;
+        self.refresh();
+    }
+
+    /// Picks an endpoint and counts the request in.
+    ///
+    /// `key` is what the hash balancers go by, a hash from [`super::hash`]; without one they pick at random, the others
+    /// never look at it. `exclude` is an endpoint that has just failed this request.
+    ///
+    /// # Errors
+    /// Why no endpoint gets traffic now. [`NoEndpoint::OnlyExcluded`] if the one that does is the excluded one: the
+    /// caller knows whether trying it again is better than giving up.
+    #[inline]
+    pub fn pick(
+        &mut self,
+        key: Option<u64>,
+        exclude: Option<EndpointId>,
+        now: Nanos,
+    ) -> Result<Lease, NoEndpoint> {
+        if self.pool.epoch() != self.epoch && !self.catch_up(now) {
+            return self.pick_warily(key, exclude, now);
+        }
+        self.tier?;
+        let index = self.choose(key, self.place(exclude), now)?;
+        Ok(self.leasable[index].lease())
+    }
+
+    /// Picks while the candidates may be out of date: what is picked must still be fit.
+    #[cold]
+    fn pick_warily(
+        &mut self,
+        key: Option<u64>,
+        exclude: Option<EndpointId>,
+        now: Nanos,
+    ) -> Result<Lease, NoEndpoint> {
+        let tier = self.tier?;
+        let mut place = self.place(exclude);
+        // A balancer takes one exclusion only: if the caller has one, there is no second look.
+        let looks = if place.is_none() { LOOKS } else { 1 };
+        for _ in 0..looks {
+            let Ok(index) = self.choose(key, place, now) else { break };
+            if tier.still_admits(&self.candidates[index].endpoint) {
+                return Ok(self.leasable[index].lease());
+            }
+            place = Some(index);
+        }
+        self.rests_until = now;
+        self.catch_up(now);
+        self.pick(key, exclude, now)
+    }
+
+    /// Selects the candidates again, unless that is too soon; whether they are up to date.
+    #[cold]
+    fn catch_up(&mut self, now: Nanos) -> bool {
+        if self.tier.is_ok() && now < self.rests_until {
+            return false;
+        }
+        let members = self.pool.members.len();
+        self.rests_until = if members > PROMPT { now.saturating_add(REST * members as u64) } else { 0 };
+        self.refresh();
+        true
+    }
+
+    /// Where among the candidates an endpoint is.
+    #[inline]
+    fn place(&self, endpoint: Option<EndpointId>) -> Option<usize> {
+        endpoint.and_then(|id| self.candidates.iter().position(|one| one.endpoint.id() == id))
+    }
+
+    /// Asks the balancer.
+    #[inline]
+    fn choose(&mut self, key: Option<u64>, exclude: Option<usize>, now: Nanos) -> Result<usize, NoEndpoint> {
+        match (self.candidates.len(), exclude) {
+            (1, Some(_)) => Err(NoEndpoint::OnlyExcluded),
+            (1, None) => Ok(0),
+            _ => {
+                let mut request = PickRequest { key, exclude, now, random: &mut self.random };
+                Ok(self.balancer.pick(&self.candidates, &mut request))
+            }
+        }
+    }
+
+    /// Selects the candidates anew. If they are the same as before, the balancer need not know.
+    fn refresh(&mut self) {
+        // Before the states are read: a change while they are moves the epoch on and leads here again.
+        self.epoch = self.pool.epoch();
+        let Selection { tier, chosen, span } =
+            match candidates::select(&self.pool.members, self.pool.panic_threshold_percent) {
+                Ok(selection) => selection,
+                Err(why) => {
+                    // The candidates stay as they are, unused: most likely they are back soon.
+                    self.tier = Err(why);
+                    return;
+                }
+            };
+        self.tier = Ok(tier);
+        let endpoint_of = |index: usize| &self.pool.members[index].endpoint;
+        let is_same = span == self.span
+            && chosen.len() == self.candidates.len()
+            && chosen.iter().zip(&self.candidates).all(|((index, weight), candidate)| {
+                *weight == candidate.weight && Arc::ptr_eq(endpoint_of(*index), &candidate.endpoint)
+            });
+        if is_same {
+            return;
+        }
+        self.candidates = chosen
+            .iter()
+            .map(|(index, weight)| Candidate { endpoint: Arc::clone(endpoint_of(*index)), weight: *weight })
+            .collect();
+        self.leasable = self.candidates.iter().map(|one| Leasable::new(Arc::clone(&one.endpoint))).collect();
+        self.span = span;
+        self.balancer.rebuild(&self.candidates, &self.span, &mut self.random);
+    }
+}
+
+impl std::fmt::Debug for Picker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Picker")
+            .field("pool", &self.pool.name)
+            .field("tier", &self.tier)
+            .field("candidates", &self.candidates.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+use super::*;
+use crate::document::{self, Balance};
+use crate::ids::Ids;
+use crate::pool::{AdminState, Health};
+use std::net::SocketAddr;
+
+fn document(endpoints: u8) -> document::Pool {
+    let endpoint = |last| document::Endpoint {
+        address: SocketAddr::from(([10, 0, 0, last], 80)),
+        weight: 1,
+        backup: false,
+    };
+    document::Pool {
+        name: "app".into(),
+        balance: Balance::RoundRobin,
+        hash_key: None,
+        hash_bound_percent: None,
+        endpoints: (1..=endpoints).map(endpoint).collect(),
+        health_check: None,
+        panic_threshold_percent: 0,
+        timeouts: document::PoolTimeouts { connect_ms: 1, response_ms: 1, idle_ms: 1, tunnel_idle_ms: 1 },
+        keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
+    }
+}
+
+fn pool(document: &document::Pool, previous: Option<&Pool>) -> Arc<Pool> {
+    Arc::new(Pool::build(document, previous, &mut Ids::default()).unwrap())
+}
+
+fn picker(endpoints: u8) -> Picker {
+    Picker::new(pool(&document(endpoints), None), Random::new(1))
+}
+
+fn picks(picker: &mut Picker, count: usize) -> Vec<u32> {
+    (0..count).map(|_| picker.pick(None, None, 0).unwrap().endpoint().id().0).collect()
+}
+
+#[test]
+fn a_lease_counts_in_and_out() {
+    let mut picker = picker(1);
+    let endpoint = Arc::clone(&picker.pool().members[0].endpoint);
+    let leases: Vec<Lease> = (0..3).map(|_| picker.pick(None, None, 0).unwrap()).collect();
+    assert_eq!(endpoint.in_flight(), 3);
+    drop(picker);
+    assert_eq!(endpoint.in_flight(), 3, "a lease outlives its picker");
+    drop(leases);
+    assert_eq!(endpoint.in_flight(), 0);
+}
+
+#[test]
+fn a_change_is_seen_by_the_next_pick() {
+    let mut picker = picker(3);
+    let pool = Arc::clone(picker.pool());
+    for (index, admin) in [(0, AdminState::Draining), (1, AdminState::Maintenance)] {
+        pool.members[index].endpoint.set_admin(admin);
+    }
+    pool.members[2].endpoint.set_weight_override(Some(5));
+    pool.changed();
+    assert_eq!(picks(&mut picker, 4), [2; 4]);
+    assert_eq!(picker.tier(0), Ok(Tier::Healthy));
+    pool.members[2].endpoint.set_health(Health::Unhealthy);
+    pool.changed();
+    assert_eq!(picker.pick(None, None, 0).unwrap_err(), NoEndpoint::AllUnhealthy);
+    assert_eq!(picker.tier(0), Err(NoEndpoint::AllUnhealthy));
+    pool.members[2].endpoint.set_health(Health::Healthy);
+    pool.changed();
+    assert_eq!(picks(&mut picker, 2), [2; 2]);
+}
+
+#[test]
+fn exclusion() {
+    let mut two = picker(2);
+    assert!((0..20).all(|_| two.pick(None, Some(EndpointId(0)), 0).unwrap().endpoint().id().0 == 1));
+    assert!(two.pick(None, Some(EndpointId(77)), 0).is_ok(), "gone since: nothing to exclude");
+    let mut one = picker(1);
+    assert_eq!(one.pick(None, Some(EndpointId(0)), 0).unwrap_err(), NoEndpoint::OnlyExcluded);
+    assert_eq!(picker(0).pick(None, Some(EndpointId(0)), 0).unwrap_err(), NoEndpoint::Empty);
+}
+
+#[test]
+fn an_update_keeps_the_position() {
+    let mut picker = picker(3);
+    let last = picks(&mut picker, 1)[0];
+    let next = pool(&document(3), Some(picker.pool()));
+    picker.update(Arc::clone(&next));
+    assert!(Arc::ptr_eq(picker.pool(), &next));
+    assert_eq!(picks(&mut picker, 2), [(last + 1) % 3, (last + 2) % 3]);
+    picker.update(pool(&document(4), Some(&next)));
+    assert_eq!(picks(&mut picker, 4), [1, 2, 3, 4].map(|turn| ((last + 2) % 3 + turn) % 4));
+}
+
+#[test]
+fn an_update_can_change_the_algorithm() {
+    let mut picker = picker(3);
+    let hashed = document::Pool { balance: Balance::IpHash, ..document(3) };
+    let next = pool(&hashed, Some(picker.pool()));
+    picker.update(next);
+    let first = picker.pick(Some(5), None, 0).unwrap().endpoint().id();
+    assert!((0..20).all(|_| picker.pick(Some(5), None, 0).unwrap().endpoint().id() == first));
+}
+
+#[test]
+fn an_endpoint_that_went_and_came_is_a_new_one() {
+    let mut picker = picker(2);
+    let gone = pool(&document(1), Some(picker.pool()));
+    picker.update(Arc::clone(&gone));
+    let back = pool(&document(2), Some(&gone));
+    picker.update(Arc::clone(&back));
+    for _ in 0..4 {
+        let lease = picker.pick(None, None, 0).unwrap();
+        assert!(back.members.iter().any(|member| Arc::ptr_eq(&member.endpoint, lease.endpoint())));
+    }
+}
+
+#[test]
+fn a_large_pool_rests_between_selections_but_hands_out_nobody_unfit() {
+    for balance in crate::balancer::ALL {
+        let takes_key = matches!(balance, Balance::RingHash | Balance::Maglev);
+        let hash_key =
+            takes_key.then_some(document::HashKey { source: document::HashSource::Uri, name: None });
+        let document = document::Pool { balance, hash_key, ..document(200) };
+        let mut picker = Picker::new(pool(&document, None), Random::new(1));
+        let pool = Arc::clone(picker.pool());
+        let mut random = Random::new(2);
+        for step in 0..500 {
+            let endpoint = &pool.members[random.index(200)].endpoint;
+            match random.below(3) {
+                0 => endpoint.set_health(Health::Healthy),
+                1 => endpoint.set_health(Health::Unhealthy),
+                _ => endpoint.set_weight_override([None, Some(0)][random.index(2)]),
+            }
+            pool.changed();
+            let now = step * 100_000;
+            let lease = picker.pick(Some(random.next()), None, now).unwrap();
+            assert_eq!(lease.endpoint().health(), Health::Healthy, "{balance:?}");
+            assert_ne!(lease.endpoint().weight_override(), Some(0), "{balance:?}");
+            let other = picker.pick(Some(random.next()), Some(lease.endpoint().id()), now).unwrap();
+            assert_ne!(other.endpoint().id(), lease.endpoint().id());
+            assert_eq!(other.endpoint().health(), Health::Healthy, "{balance:?}");
+        }
+    }
+}
+
+#[test]
+fn in_a_large_pool_an_endpoint_that_became_fit_waits_for_a_moment() {
+    let mut picker = picker(100);
+    let pool = Arc::clone(picker.pool());
+    let set = |index: usize, health| {
+        pool.members[index].endpoint.set_health(health);
+        pool.changed();
+    };
+    (1..100).for_each(|index| set(index, Health::Unhealthy));
+    assert_eq!(picker.pick(None, None, 0).unwrap().endpoint().id().0, 0);
+    set(1, Health::Healthy);
+    let picked = |picker: &mut Picker, now| {
+        (0..10).any(|_| picker.pick(None, None, now).unwrap().endpoint().id().0 == 1)
+    };
+    assert!(!picked(&mut picker, 100 * REST - 1));
+    assert!(picked(&mut picker, 100 * REST));
+    set(0, Health::Unhealthy);
+    set(1, Health::Unhealthy);
+    assert_eq!(picker.pick(None, None, 101 * REST).unwrap_err(), NoEndpoint::AllUnhealthy);
+    set(5, Health::Healthy);
+    assert!(
+        picker.pick(None, None, 101 * REST).is_ok(),
+        "without any candidate there is nothing to wait for"
+    );
+}

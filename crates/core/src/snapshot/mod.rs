@@ -1,0 +1,148 @@
+//! The running configuration: the document checked, resolved and indexed. Immutable; a reload builds the next one.
+//!
+//! A request pins one snapshot and lives and dies with it. What must outlive a reload (numbers, endpoint health) is
+//! taken over from the previous snapshot by name, or by pool and address.
+
+mod changes;
+mod check;
+mod pools;
+mod warnings;
+
+pub use changes::{Changes, Difference};
+pub use warnings::Warning;
+
+use crate::answer::ErrorPages;
+use crate::document::{Document, DocumentError, Protocol};
+use crate::hash_key::HashKey;
+use crate::ids::{Ids, Spans};
+use crate::listener::{Listener, ListenerId, Service};
+use crate::pool::Pool;
+use crate::route::{PoolIndex, PoolIndexes, Route, RouteId, RouteTable, inside};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// Everything that a worker needs to decide.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// 1 for the first snapshot of a process, and one more with each reload.
+    pub generation: u64,
+    /// What it was built from.
+    pub document: Document,
+    /// In the document's order.
+    pub listeners: Vec<Arc<Listener>>,
+    /// In the document's order; [`PoolIndex`] points here.
+    pub pools: Vec<Arc<Pool>>,
+    /// What the balancer of each pool hashes, in the same places as `pools`; `None` where it does not hash.
+    pub hash_keys: Vec<Option<HashKey>>,
+    /// In the document's order, over all listeners.
+    pub routes: Vec<Arc<Route>>,
+    /// Answers to failures.
+    pub error_pages: ErrorPages,
+    ids: Ids,
+}
+
+impl Snapshot {
+    /// Builds the snapshot that follows `previous`. Nothing of `previous` changes, so a failure leaves it running.
+    ///
+    /// # Errors
+    /// The first value of the document that cannot be meant as it stands, with its path.
+    pub fn build(document: Document, previous: Option<&Self>) -> Result<Self, DocumentError> {
+        check::check(&document)?;
+        let mut ids = previous.map(|snapshot| snapshot.ids.clone()).unwrap_or_default();
+        let pools = build_pools(&document, previous, &mut ids)?;
+        let hash_keys = document.pools.iter().map(HashKey::of_pool).collect::<Result<_, _>>()?;
+        let routes = build_routes(&document, &mut ids)?;
+        let listeners = build_listeners(&document, &pools, &routes, &mut ids)?;
+        let error_pages = ErrorPages::build(&document.error_pages)?;
+        ids.retain();
+        let generation = previous.map_or(1, |snapshot| snapshot.generation + 1);
+        Ok(Self { generation, document, listeners, pools, hash_keys, routes, error_pages, ids })
+    }
+
+    /// The pool that a route's action names.
+    pub fn pool(&self, index: PoolIndex) -> &Arc<Pool> {
+        &self.pools[index.0 as usize]
+    }
+
+    /// What the balancer of that pool hashes, if it does.
+    pub fn hash_key(&self, index: PoolIndex) -> Option<&HashKey> {
+        self.hash_keys[index.0 as usize].as_ref()
+    }
+
+    /// The lengths that arrays of counters need.
+    pub fn spans(&self) -> Spans {
+        self.ids.spans()
+    }
+
+    /// What differs from `previous`, by name.
+    pub fn changes(&self, previous: &Self) -> Changes {
+        Changes::between(previous, self)
+    }
+
+    /// What is allowed but hardly meant, such as routes that can never match.
+    pub fn warnings(&self) -> Vec<Warning> {
+        warnings::warnings(&self.document)
+    }
+}
+
+fn build_pools(
+    document: &Document,
+    previous: Option<&Snapshot>,
+    ids: &mut Ids,
+) -> Result<Vec<Arc<Pool>>, DocumentError> {
+    let before: FxHashMap<&str, &Arc<Pool>> =
+        previous.iter().flat_map(|snapshot| &snapshot.pools).map(|pool| (&*pool.name, pool)).collect();
+    let build = |(i, pool): (usize, &crate::document::Pool)| {
+        let before = before.get(pool.name.as_str()).map(|pool| &***pool);
+        Pool::build(pool, before, ids).map(Arc::new).map_err(inside(&format!("pools[{i}]")))
+    };
+    document.pools.iter().enumerate().map(build).collect()
+}
+
+fn build_routes(document: &Document, ids: &mut Ids) -> Result<Vec<Arc<Route>>, DocumentError> {
+    let pools: PoolIndexes<'_> =
+        (0..).zip(&document.pools).map(|(i, pool)| (pool.name.as_str(), PoolIndex(i))).collect();
+    let build = |(i, route): (usize, &crate::document::Route)| {
+        let id = RouteId(ids.route(&route.name));
+        Route::build(route, id, &pools).map(Arc::new).map_err(inside(&format!("routes[{i}]")))
+    };
+    document.routes.iter().enumerate().map(build).collect()
+}
+
+fn build_listeners(
+    document: &Document,
+    pools: &[Arc<Pool>],
+    routes: &[Arc<Route>],
+    ids: &mut Ids,
+) -> Result<Vec<Arc<Listener>>, DocumentError> {
+    // Listeners with the same routes share one table, which most configurations have.
+    let mut tables: FxHashMap<Vec<usize>, Arc<RouteTable>> = FxHashMap::default();
+    let mut listeners = Vec::with_capacity(document.listeners.len());
+    for (i, listener) in document.listeners.iter().enumerate() {
+        let service = match (listener.protocol, &listener.pool) {
+            (Protocol::Tcp, Some(name)) => {
+                let pool = pools.iter().find(|pool| *pool.name == **name);
+                Service::Tcp(pool.cloned().ok_or_else(|| {
+                    DocumentError::new(format!("listeners[{i}].pool"), format!("unknown pool '{name}'"))
+                })?)
+            }
+            _ => {
+                let belongs = |place: &usize| {
+                    let names = &document.routes[*place].listeners;
+                    names.as_ref().is_none_or(|names| names.contains(&listener.name))
+                };
+                let places: Vec<usize> = (0..routes.len()).filter(belongs).collect();
+                let table = tables.entry(places).or_insert_with_key(|places| {
+                    let own: Vec<Arc<Route>> =
+                        places.iter().map(|place| Arc::clone(&routes[*place])).collect();
+                    Arc::new(RouteTable::build(&own))
+                });
+                Service::Http(Arc::clone(table))
+            }
+        };
+        let id = ListenerId(ids.listener(&listener.name));
+        let listener = Listener::build(listener, id, service).map_err(inside(&format!("listeners[{i}]")))?;
+        listeners.push(Arc::new(listener));
+    }
+    Ok(listeners)
+}

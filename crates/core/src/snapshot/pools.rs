@@ -1,0 +1,55 @@
+//! What a pool's document must hold besides what [`crate::pool::Pool::build`] checks: texts that are sent to
+//! endpoints, and deadlines.
+
+use crate::document::{DocumentError, HealthCheck, Pool, Probe, StatusRange};
+use crate::hash_key::HashKey;
+use crate::route::{duration, is_host_and_port};
+use crate::rules::is_token;
+
+/// Checks one pool. Error paths are relative to it: "timeouts.connect_ms".
+///
+/// # Errors
+/// The first value that breaks a rule.
+pub(super) fn check(pool: &Pool) -> Result<(), DocumentError> {
+    for (field, milliseconds) in [
+        ("timeouts.connect_ms", pool.timeouts.connect_ms),
+        ("timeouts.response_ms", pool.timeouts.response_ms),
+        ("timeouts.idle_ms", pool.timeouts.idle_ms),
+        ("timeouts.tunnel_idle_ms", pool.timeouts.tunnel_idle_ms),
+        ("keepalive.idle_timeout_ms", pool.keepalive.idle_timeout_ms),
+    ] {
+        duration(field, milliseconds)?;
+    }
+    HashKey::of_pool(pool)?;
+    pool.health_check.as_ref().map_or(Ok(()), check_health_check)
+}
+
+fn check_health_check(check: &HealthCheck) -> Result<(), DocumentError> {
+    for (field, milliseconds) in [
+        ("health_check.interval_ms", check.interval_ms),
+        ("health_check.unhealthy_interval_ms", check.unhealthy_interval_ms),
+        ("health_check.timeout_ms", check.timeout_ms),
+    ] {
+        duration(field, milliseconds)?;
+    }
+    let Probe::Http { method, path, host, expected_status, .. } = &check.probe else { return Ok(()) };
+    let fail = |field: &str, message: String| {
+        Err(DocumentError::new(format!("health_check.probe.{field}"), message))
+    };
+    if !is_token(method) {
+        return fail("method", format!("'{method}' is not a method's name"));
+    }
+    if !path.starts_with('/') || path.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'#') {
+        return fail("path", format!("'{path}' is not a path, which begins with '/' and has no space"));
+    }
+    if let Some(host) = host
+        && !is_host_and_port(host)
+    {
+        return fail("host", format!("'{host}' is not a host, or a host and a port"));
+    }
+    let outside = |range: &StatusRange| range.first < 100 || range.last > 599;
+    match expected_status.iter().position(outside) {
+        Some(i) => fail(&format!("expected_status[{i}]"), "statuses are from 100 to 599".into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,197 @@
+//! The fields that mean something to a proxy.
+
+/// Which field a line is; everything that a proxy passes on unread is [`FieldKind::Other`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "each is the field of that name")]
+pub enum FieldKind {
+    Other,
+    Host,
+    Connection,
+    ContentLength,
+    TransferEncoding,
+    Upgrade,
+    Expect,
+    Te,
+    Trailer,
+    KeepAlive,
+    ProxyConnection,
+    ProxyAuthenticate,
+    ProxyAuthorization,
+    XForwardedFor,
+    XForwardedProto,
+    XForwardedHost,
+    XRequestId,
+    Forwarded,
+    Cookie,
+    SetCookie,
+    Date,
+    Server,
+}
+
+/// Fields for one connection only (RFC 9110 §7.6.1), and those of RFC 2616 §13.5.1 that are still sent. `Trailer` is
+/// among them because trailers are not passed on, so announcing them would be untrue.
+const HOP_BY_HOP: u32 = bit(FieldKind::Connection)
+    | bit(FieldKind::TransferEncoding)
+    | bit(FieldKind::Upgrade)
+    | bit(FieldKind::Te)
+    | bit(FieldKind::Trailer)
+    | bit(FieldKind::KeepAlive)
+    | bit(FieldKind::ProxyConnection)
+    | bit(FieldKind::ProxyAuthenticate)
+    | bit(FieldKind::ProxyAuthorization);
+
+/// Fields whose values `Facts::note` takes in.
+const NOTED: u32 = bit(FieldKind::Host)
+    | bit(FieldKind::ContentLength)
+    | bit(FieldKind::TransferEncoding)
+    | bit(FieldKind::Connection)
+    | bit(FieldKind::Upgrade)
+    | bit(FieldKind::Expect);
+
+const fn bit(kind: FieldKind) -> u32 {
+    1 << kind as u8
+}
+
+impl FieldKind {
+    /// Which field `name` is: one branch on the length, then comparisons of whole words.
+    #[inline]
+    #[must_use]
+    pub fn of(name: &[u8]) -> Self {
+        match name.len() {
+            2 if is(name, b"te") => Self::Te,
+            4 if is(name, b"host") => Self::Host,
+            4 if is(name, b"date") => Self::Date,
+            6 if is(name, b"cookie") => Self::Cookie,
+            6 if is(name, b"server") => Self::Server,
+            6 if is(name, b"expect") => Self::Expect,
+            7 if is(name, b"upgrade") => Self::Upgrade,
+            7 if is(name, b"trailer") => Self::Trailer,
+            9 if is(name, b"forwarded") => Self::Forwarded,
+            10 if is(name, b"connection") => Self::Connection,
+            10 if is(name, b"keep-alive") => Self::KeepAlive,
+            10 if is(name, b"set-cookie") => Self::SetCookie,
+            12 if is(name, b"x-request-id") => Self::XRequestId,
+            14 if is(name, b"content-length") => Self::ContentLength,
+            15 if is(name, b"x-forwarded-for") => Self::XForwardedFor,
+            16 if is(name, b"x-forwarded-host") => Self::XForwardedHost,
+            16 if is(name, b"proxy-connection") => Self::ProxyConnection,
+            17 if is(name, b"transfer-encoding") => Self::TransferEncoding,
+            17 if is(name, b"x-forwarded-proto") => Self::XForwardedProto,
+            18 if is(name, b"proxy-authenticate") => Self::ProxyAuthenticate,
+            19 if is(name, b"proxy-authorization") => Self::ProxyAuthorization,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether such a field is for one connection only, whatever `Connection` says.
+    #[inline]
+    #[must_use]
+    pub const fn is_hop_by_hop(self) -> bool {
+        HOP_BY_HOP & bit(self) != 0
+    }
+
+    /// Whether what it says decides how the message is read.
+    #[inline]
+    pub(super) const fn is_noted(self) -> bool {
+        NOTED & bit(self) != 0
+    }
+}
+
+/// Whether `name` equals `lower`, which is in lower case, without regard to case. `name` is free of controls but TAB.
+///
+/// Setting bit 0x20 lowers letters and keeps `-`; besides controls it maps nothing else onto
+/// a letter or `-`, so no other name can look equal.
+#[inline]
+pub(super) fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+    if let (Some(start), Some(lower_start)) = (name.first_chunk::<8>(), lower.first_chunk::<8>()) {
+        if !same_word(*start, *lower_start) {
+            return false;
+        }
+        // The last eight bytes overlap what is compared already; the middle is of the longest names only.
+        let middle = name.get(8..).and_then(<[u8]>::first_chunk::<8>);
+        let lower_middle = lower.get(8..).and_then(<[u8]>::first_chunk::<8>);
+        let middle_is_same = match (middle, lower_middle) {
+            (Some(middle), Some(lower_middle)) => same_word(*middle, *lower_middle),
+            _ => true,
+        };
+        return middle_is_same
+            && matches!((name.last_chunk::<8>(), lower.last_chunk::<8>()),
+                (Some(end), Some(lower_end)) if same_word(*end, *lower_end));
+    }
+    if let (Some(start), Some(lower_start)) = (name.first_chunk::<4>(), lower.first_chunk::<4>()) {
+        return same_half(*start, *lower_start)
+            && matches!((name.last_chunk::<4>(), lower.last_chunk::<4>()),
+                (Some(end), Some(lower_end)) if same_half(*end, *lower_end));
+    }
+    name.iter().zip(lower).fold(0, |difference, (byte, lower)| difference | (byte | 0x20) ^ lower) == 0
+}
+
+#[inline]
+fn same_half(bytes: [u8; 4], lower: [u8; 4]) -> bool {
+    u32::from_le_bytes(bytes) | 0x2020_2020 == u32::from_le_bytes(lower)
+}
+
+#[inline]
+fn same_word(bytes: [u8; 8], lower: [u8; 8]) -> bool {
+    u64::from_le_bytes(bytes) | 0x2020_2020_2020_2020 == u64::from_le_bytes(lower)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NAMES: [(&str, FieldKind); 21] = [
+        ("Host", FieldKind::Host),
+        ("Connection", FieldKind::Connection),
+        ("Content-Length", FieldKind::ContentLength),
+        ("Transfer-Encoding", FieldKind::TransferEncoding),
+        ("Upgrade", FieldKind::Upgrade),
+        ("Expect", FieldKind::Expect),
+        ("TE", FieldKind::Te),
+        ("Trailer", FieldKind::Trailer),
+        ("Keep-Alive", FieldKind::KeepAlive),
+        ("Proxy-Connection", FieldKind::ProxyConnection),
+        ("Proxy-Authenticate", FieldKind::ProxyAuthenticate),
+        ("Proxy-Authorization", FieldKind::ProxyAuthorization),
+        ("X-Forwarded-For", FieldKind::XForwardedFor),
+        ("X-Forwarded-Proto", FieldKind::XForwardedProto),
+        ("X-Forwarded-Host", FieldKind::XForwardedHost),
+        ("X-Request-Id", FieldKind::XRequestId),
+        ("Forwarded", FieldKind::Forwarded),
+        ("Cookie", FieldKind::Cookie),
+        ("Set-Cookie", FieldKind::SetCookie),
+        ("Date", FieldKind::Date),
+        ("Server", FieldKind::Server),
+    ];
+
+    fn by_comparison(name: &[u8]) -> FieldKind {
+        let known = NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
+        known.map_or(FieldKind::Other, |(_, kind)| *kind)
+    }
+
+    #[test]
+    fn every_name_is_known_in_every_case_and_no_neighbour_is() {
+        for (name, kind) in NAMES {
+            for spelling in [name.to_owned(), name.to_ascii_lowercase(), name.to_ascii_uppercase()] {
+                assert_eq!(FieldKind::of(spelling.as_bytes()), kind, "{spelling}");
+            }
+            for place in 0..name.len() {
+                for byte in (0..=u8::MAX).filter(|&byte| super::super::is_token_byte(byte)) {
+                    let mut near = name.as_bytes().to_vec();
+                    near[place] = byte;
+                    assert_eq!(FieldKind::of(&near), by_comparison(&near), "{near:?}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_token_is_classified_as_by_comparison(name in "[!#$%&'*+.^_`|~0-9A-Za-z-]{0,24}") {
+            prop_assert_eq!(FieldKind::of(name.as_bytes()), by_comparison(name.as_bytes()));
+        }
+    }
+}

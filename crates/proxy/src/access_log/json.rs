@@ -1,0 +1,96 @@
+//! One JSON object a line (RFC 8259), fields in a fixed order, absent ones left out.
+
+use super::{Asked, Names};
+use crate::clock;
+use crate::metrics::Record;
+use std::io::Write;
+
+/// Writes what is known from the request. Returns the length, as all that follows is appended.
+pub(super) fn begin(out: &mut Vec<u8>, asked: &Asked<'_>) -> usize {
+    out.extend_from_slice(b"{\"time\":\"");
+    clock::write_iso(out);
+    out.push(b'"');
+    // Writing to memory does not fail.
+    let _ = write!(out, ",\"client\":\"{}\"", asked.client);
+    let texts: [(&str, &[u8]); 8] = [
+        ("listener", asked.listener.as_bytes()),
+        ("protocol", asked.protocol.as_bytes()),
+        ("request_id", asked.request_id.as_bytes()),
+        ("method", asked.method.as_bytes()),
+        ("host", asked.host.as_bytes()),
+        ("target", asked.target.as_bytes()),
+        ("referer", asked.referer),
+        ("user_agent", asked.user_agent),
+    ];
+    texts.into_iter().for_each(|(name, value)| field(out, name, value));
+    out.len()
+}
+
+/// Writes what is known at the end.
+pub(super) fn finish(out: &mut Vec<u8>, record: &Record, names: &Names<'_>) {
+    field(out, "route", names.route.unwrap_or_default().as_bytes());
+    field(out, "pool", names.pool.unwrap_or_default().as_bytes());
+    if let Some(endpoint) = names.endpoint {
+        let _ = write!(out, ",\"endpoint\":\"{endpoint}\"");
+    }
+    if record.status > 0 {
+        let _ = write!(out, ",\"status\":{}", record.status);
+    }
+    if let Some(failure) = record.failure {
+        field(out, "reason", failure.reason().as_bytes());
+    }
+    let _ = write!(out, ",\"bytes_in\":{},\"bytes_out\":{}", record.bytes_in, record.bytes_out);
+    let times = [
+        ("connect_ms", record.connect_nanos),
+        ("upstream_ms", record.upstream_nanos),
+        ("total_ms", record.total_nanos),
+    ];
+    for (name, nanos) in times {
+        let micros = nanos / 1000;
+        let _ = write!(out, ",\"{name}\":{}.{:03}", micros / 1000, micros % 1000);
+    }
+    let _ = writeln!(out, ",\"resent\":{}}}", record.resent);
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    if value.is_empty() {
+        return;
+    }
+    let _ = write!(out, ",\"{name}\":\"");
+    escape(out, value);
+    out.push(b'"');
+}
+
+/// Text that is UTF-8 stays as it is; any other byte above ASCII is taken for Latin-1, so that the line is valid JSON
+/// and nothing is lost.
+fn escape(out: &mut Vec<u8>, value: &[u8]) {
+    let is_text = std::str::from_utf8(value).is_ok();
+    for &byte in value {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0x20..=0x7e => out.push(byte),
+            0x80.. if is_text => out.push(byte),
+            _ => {
+                let _ = write!(out, "\\u{byte:04x}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_become_valid_json() {
+        for value in
+            [&b"plain"[..], b"quo\"te\\", b"tab\tand\x01", "caf\u{e9}".as_bytes(), b"caf\xe9", b"\xff\xfe"]
+        {
+            let mut out = vec![b'"'];
+            escape(&mut out, value);
+            out.push(b'"');
+            let text: String = serde_json::from_slice(&out).unwrap();
+            assert!(text.len() >= value.len(), "{text}");
+        }
+    }
+}

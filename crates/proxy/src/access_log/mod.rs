@@ -1,0 +1,133 @@
+//! What the access log says of a request or connection, and in which form.
+//!
+//! A line is begun while the request's head is at hand and finished when all is counted. It is rendered into a lent
+//! text and handed to the worker's ring whole; the writer behind it is `service/access_log`.
+
+mod json;
+mod text;
+
+use crate::metrics::Record;
+use crate::service::LogRing;
+use crate::worker::Worker;
+use crate::worker::buffers::Text;
+use evenly_core::document::LogFormat;
+use evenly_core::listener::Listener;
+use evenly_http1::{FieldKind, RequestHead};
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// A worker's access log.
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Where finished lines go.
+    pub ring: LogRing,
+}
+
+/// A line that is begun.
+pub struct Line {
+    text: Text,
+    format: LogFormat,
+    /// Where what is known only at the end goes into a text line; the referrer and the agent follow it.
+    split: usize,
+}
+
+/// What the log calls the things that the record has only numbers for.
+#[derive(Clone, Copy)]
+pub struct Names<'a> {
+    /// The route.
+    pub route: Option<&'a str>,
+    /// The pool.
+    pub pool: Option<&'a str>,
+    /// The endpoint.
+    pub endpoint: Option<SocketAddr>,
+}
+
+/// What the log takes from the request itself. Bytes as received; each format escapes what it must.
+struct Asked<'a> {
+    client: SocketAddr,
+    listener: &'a str,
+    request_id: &'a str,
+    method: &'a str,
+    target: &'a str,
+    host: &'a str,
+    protocol: &'a str,
+    referer: &'a [u8],
+    user_agent: &'a [u8],
+}
+
+impl Line {
+    /// Begins the line of a request; `None` when there is no access log, which costs nothing then.
+    pub fn request(
+        worker: &Rc<Worker>,
+        listener: &Listener,
+        client: SocketAddr,
+        head: &RequestHead<'_, '_>,
+        request_id: &str,
+    ) -> Option<Self> {
+        let format = format(worker)?;
+        let named = |name: &[u8]| {
+            let other = head.fields.iter().filter(|field| field.kind == FieldKind::Other);
+            let mut named = other.filter(|field| field.name.as_bytes().eq_ignore_ascii_case(name));
+            named.next().map_or(&b""[..], |field| field.value)
+        };
+        let asked = Asked {
+            client,
+            listener: &listener.name,
+            request_id,
+            method: head.method,
+            target: head.target.raw,
+            host: head.host,
+            protocol: head.version.as_str(),
+            referer: named(b"referer"),
+            user_agent: named(b"user-agent"),
+        };
+        Some(Self::begin(worker, format, &asked))
+    }
+
+    /// Begins the line of a request whose head could not be read, or of a TCP connection.
+    pub fn unread(
+        worker: &Rc<Worker>,
+        listener: &Listener,
+        client: SocketAddr,
+        protocol: &str,
+    ) -> Option<Self> {
+        let format = format(worker)?;
+        let asked = Asked {
+            client,
+            listener: &listener.name,
+            request_id: "",
+            method: "",
+            target: "",
+            host: "",
+            protocol,
+            referer: b"",
+            user_agent: b"",
+        };
+        Some(Self::begin(worker, format, &asked))
+    }
+
+    fn begin(worker: &Rc<Worker>, format: LogFormat, asked: &Asked<'_>) -> Self {
+        let mut text = worker.buffers.text();
+        let split = match format {
+            LogFormat::Json => json::begin(&mut text, asked),
+            LogFormat::Text => text::begin(&mut text, asked),
+        };
+        Self { text, format, split }
+    }
+
+    /// Finishes the line and hands it over; when the ring is full it is dropped there and counted.
+    pub fn finish(mut self, worker: &Worker, record: &Record, names: &Names<'_>) {
+        match self.format {
+            LogFormat::Json => json::finish(&mut self.text, record, names),
+            LogFormat::Text => text::finish(&mut self.text, self.split, record, names),
+        }
+        if let Some(log) = worker.log.borrow_mut().as_mut() {
+            log.ring.push(&self.text);
+        }
+    }
+}
+
+fn format(worker: &Worker) -> Option<LogFormat> {
+    worker.log.borrow().as_ref().map(|log| log.format)
+}

@@ -1,0 +1,397 @@
+//! The dataplane: all workers and the service thread, as one thing that can be started, changed, asked and stopped.
+//!
+//! A change goes load → build → bind → swap. Whatever fails fails before the swap, and the running snapshot stays.
+
+use crate::access_log::Log;
+use crate::metrics::{self, Scene, WorkerStats};
+use crate::permits::{ListenerPermits, Permits};
+use crate::service::{Event, Events, Level, Service, Subject};
+use crate::sockets::{Bind, BindError, Sockets};
+use crate::worker::{self, Command, Configuration, WorkerHandle};
+use evenly_core::document::{Document, DocumentError};
+use evenly_core::listener::ListenerId;
+use evenly_core::pool::{AdminState, Health};
+use evenly_core::snapshot::{Changes, Snapshot, Warning};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+
+/// How long a worker may take to answer. Workers answer between two turns of their connections, so more means that one
+/// hangs; the caller goes on without it rather than hang with it.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Workers, service thread, sockets, and the snapshot that they serve.
+pub struct Dataplane {
+    control: Mutex<Control>,
+    permits: Arc<Permits>,
+    events: Arc<Events>,
+    started: Instant,
+    is_draining: AtomicBool,
+}
+
+/// What only one caller at a time may change.
+struct Control {
+    snapshot: Arc<Snapshot>,
+    sockets: Sockets,
+    permits: HashMap<ListenerId, Arc<ListenerPermits>>,
+    workers: Vec<WorkerHandle>,
+    /// `None` once stopped.
+    service: Option<Service>,
+}
+
+/// Why a configuration was not taken over.
+#[derive(Debug)]
+pub enum ApplyError {
+    /// The document is wrong.
+    Document(DocumentError),
+    /// An address could not be bound.
+    Bind(BindError),
+    /// The system refused something else (threads, descriptors).
+    Io(io::Error),
+}
+
+/// What an operator changes of an endpoint; `None` leaves it as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EndpointChange {
+    /// Ready, draining or maintenance.
+    pub state: Option<AdminState>,
+    /// The weight in place of the configuration's.
+    pub weight: Option<u16>,
+}
+
+/// What a swap changed, with remarks on the new configuration.
+#[derive(Debug, Serialize)]
+pub struct Applied {
+    #[serde(flatten)]
+    changes: Changes,
+    warnings: Vec<Warning>,
+}
+
+/// An endpoint's state as a successor takes it over.
+#[derive(Debug, Serialize, Deserialize)]
+struct Inherited {
+    pool: String,
+    endpoint: SocketAddr,
+    health: String,
+    admin: String,
+    weight: Option<u16>,
+}
+
+impl Dataplane {
+    /// Starts serving.
+    ///
+    /// # Errors
+    /// The document is wrong, an address cannot be bound, or the system refuses a thread.
+    pub fn start(
+        document: &str,
+        inherited: Vec<(SocketAddr, Vec<OwnedFd>)>,
+        health: &str,
+    ) -> Result<Self, ApplyError> {
+        let snapshot = Arc::new(Snapshot::build(Document::parse(document)?, None)?);
+        restore(&snapshot, health);
+        let events = Arc::new(Events::default());
+        let permits = Arc::new(Permits::default());
+        let mut control = Control {
+            snapshot: Arc::clone(&snapshot),
+            sockets: Sockets::default(),
+            permits: HashMap::new(),
+            workers: Vec::new(),
+            service: Some(Service::start(Arc::clone(&events))?),
+        };
+        control.sockets.adopt(inherited)?;
+        let workers = usize::from(snapshot.document.workers);
+        let shares = control.sockets.bind(&binds(&snapshot), workers, |_| false)?;
+        control.sockets.retain(|address| is_bound(&snapshot, address));
+        control.limit(&snapshot, &permits);
+        let started = Instant::now();
+        for (index, sockets) in shares.into_iter().enumerate() {
+            let configuration = control.configuration(&snapshot, sockets);
+            control.workers.push(worker::start(index, seed(), started, configuration)?);
+        }
+        control.service().apply(Arc::clone(&snapshot));
+        let control = Mutex::new(control);
+        Ok(Self { control, permits, events, started, is_draining: AtomicBool::new(false) })
+    }
+
+    /// Builds a document without running it; the remarks on it.
+    ///
+    /// # Errors
+    /// The document is wrong.
+    pub fn check(document: &str) -> Result<Vec<Warning>, DocumentError> {
+        Ok(Snapshot::build(Document::parse(document)?, None)?.warnings())
+    }
+
+    /// Swaps the configuration. On any error the running one stays.
+    ///
+    /// # Errors
+    /// The document is wrong or an address cannot be bound.
+    pub fn apply(&self, document: &str) -> Result<Applied, ApplyError> {
+        let mut control = self.control();
+        let running = Arc::clone(&control.snapshot);
+        let snapshot = Arc::new(Snapshot::build(Document::parse(document)?, Some(&running))?);
+        let workers = control.workers.len();
+        let shares =
+            control.sockets.bind(&binds(&snapshot), workers, |address| is_bound(&running, address))?;
+        control.limit(&snapshot, &self.permits);
+        let (done, answers) = sync_channel(workers);
+        for (index, sockets) in shares.into_iter().enumerate() {
+            let configuration = control.configuration(&snapshot, sockets);
+            control.workers[index].send(Command::Apply(Box::new(configuration), done.clone()));
+        }
+        drop(done);
+        let deadline = Instant::now() + ANSWER;
+        for _ in 0..workers {
+            let _ = answers.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        control.service().apply(Arc::clone(&snapshot));
+        control.sockets.retain(|address| is_bound(&snapshot, address));
+        let mut warnings = snapshot.warnings();
+        if usize::from(snapshot.document.workers) != workers {
+            let message =
+                format!("{workers} workers go on running; the new number holds from the next upgrade on");
+            warnings.push(Warning { path: "workers".into(), message });
+        }
+        control.snapshot = Arc::clone(&snapshot);
+        Ok(Applied { changes: snapshot.changes(&running), warnings })
+    }
+
+    /// Sets what the operator wants of an endpoint; false when there is none of that pool and address.
+    pub fn set_endpoint(&self, pool: &str, address: SocketAddr, change: EndpointChange) -> bool {
+        let control = self.control();
+        let Some(pool) = control.snapshot.pools.iter().find(|known| &*known.name == pool) else {
+            return false;
+        };
+        let Some(member) = pool.member(address) else { return false };
+        let endpoint = &member.endpoint;
+        let before = endpoint.state();
+        if let Some(state) = change.state {
+            endpoint.set_admin(state);
+        }
+        if let Some(weight) = change.weight {
+            endpoint.set_weight_override(Some(weight));
+        }
+        pool.changed();
+        let after = endpoint.state();
+        if before != after {
+            let subject = Subject::Endpoint {
+                pool: pool.name.to_string(),
+                endpoint: address.to_string(),
+                from: before.name(),
+                to: after.name(),
+                reason: "set by the operator".into(),
+            };
+            self.events.push(Event::new(Level::Info, subject));
+        }
+        true
+    }
+
+    /// Listeners, pools, endpoints and totals, as JSON.
+    pub fn status(&self) -> String {
+        self.told(|scene, stats| metrics::status(scene, stats).to_string())
+    }
+
+    /// All metrics, in Prometheus' text format.
+    pub fn metrics(&self) -> String {
+        self.told(|scene, stats| {
+            let mut out = String::new();
+            metrics::render(&mut out, scene, stats);
+            out
+        })
+    }
+
+    /// Waits for events, at most so long.
+    pub fn events(&self, timeout: Duration) -> Vec<Event> {
+        self.events.wait(timeout)
+    }
+
+    /// Duplicates of the listening sockets, for a successor.
+    ///
+    /// # Errors
+    /// No descriptor left.
+    pub fn sockets(&self) -> io::Result<Vec<(SocketAddr, Vec<OwnedFd>)>> {
+        self.control().sockets.duplicates()
+    }
+
+    /// All endpoints' states, for a successor.
+    pub fn health(&self) -> String {
+        let control = self.control();
+        let pools = control.snapshot.pools.iter();
+        let states: Vec<_> = pools
+            .flat_map(|pool| {
+                pool.members.iter().map(|member| Inherited {
+                    pool: pool.name.to_string(),
+                    endpoint: member.endpoint.address(),
+                    health: member.endpoint.health().name().into(),
+                    admin: member.endpoint.admin().name().into(),
+                    weight: member.endpoint.weight_override(),
+                })
+            })
+            .collect();
+        serde_json::to_string(&states).expect("plain structures become JSON")
+    }
+
+    /// Opens the access log anew, after it was moved away.
+    pub fn reopen_logs(&self) {
+        self.control().service().logs().reopen();
+    }
+
+    /// Stops accepting, and lets connections end after what is under way on them.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+        self.control().workers.iter().for_each(|worker| worker.send(Command::Drain));
+    }
+
+    /// Client connections that are open.
+    pub fn connections(&self) -> u32 {
+        self.permits.open()
+    }
+
+    /// Ends every connection and thread; returns when they are gone. Whoever stopped first has done it.
+    pub fn stop(&self) {
+        let mut control = self.control();
+        let workers = std::mem::take(&mut control.workers);
+        workers.iter().for_each(|worker| worker.send(Command::Stop));
+        workers.into_iter().for_each(WorkerHandle::join);
+        control.sockets.retain(|_| false);
+        if let Some(service) = control.service.take() {
+            service.stop();
+        }
+    }
+
+    /// Hands the sums of all workers and what they belong to over to whoever tells them.
+    fn told(&self, tell: impl FnOnce(&Scene<'_>, &WorkerStats) -> String) -> String {
+        let control = self.control();
+        let (reply, answers) = sync_channel(control.workers.len());
+        control.workers.iter().for_each(|worker| worker.send(Command::Stats(reply.clone())));
+        drop(reply);
+        let deadline = Instant::now() + ANSWER;
+        let mut sum = WorkerStats::default();
+        while let Ok(stats) = answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            sum.merge(&stats);
+        }
+        let scene = Scene {
+            snapshot: &control.snapshot,
+            service: control.service.as_ref(),
+            connections: self.permits.open(),
+            workers: control.workers.len(),
+            uptime: self.started.elapsed(),
+            is_draining: self.is_draining.load(Ordering::Relaxed),
+            local: &|bind| control.sockets.local(bind),
+        };
+        tell(&scene, &sum)
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        // A caller that panicked left nothing half done that a next one could not see: changes end with one store.
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Control {
+    /// Counts and limits for the listeners of a snapshot; those that stay keep their count.
+    fn limit(&mut self, snapshot: &Snapshot, all: &Arc<Permits>) {
+        all.limit(snapshot.document.max_connections);
+        self.permits.retain(|id, _| snapshot.listeners.iter().any(|listener| listener.id == *id));
+        for listener in &snapshot.listeners {
+            let most = listener.max_connections;
+            let new = || ListenerPermits::new(most, Arc::clone(all));
+            self.permits.entry(listener.id).or_insert_with(new).limit(most);
+        }
+    }
+
+    /// One worker's configuration.
+    fn configuration(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        sockets: Vec<(SocketAddr, std::net::TcpListener)>,
+    ) -> Configuration {
+        let permits =
+            snapshot.listeners.iter().map(|listener| Arc::clone(&self.permits[&listener.id])).collect();
+        let log = snapshot
+            .document
+            .access_log
+            .as_ref()
+            .map(|log| Log { format: log.format, ring: self.service().logs().ring(log.ring_bytes as usize) });
+        Configuration { snapshot: Arc::clone(snapshot), permits, sockets, log }
+    }
+
+    fn service(&self) -> &Service {
+        self.service.as_ref().expect("only stop() takes it, and nothing is asked after that")
+    }
+}
+
+impl Drop for Dataplane {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The addresses that a snapshot listens on.
+fn binds(snapshot: &Snapshot) -> Vec<Bind> {
+    Bind::all(snapshot.listeners.iter().map(|listener| (&*listener.bind, listener.backlog)))
+}
+
+fn is_bound(snapshot: &Snapshot, address: SocketAddr) -> bool {
+    snapshot.listeners.iter().any(|listener| listener.bind.contains(&address))
+}
+
+/// Takes over what a predecessor knew of the endpoints. What cannot be read is as good as unknown.
+fn restore(snapshot: &Snapshot, health: &str) {
+    let states: Vec<Inherited> = serde_json::from_str(health).unwrap_or_default();
+    for state in states {
+        let pool = snapshot.pools.iter().find(|pool| *pool.name == *state.pool);
+        let Some(pool) = pool else { continue };
+        let Some(member) = pool.member(state.endpoint) else { continue };
+        if let Some(health) = Health::from_name(&state.health).filter(|_| pool.health_check.is_some()) {
+            member.endpoint.set_health(health);
+        }
+        if let Some(admin) = AdminState::from_name(&state.admin) {
+            member.endpoint.set_admin(admin);
+        }
+        member.endpoint.set_weight_override(state.weight);
+        pool.changed();
+    }
+}
+
+/// A number that differs between workers, nodes and starts: the keys that the standard library draws from the system.
+fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+impl From<DocumentError> for ApplyError {
+    fn from(error: DocumentError) -> Self {
+        Self::Document(error)
+    }
+}
+
+impl From<BindError> for ApplyError {
+    fn from(error: BindError) -> Self {
+        Self::Bind(error)
+    }
+}
+
+impl From<io::Error> for ApplyError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Document(error) => error.fmt(f),
+            Self::Bind(BindError { address, error }) => write!(f, "cannot listen on {address}: {error}"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ApplyError {}

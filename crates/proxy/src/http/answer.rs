@@ -1,0 +1,140 @@
+//! Answers that Evenly makes itself: errors, redirections and fixed responses.
+
+use super::client::Client;
+use crate::clock;
+use crate::io;
+use crate::worker::buffers::Text;
+use evenly_core::answer::{self, ErrorPages, reason_phrase};
+use evenly_core::error::Failure;
+use evenly_core::route::Route;
+use evenly_core::template::{Template, Variables};
+use evenly_http1::Version;
+use std::future::poll_fn;
+use std::io::Write;
+use std::task::Poll;
+
+/// How the client wants it.
+pub struct Manner {
+    /// It asked with HEAD: no body.
+    pub is_head: bool,
+    /// The connection can go on.
+    pub keep_alive: bool,
+    /// HTTP/1.0 has to be told that it can.
+    pub version: Version,
+}
+
+/// A rendered answer.
+pub struct Answer {
+    text: Text,
+    /// Its status.
+    pub status: u16,
+    /// Whether the connection goes on behind it.
+    pub keep_alive: bool,
+}
+
+impl Answer {
+    /// The error page of a failure.
+    pub fn failure(client: &Client, pages: &ErrorPages, failure: Failure, manner: &Manner) -> Self {
+        let status = failure.status();
+        let (content_type, body) = pages.body(status);
+        let mut answer = Self::begin(client, status, manner);
+        if let Some(seconds) = failure.retry_after() {
+            answer.number(b"Retry-After: ", u64::from(seconds));
+        }
+        answer.finish(Some(content_type.as_bytes()), body, manner)
+    }
+
+    /// A redirection.
+    pub fn redirect(
+        client: &Client,
+        to: &Template,
+        status: u16,
+        variables: &Variables<'_>,
+        manner: &Manner,
+    ) -> Self {
+        let mut answer = Self::begin(client, status, manner);
+        answer.text.extend_from_slice(b"Location: ");
+        to.render_location(&mut answer.text, variables);
+        answer.text.extend_from_slice(b"\r\n");
+        answer.finish(None, b"", manner)
+    }
+
+    /// A fixed response, with the route's response fields.
+    pub fn respond(
+        client: &Client,
+        response: &answer::Answer,
+        route: &Route,
+        variables: &Variables<'_>,
+        manner: &Manner,
+    ) -> Self {
+        let mut answer = Self::begin(client, response.status, manner);
+        let content_type =
+            (!route.response_rules.drops("content-type")).then_some(response.content_type.as_bytes());
+        route.response_rules.write(&mut answer.text, variables);
+        answer.finish(content_type, &response.body, manner)
+    }
+
+    fn begin(client: &Client, status: u16, manner: &Manner) -> Self {
+        let keep_alive = manner.keep_alive && !client.worker.is_draining();
+        let mut text = client.worker.buffers.text();
+        // Writing to memory does not fail.
+        let _ = write!(text, "HTTP/1.1 {status} {}\r\nDate: ", reason_phrase(status));
+        clock::write_http_date(&mut text);
+        text.extend_from_slice(b"\r\n");
+        Self { text, status, keep_alive }
+    }
+
+    fn number(&mut self, name: &[u8], value: u64) {
+        self.text.extend_from_slice(name);
+        let _ = write!(self.text, "{value}\r\n");
+    }
+
+    fn finish(mut self, content_type: Option<&[u8]>, body: &[u8], manner: &Manner) -> Self {
+        if let Some(content_type) = content_type.filter(|_| !body.is_empty()) {
+            self.text.extend_from_slice(b"Content-Type: ");
+            self.text.extend_from_slice(content_type);
+            self.text.extend_from_slice(b"\r\n");
+        }
+        // 204 and 304 must not state a length (RFC 9110 §8.6).
+        let has_body = !matches!(self.status, 204 | 304);
+        if has_body {
+            self.number(b"Content-Length: ", body.len() as u64);
+        }
+        match (self.keep_alive, manner.version) {
+            (false, _) => self.text.extend_from_slice(b"Connection: close\r\n"),
+            (true, Version::Http10) => self.text.extend_from_slice(b"Connection: keep-alive\r\n"),
+            (true, Version::Http11) => {}
+        }
+        self.text.extend_from_slice(b"\r\n");
+        if has_body && !manner.is_head {
+            self.text.extend_from_slice(body);
+        }
+        self
+    }
+
+    /// Sends it; the bytes that the client took, which are all of them unless it broke or was too slow.
+    pub async fn send(&self, client: &mut Client) -> Result<u64, u64> {
+        write_all(client, &self.text).await
+    }
+}
+
+/// Writes `bytes` to the client, with its patience between two writes. The error, too, says how many bytes it took.
+pub async fn write_all(client: &mut Client, bytes: &[u8]) -> Result<u64, u64> {
+    let patience = client.listener.timeouts.send;
+    client.deadline.set(patience);
+    let mut sent = 0;
+    while sent < bytes.len() {
+        let wrote = poll_fn(|cx| match io::poll_write(&mut client.stream, cx, &bytes[sent..]) {
+            Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Some(n)),
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending if client.deadline.passed() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        match wrote.await {
+            Some(n) => sent += n,
+            None => return Err(sent as u64),
+        }
+        client.deadline.set(patience);
+    }
+    Ok(sent as u64)
+}

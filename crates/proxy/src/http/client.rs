@@ -1,0 +1,164 @@
+//! The downstream connection and what it keeps from one request to the next.
+
+use crate::io;
+use crate::permits::Permit;
+use crate::worker::Worker;
+use crate::worker::buffers::Buffer;
+use crate::worker::deadlines::Deadline;
+use evenly_core::listener::Listener;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How long an idle connection may still bring its last request while the worker drains. Closing at once would reset
+/// requests that are on their way; waiting longer would hold up the end.
+const DRAIN_IDLE: Duration = Duration::from_secs(1);
+
+/// A client's connection.
+pub struct Client {
+    /// Everything the worker's connections share.
+    pub worker: Rc<Worker>,
+    /// The socket.
+    pub stream: TcpStream,
+    /// Who is connected.
+    pub peer: SocketAddr,
+    /// The address it came to; names the listener in every snapshot.
+    pub bind: SocketAddr,
+    /// The listener as of the last request.
+    pub listener: Arc<Listener>,
+    /// The one deadline that the connection waits under.
+    pub deadline: Deadline,
+    /// Input behind the last request: the beginning of the next.
+    pub carry: Option<Buffer>,
+    /// Whether the peer is a trusted proxy.
+    pub is_trusted: bool,
+    /// `X-Forwarded-For` and `X-Forwarded-Proto` for a client that is not a trusted proxy, rendered once.
+    pub forwarding: Box<[u8]>,
+    watch: Watch,
+    _permit: Permit,
+}
+
+/// What is known of the client while it waits for its response.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    /// Nothing came yet; it is told when something does.
+    On,
+    /// It closed its sending side. Whether it still listens shows only when it is sent something.
+    HalfClosed { due: u64 },
+    /// It has sent more (pipelining): what comes behind cannot be seen.
+    Off,
+}
+
+/// Why waiting for input ended without any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoInput {
+    /// The client closed, or the connection broke.
+    Closed,
+    /// The deadline passed.
+    Late,
+}
+
+impl Client {
+    /// A new connection.
+    pub fn new(
+        worker: Rc<Worker>,
+        stream: TcpStream,
+        (peer, bind): (SocketAddr, SocketAddr),
+        listener: Arc<Listener>,
+        permit: Permit,
+    ) -> Self {
+        let address = peer.ip().to_canonical();
+        Self {
+            deadline: worker.deadlines.slot(),
+            is_trusted: listener.trusted.contains(address),
+            forwarding: forwarding(address),
+            carry: None,
+            watch: Watch::On,
+            worker,
+            stream,
+            peer,
+            bind,
+            listener,
+            _permit: permit,
+        }
+    }
+
+    /// Waits for the next request's first bytes: what the last read brought too much, or a new read.
+    pub async fn next_input(&mut self) -> Result<Buffer, NoInput> {
+        self.watch = Watch::On;
+        if let Some(carry) = self.carry.take() {
+            return Ok(carry);
+        }
+        let mut is_draining = false;
+        self.deadline.set(self.listener.timeouts.idle);
+        poll_fn(|cx| {
+            if let Poll::Ready(read) = io::poll_read(&mut self.stream, cx, &self.worker.buffers) {
+                return Poll::Ready(read.ok().filter(|buffer| !buffer.is_empty()).ok_or(NoInput::Closed));
+            }
+            if self.worker.is_draining() && !is_draining {
+                is_draining = true;
+                self.deadline.set(DRAIN_IDLE);
+            }
+            if self.deadline.passed() { Poll::Ready(Err(NoInput::Late)) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Waits for more of a head, under the deadline that the caller has set.
+    pub async fn more_input(&mut self, buffer: &mut Buffer) -> Result<(), NoInput> {
+        poll_fn(|cx| match io::poll_read_into(&mut self.stream, cx, buffer) {
+            Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Ok(())),
+            Poll::Ready(_) => Poll::Ready(Err(NoInput::Closed)),
+            Poll::Pending if self.deadline.passed() => Poll::Ready(Err(NoInput::Late)),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Whether the client went away while it waits for its response: ready when it did.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.watch {
+            Watch::Off => Poll::Pending,
+            Watch::HalfClosed { due } if self.deadline.is_past(due) => Poll::Ready(()),
+            Watch::HalfClosed { .. } => Poll::Pending,
+            Watch::On if self.stream.poll_read_ready(cx).is_pending() => Poll::Pending,
+            Watch::On => {
+                let mut byte = [0];
+                match self.stream.poll_peek(cx, &mut tokio::io::ReadBuf::new(&mut byte)) {
+                    Poll::Ready(Ok(0)) => {
+                        let due = self.deadline.at(self.listener.timeouts.half_close);
+                        self.watch = Watch::HalfClosed { due };
+                        Poll::Pending
+                    }
+                    Poll::Ready(Ok(_)) => {
+                        self.watch = Watch::Off;
+                        Poll::Pending
+                    }
+                    Poll::Ready(Err(_)) => Poll::Ready(()),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    /// The client took something: if it has closed its sending side, it gets its patience anew.
+    pub fn listens(&mut self) {
+        if let Watch::HalfClosed { due } = &mut self.watch {
+            *due = self.deadline.at(self.listener.timeouts.half_close);
+        }
+    }
+
+    /// When [`Client::poll_gone`] wants to be asked again at the latest.
+    pub fn gone_due(&self) -> u64 {
+        if let Watch::HalfClosed { due } = self.watch { due } else { u64::MAX }
+    }
+}
+
+/// The forwarding fields that are the same for all requests of a client that is not a trusted proxy.
+fn forwarding(address: IpAddr) -> Box<[u8]> {
+    format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: http\r\n").into_bytes().into_boxed_slice()
+}

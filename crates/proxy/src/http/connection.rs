@@ -1,0 +1,104 @@
+//! A connection's life: request after request until one side has had enough.
+
+use super::client::{Client, NoInput};
+use super::handle::{Next, handle, refuse_late};
+use super::linger::linger;
+use crate::io;
+use crate::permits::Permit;
+use crate::worker::Worker;
+use crate::worker::buffers::Buffer;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::net::TcpStream;
+
+/// Serves one client from its first byte to its last.
+pub async fn serve(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    bind: SocketAddr,
+    permit: Permit,
+) {
+    let Some(listener) = worker.pin().listener(bind).map(|(listener, _)| Arc::clone(listener)) else {
+        return;
+    };
+    let id = listener.id.0;
+    worker.stats.borrow_mut().connection_opened(id);
+    let closed = Rc::clone(&worker);
+    let mut client = Client::new(worker, stream, (peer, bind), listener, permit);
+    poll_fn(|cx| {
+        client.deadline.register(cx);
+        Poll::Ready(())
+    })
+    .await;
+    match requests(&mut client).await {
+        End::Close => drop(client),
+        End::Linger => linger(client).await,
+        End::Abort => io::abort(client.stream),
+    }
+    closed.stats.borrow_mut().connection_closed(id);
+}
+
+/// How a connection ends.
+enum End {
+    /// Nothing is left to say or to hear.
+    Close,
+    /// The client may still be sending; closing at once would destroy the response on its way.
+    Linger,
+    /// The client must see that what it got is not the whole.
+    Abort,
+}
+
+async fn requests(client: &mut Client) -> End {
+    loop {
+        let Ok(mut input) = client.next_input().await else { return End::Close };
+        client.deadline.set(client.listener.timeouts.header);
+        let next = loop {
+            let read = input.len();
+            match handle(client, input).await {
+                Next::MoreHead(partial) => match complete(client, partial, read).await {
+                    Ok(more) => input = more,
+                    Err(next) => break next,
+                },
+                next => break next,
+            }
+        };
+        match next {
+            Next::Request => {}
+            Next::Close => return End::Close,
+            Next::Linger => return End::Linger,
+            Next::Abort => return End::Abort,
+            Next::MoreHead(_) => unreachable!("the loop above ends only with another"),
+        }
+    }
+}
+
+/// Reads until the head may be complete: until a blank line came after the first `seen` bytes, or the buffer is full.
+/// Looking for the blank line only, and only in what is new, keeps a head that comes byte by byte from being parsed
+/// once for each byte.
+async fn complete(client: &mut Client, mut head: Buffer, mut seen: usize) -> Result<Buffer, Next> {
+    loop {
+        head.compact();
+        let read = client.more_input(&mut head).await;
+        let line_end = seen.saturating_sub(2);
+        match read {
+            Ok(())
+                if has_blank_line(&head[line_end..])
+                    || head.len() >= client.listener.limits.head_bytes as usize =>
+            {
+                return Ok(head);
+            }
+            Ok(()) => seen = head.len(),
+            Err(NoInput::Closed) => return Err(Next::Close),
+            Err(NoInput::Late) => return Err(refuse_late(client).await),
+        }
+    }
+}
+
+/// Whether an empty line ends in `bytes`, with or without the CRs that it must have: the parser judges that.
+fn has_blank_line(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
+}

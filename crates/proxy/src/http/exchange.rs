@@ -1,0 +1,184 @@
+//! One request and its response: what is known from the plan on until it is recorded.
+
+use crate::worker::Worker;
+use crate::worker::buffers::Text;
+use crate::worker::view::View;
+use evenly_core::document::Balance;
+use evenly_core::error::Failure;
+use evenly_core::pool::{EndpointId, Lease, Pool};
+use evenly_core::route::Route;
+use evenly_http1::{BodyReader, Version};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A request on its way through the steps.
+pub struct Exchange {
+    /// The snapshot it lives and dies with.
+    pub view: Rc<View>,
+    /// The route's place in the snapshot.
+    pub route: usize,
+    /// The pool's place in the snapshot.
+    pub pool: usize,
+    /// What the hash balancers go by.
+    pub key: Option<u64>,
+    /// The head for the endpoint, and a small body behind it once it is all there.
+    pub head: Text,
+    /// Where in `head` the `Host` line with the endpoint's address belongs, when it is not the client's.
+    pub host_at: Option<Range<usize>>,
+    /// The request's body, from the first byte behind its head.
+    pub body: BodyReader,
+    /// Whether the endpoint gets the body in chunks.
+    pub is_chunked: bool,
+    /// Bytes the body may have; `u64::MAX` for no limit.
+    pub body_limit: u64,
+    /// Bytes of the client's head in its buffer.
+    pub head_length: usize,
+    /// What the method means for the exchange.
+    pub method: Method,
+    /// The client's version.
+    pub version: Version,
+    /// Whether the client wants to keep its connection.
+    pub keep_alive: bool,
+    /// Whether an `Upgrade` was passed on.
+    pub wants_upgrade: bool,
+    /// Whether the client holds its body back until it gets 100 (RFC 9110 §10.1.1).
+    pub awaits_continue: bool,
+    /// The route's fields for the response, rendered while the request was at hand.
+    pub response_fields: Option<Text>,
+    /// Whether the endpoint stopped taking the request before its end: its client may still be sending.
+    pub is_cut: bool,
+    /// The tick at which the endpoint's response head is late; `u64::MAX` while the request is still being sent.
+    pub response_due: u64,
+    /// What the access log will say.
+    pub tally: Tally,
+}
+
+/// What a method means for the exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// The response has no body.
+    Head,
+    /// A tunnel follows a 2xx.
+    Connect,
+    /// May be sent twice (RFC 9110 §9.2.2).
+    Idempotent,
+    /// May have changed something by the first send.
+    Other,
+}
+
+impl Method {
+    /// By name; names compare with case.
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "HEAD" => Self::Head,
+            "CONNECT" => Self::Connect,
+            "GET" | "OPTIONS" | "TRACE" | "PUT" | "DELETE" => Self::Idempotent,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether sending the request twice does no harm.
+    pub fn is_idempotent(self) -> bool {
+        matches!(self, Self::Head | Self::Idempotent)
+    }
+
+    /// What `evenly_http1::parse_response` needs to know of it.
+    pub fn for_response(self) -> &'static str {
+        match self {
+            Self::Head => "HEAD",
+            Self::Connect => "CONNECT",
+            Self::Idempotent | Self::Other => "GET",
+        }
+    }
+}
+
+/// What is counted of an exchange, and what the access log says of it.
+pub struct Tally {
+    /// When its first bytes were there.
+    pub started: Instant,
+    /// For connecting to the endpoint; zero when a connection was reused.
+    pub connect: Duration,
+    /// From sending to the response's head.
+    pub upstream: Duration,
+    /// Bytes from the client, head included.
+    pub bytes_in: u64,
+    /// Bytes to the client, head included.
+    pub bytes_out: u64,
+    /// The status that the client got; 0 when it got none.
+    pub status: u16,
+    /// The endpoint that was asked last.
+    pub endpoint: Option<(EndpointId, SocketAddr)>,
+    /// Whether it was sent twice.
+    pub is_resent: bool,
+    /// Why it ended other than by the endpoint's whole answer.
+    pub failure: Option<Failure>,
+    /// The request's part of its access-log line.
+    pub line: Option<crate::access_log::Line>,
+}
+
+impl Tally {
+    /// Nothing counted yet.
+    pub fn new(started: Instant, line: Option<crate::access_log::Line>) -> Self {
+        Self {
+            started,
+            connect: Duration::ZERO,
+            upstream: Duration::ZERO,
+            bytes_in: 0,
+            bytes_out: 0,
+            status: 0,
+            endpoint: None,
+            is_resent: false,
+            failure: None,
+            line,
+        }
+    }
+}
+
+impl Tally {
+    /// The response's head has arrived.
+    pub fn arrived(&mut self, now: Instant) {
+        self.upstream = now.saturating_duration_since(self.started).saturating_sub(self.connect);
+    }
+}
+
+impl Exchange {
+    /// Tells the balancer that learns from latency how long the endpoint took.
+    pub fn observe(&self, worker: &Worker, lease: &Lease) {
+        if self.pool().balance == Balance::PeakEwma {
+            let nanos = u64::try_from(self.tally.upstream.as_nanos()).unwrap_or(u64::MAX);
+            let now = worker.nanos(self.tally.started) + nanos;
+            lease.endpoint().observe_latency(nanos, now);
+        }
+    }
+
+    /// The route that it took.
+    pub fn route(&self) -> &Arc<Route> {
+        &self.view.snapshot.routes[self.route]
+    }
+
+    /// The pool that it goes to.
+    pub fn pool(&self) -> &Arc<Pool> {
+        self.view.pool(self.pool)
+    }
+
+    /// The connect timeout: the route's, or the pool's.
+    pub fn connect_timeout(&self) -> Duration {
+        let pool = self.pool().timeouts.connect_ms;
+        self.route().timeouts.connect.unwrap_or(Duration::from_millis(pool))
+    }
+
+    /// How long the endpoint may take until its response's head.
+    pub fn response_timeout(&self) -> Duration {
+        let pool = self.pool().timeouts.response_ms;
+        self.route().timeouts.response.unwrap_or(Duration::from_millis(pool))
+    }
+
+    /// How long the endpoint may be silent within a body.
+    pub fn idle_timeout(&self) -> Duration {
+        let pool = self.pool().timeouts.idle_ms;
+        self.route().timeouts.idle.unwrap_or(Duration::from_millis(pool))
+    }
+}

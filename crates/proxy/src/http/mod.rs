@@ -1,0 +1,33 @@
+//! HTTP/1.1 on the wire: the twelve steps of a request, done.
+//!
+//! *accept* is `worker/accept.rs`; *handshake* will be TLS. From there on:
+//!
+//! | step | where |
+//! |---|---|
+//! | read, keep-alive | `connection.rs`, `client.rs` |
+//! | pin, route, admit | `plan.rs` |
+//! | pick, connect, forward | `handle.rs` and `connect.rs`; `request.rs` renders the head, `upload.rs` brings the body |
+//! | settle | `wait.rs`, `settle.rs`; `answer.rs` for what Evenly says itself |
+//! | relay | `relay.rs` for bodies, `upgrade.rs` for tunnels |
+//! | record | `record.rs` |
+//!
+//! `handle.rs` only puts them in order. What is decided is decided in `evenly_core`.
+
+mod answer;
+mod client;
+mod connect;
+mod connection;
+mod exchange;
+mod fields;
+mod handle;
+mod linger;
+mod plan;
+mod record;
+mod relay;
+mod request;
+mod settle;
+mod upgrade;
+mod upload;
+mod wait;
+
+pub use connection::serve;

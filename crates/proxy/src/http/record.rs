@@ -1,0 +1,67 @@
+//! *Record*: counts what happened and writes the access-log line.
+
+use super::client::Client;
+use super::exchange::{Exchange, Tally};
+use crate::access_log::{Line, Names};
+use crate::metrics::{NONE, Record};
+use evenly_core::error::Failure;
+use evenly_core::route::Route;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Records an exchange with an endpoint.
+pub fn record(client: &Client, exchange: &mut Exchange) {
+    let line = exchange.tally.line.take();
+    let (route, pool) = (exchange.route(), exchange.pool());
+    let names =
+        Names { route: Some(&route.name), pool: Some(&pool.name), endpoint: endpoint(&exchange.tally) };
+    let record = counted(client, &exchange.tally, route.id.0, pool.id.0);
+    write(client, &exchange.tally, line, &names, &record);
+}
+
+/// Records an answer of Evenly's own.
+pub fn record_answer(client: &Client, route: Option<&Route>, tally: &mut Tally) {
+    let line = tally.line.take();
+    let names = Names { route: route.map(|route| &*route.name), pool: None, endpoint: None };
+    let record = counted(client, tally, route.map_or(NONE, |route| route.id.0), NONE);
+    write(client, tally, line, &names, &record);
+}
+
+fn counted(client: &Client, tally: &Tally, route: u32, pool: u32) -> Record {
+    Record {
+        listener: client.listener.id.0,
+        route,
+        pool,
+        endpoint: tally.endpoint.map_or(NONE, |(id, _)| id.0),
+        status: tally.status,
+        failure: tally.failure,
+        bytes_in: tally.bytes_in,
+        bytes_out: tally.bytes_out,
+        // There is no queue yet: a request is picked an endpoint at once.
+        queue_nanos: 0,
+        connect_nanos: nanos(tally.connect),
+        upstream_nanos: nanos(tally.upstream),
+        total_nanos: nanos(tally.started.elapsed()),
+        resent: tally.is_resent,
+    }
+}
+
+fn write(client: &Client, tally: &Tally, line: Option<Line>, names: &Names<'_>, record: &Record) {
+    let mut stats = client.worker.stats.borrow_mut();
+    stats.record(record);
+    if matches!(tally.failure, Some(Failure::ClientSlow | Failure::RequestTimeout | Failure::SendTimeout)) {
+        stats.slow_client(client.listener.id.0);
+    }
+    drop(stats);
+    if let Some(line) = line {
+        line.finish(&client.worker, record, names);
+    }
+}
+
+fn endpoint(tally: &Tally) -> Option<SocketAddr> {
+    tally.endpoint.map(|(_, address)| address)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,49 @@
+//! *Relay*: the response's body, and what is left of the request's beside it.
+
+use super::client::Client;
+use super::exchange::Exchange;
+use super::wait::end_upload;
+use crate::pump::{Broken, Pump};
+use crate::upstream::Upstream;
+use std::future::poll_fn;
+use std::task::Poll;
+
+/// Pumps a response's body, and what is left of the request's beside it, until the response is through.
+pub async fn relay(
+    client: &mut Client,
+    exchange: &mut Exchange,
+    upstream: &mut Upstream,
+    download: &mut Pump,
+    upload: &mut Option<Pump>,
+) -> Result<(), Broken> {
+    let mut seen = download.written;
+    poll_fn(|cx| {
+        if let Some(pump) = upload {
+            let sides = (&mut client.stream, &mut upstream.stream);
+            if let Poll::Ready(outcome) = pump.poll(cx, sides, &client.worker.buffers, &client.deadline) {
+                let failed = end_upload(client, exchange, upload, outcome).is_err();
+                // The response has begun, so the client cannot be told; but it can see that this is not the whole.
+                if failed {
+                    return Poll::Ready(Err(Broken::Sink));
+                }
+            }
+        }
+        let sides = (&mut upstream.stream, &mut client.stream);
+        let outcome = download.poll(cx, sides, &client.worker.buffers, &client.deadline);
+        if outcome.is_ready() {
+            return outcome;
+        }
+        if download.written > seen {
+            // It takes what it is sent, so it is there, whether or not it has more to say.
+            seen = download.written;
+            client.listens();
+        }
+        if upload.is_none() && client.poll_gone(cx).is_ready() {
+            return Poll::Ready(Err(Broken::Sink));
+        }
+        let body_due = upload.as_ref().map_or(u64::MAX, Pump::due);
+        client.deadline.set_at(download.due().min(body_due).min(client.gone_due()));
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,131 @@
+//! *Settle*: reads the endpoint's response head and renders the client's.
+//!
+//! As in `plan.rs` nothing is awaited here, because the parsed head borrows the buffer.
+
+use super::client::Client;
+use super::exchange::{Exchange, Method};
+use crate::worker::buffers::{Buffer, READ_BYTES, Text};
+use evenly_core::error::Failure;
+use evenly_http1::{
+    BodyLength, BodyReader, HeadLimits, MAX_FIELDS, ResponseHead, Slots, Version, parse_response,
+    write_status_line,
+};
+
+/// What came from the endpoint.
+pub enum Settled {
+    /// The head is not complete yet.
+    MoreHead,
+    /// An interim response (1xx) to be passed on, and the head's length.
+    Interim(Text, usize),
+    /// From here on it is a tunnel: the head to be passed on, and the head's length.
+    Switch(Text, usize),
+    /// The final response.
+    Final(Response),
+    /// No response that could be passed on.
+    Bad(Failure),
+}
+
+/// A final response on its way to the client.
+pub struct Response {
+    /// The client's head.
+    pub text: Text,
+    /// Bytes of the endpoint's head.
+    pub length: usize,
+    /// The body's framing at the endpoint.
+    pub body: BodyReader,
+    /// Whether the client gets chunks.
+    pub is_chunked: bool,
+    /// Whether the endpoint's connection can be used again once the body has ended.
+    pub keep_upstream: bool,
+    /// Whether the client's connection goes on.
+    pub keep_client: bool,
+}
+
+/// Responses come from endpoints that the user runs, so their heads may fill a whole buffer.
+const LIMITS: HeadLimits = HeadLimits { head_bytes: READ_BYTES, fields: MAX_FIELDS, target_bytes: 0 };
+
+/// Reads the response head in `buffer`. `is_sent`: the whole request has gone out.
+pub fn settle(client: &Client, exchange: &mut Exchange, buffer: &Buffer, is_sent: bool) -> Settled {
+    let mut slots = Slots::new();
+    let head = match parse_response(buffer, &LIMITS, exchange.method.for_response(), &mut slots) {
+        Ok(Some(head)) => head,
+        Ok(None) => return Settled::MoreHead,
+        Err(_) => return Settled::Bad(Failure::ResponseBad),
+    };
+    let is_tunnel = exchange.method == Method::Connect && (200..300).contains(&head.status);
+    match head.status {
+        101 if !exchange.wants_upgrade || head.upgrade.is_none() => Settled::Bad(Failure::ResponseBad),
+        101 => Settled::Switch(switching(client, &head), head.length),
+        // An HTTP/1.0 client does not know interim responses (RFC 9110 §15.2).
+        100..200 if exchange.version == Version::Http10 => {
+            Settled::Interim(client.worker.buffers.text(), head.length)
+        }
+        100..200 => Settled::Interim(interim(client, &head), head.length),
+        _ if is_tunnel => {
+            exchange.tally.status = head.status;
+            Settled::Switch(interim(client, &head), head.length)
+        }
+        _ => Settled::Final(response(client, exchange, &head, is_sent)),
+    }
+}
+
+fn response(
+    client: &Client,
+    exchange: &mut Exchange,
+    head: &ResponseHead<'_, '_>,
+    is_sent: bool,
+) -> Response {
+    let is_open_ended = matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);
+    let is_chunked = is_open_ended && exchange.version == Version::Http11;
+    // HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
+    let keep_client =
+        exchange.keep_alive && is_sent && (is_chunked || !is_open_ended) && !client.worker.is_draining();
+    let mut text = client.worker.buffers.text();
+    write_status_line(&mut text, Version::Http11, head.status, head.reason);
+    let route = exchange.route();
+    match &exchange.response_fields {
+        Some(fields) => {
+            head.copy_fields(&mut text, |field| !field.hop && !route.response_rules.drops(&field.name));
+            text.extend_from_slice(fields);
+        }
+        None => head.copy_fields(&mut text, |field| !field.hop),
+    }
+    if is_chunked {
+        text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    match (keep_client, exchange.version) {
+        (false, _) => text.extend_from_slice(b"Connection: close\r\n"),
+        (true, Version::Http10) => text.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (true, Version::Http11) => {}
+    }
+    text.extend_from_slice(b"\r\n");
+    exchange.tally.status = head.status;
+    Response {
+        text,
+        length: head.length,
+        body: BodyReader::from(head.body),
+        is_chunked,
+        keep_upstream: head.keep_alive && head.body != BodyLength::UntilClose,
+        keep_client,
+    }
+}
+
+/// A head whose fields are passed on and to which nothing is added.
+fn interim(client: &Client, head: &ResponseHead<'_, '_>) -> Text {
+    let mut text = client.worker.buffers.text();
+    write_status_line(&mut text, Version::Http11, head.status, head.reason);
+    head.copy_fields(&mut text, |field| !field.hop);
+    text.extend_from_slice(b"\r\n");
+    text
+}
+
+/// The 101: `Upgrade` is hop-by-hop, so Evenly states it for its own connection.
+fn switching(client: &Client, head: &ResponseHead<'_, '_>) -> Text {
+    let mut text = client.worker.buffers.text();
+    write_status_line(&mut text, Version::Http11, head.status, head.reason);
+    head.copy_fields(&mut text, |field| !field.hop);
+    text.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
+    text.extend_from_slice(head.upgrade.unwrap_or_default());
+    text.extend_from_slice(b"\r\n\r\n");
+    text
+}

@@ -1,0 +1,118 @@
+//! *Forward*, second half: the request's body, and sending.
+
+use super::client::Client;
+use super::connect::Lost;
+use super::exchange::Exchange;
+use super::handle::INLINE_BYTES;
+use crate::io;
+use crate::pump::{Course, Pace, Patience, Pump};
+use crate::upstream::Upstream;
+use crate::worker::buffers::Buffer;
+use evenly_core::error::Failure;
+use evenly_http1::BodyReader;
+use std::future::poll_fn;
+use std::io::Write;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Takes the body's beginning out of the buffer that the head came in. A small body that is all there goes behind the
+/// head, so that both can be sent at once, and again; for any other the pump is returned that will bring it.
+///
+/// # Errors
+/// The body's framing is wrong or it is too large.
+pub fn begin(
+    client: &mut Client,
+    exchange: &mut Exchange,
+    mut input: Buffer,
+) -> Result<Option<Pump>, Failure> {
+    exchange.tally.bytes_in = exchange.head_length as u64;
+    input.consume(exchange.head_length);
+    if exchange.body.is_done() {
+        client.carry = (!input.is_empty()).then_some(input);
+        return Ok(None);
+    }
+    if let BodyReader::Length { left } = exchange.body
+        && let Ok(length) = usize::try_from(left)
+        && length <= input.len().min(INLINE_BYTES)
+    {
+        exchange.head.extend_from_slice(&input[..length]);
+        exchange.tally.bytes_in += left;
+        input.consume(length);
+        client.carry = (!input.is_empty()).then_some(input);
+        return Ok(None);
+    }
+    let mut pump = Pump::new(None, course(client, exchange));
+    if !input.is_empty() {
+        pump.take(input).map_err(|broken| broken.of_request())?;
+    }
+    Ok(Some(pump))
+}
+
+/// How the request's body is pumped.
+fn course(client: &Client, exchange: &Exchange) -> Course {
+    let (timeouts, limits) = (&client.listener.timeouts, &client.listener.limits);
+    // A client that waits for 100 sends nothing until the endpoint has spoken.
+    let held_back = if exchange.awaits_continue { exchange.response_timeout() } else { Duration::ZERO };
+    let source = Patience::paced(
+        timeouts.body + held_back,
+        limits.min_rate,
+        Duration::from_millis(limits.min_rate_grace_ms) + held_back,
+    );
+    let pace = Pace::new(source, Patience::idle(exchange.idle_timeout()));
+    Course { body: exchange.body, chunked: exchange.is_chunked, limit: exchange.body_limit, pace }
+}
+
+/// Sends the head and a small body, or hands the head to the pump that brings the body.
+pub async fn send(
+    client: &mut Client,
+    exchange: &mut Exchange,
+    upload: &mut Option<Pump>,
+    upstream: &mut Upstream,
+) -> Result<(), Lost> {
+    put_host(exchange, upstream);
+    if let Some(pump) = upload {
+        let empty = client.worker.buffers.text();
+        pump.lead(std::mem::replace(&mut exchange.head, empty));
+        return Ok(());
+    }
+    let mut sent = 0;
+    let mut due = None;
+    let whole = exchange.head.len();
+    while sent < whole {
+        let wrote = poll_fn(|cx| match io::poll_write(&mut upstream.stream, cx, &exchange.head[sent..]) {
+            Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Ok(n)),
+            Poll::Ready(_) => Poll::Ready(Err(Failure::UpstreamClosed)),
+            Poll::Pending => {
+                let due = *due.get_or_insert_with(|| client.deadline.at(exchange.idle_timeout()));
+                client.deadline.set_at(due);
+                if client.deadline.is_past(due) {
+                    Poll::Ready(Err(Failure::ResponseTimeout))
+                } else {
+                    Poll::Pending
+                }
+            }
+        });
+        match wrote.await {
+            Ok(n) => sent += n,
+            // Of an incomplete request an endpoint does nothing, and of one that was never sent even less.
+            Err(failure) => {
+                let may_resend = sent == 0 || exchange.method.is_idempotent();
+                return Err(Lost { failure, may_resend, was_reused: upstream.reused });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts the endpoint's address where the request's `Host` belongs, in place of that of an endpoint tried before.
+fn put_host(exchange: &mut Exchange, upstream: &Upstream) {
+    let Some(at) = exchange.host_at.clone() else { return };
+    let Some((_, address)) = exchange.tally.endpoint.filter(|(id, _)| *id == upstream.endpoint) else {
+        return;
+    };
+    let mut line = Vec::with_capacity(64);
+    // Writing to memory does not fail.
+    let _ = write!(line, "Host: {address}\r\n");
+    exchange.host_at = Some(at.start..at.start + line.len());
+    exchange.head.splice(at, line);
+}

@@ -1,0 +1,29 @@
+//! Does: sockets, connections, workers, health checks, logs. What is to be done it asks `evenly_core`.
+//!
+//! Where to start:
+//! * [`Dataplane`] — all of it, as Python's side sees it.
+//! * [`worker`] — one thread and what its connections share; `worker::accept` takes connections.
+//! * `http` — the twelve steps of a request; `tcp` — the same for byte streams; `tunnel`, `splice` — bulk.
+//! * [`service`] — the thread beside the workers: health checks and the access log's writer.
+//! * [`metrics`] — what workers count, and how it is told.
+//!
+//! Not here: anything that chooses between endpoints, routes or fates, and any default.
+
+pub mod access_log;
+mod clock;
+mod dataplane;
+pub mod descriptor;
+mod http;
+mod io;
+pub mod metrics;
+mod permits;
+mod pump;
+pub mod service;
+mod sockets;
+mod splice;
+mod tcp;
+mod tunnel;
+mod upstream;
+pub mod worker;
+
+pub use dataplane::{ApplyError, Dataplane, EndpointChange};

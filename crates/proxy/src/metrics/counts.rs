@@ -1,0 +1,164 @@
+//! The counters of each thing that has a number, and how those of several workers add up.
+
+use super::histogram::Histogram;
+use evenly_core::error::Failure;
+
+/// What belongs to no listener.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ProcessStats {
+    pub accept_errors: u64,
+    pub accept_limited: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct ListenerStats {
+    pub opened: u64,
+    pub closed: u64,
+    pub requests: u64,
+    pub slow_clients: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub failures: Failures,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct RouteStats {
+    pub series: Vec<Series>,
+    pub phases: Vec<Phases>,
+}
+
+/// Requests of one route by listener, pool and status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Series {
+    pub listener: u32,
+    pub pool: u32,
+    pub status: u16,
+    pub requests: u64,
+}
+
+/// Durations of one route's requests to one pool.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Phases {
+    pub pool: u32,
+    pub queue: Histogram,
+    pub connect: Histogram,
+    pub upstream: Histogram,
+    pub total: Histogram,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct PoolStats {
+    pub resends: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct EndpointStats {
+    /// By the status's first digit; 0 is tcp, or no answer.
+    pub requests: [u64; 6],
+    pub failures: Failures,
+    pub opened: u64,
+    pub reused: u64,
+}
+
+/// Counts by kind of failure.
+#[derive(Debug, Clone)]
+pub(super) struct Failures([u64; Failure::ALL.len()]);
+
+impl ListenerStats {
+    /// Connections that are open.
+    pub fn open(&self) -> u64 {
+        self.opened.saturating_sub(self.closed)
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.requests += other.requests;
+        self.slow_clients += other.slow_clients;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.failures.merge(&other.failures);
+    }
+}
+
+impl RouteStats {
+    /// The series of one combination. There are a handful, and the one found moves ahead of its neighbour, so that
+    /// the most frequent are found first.
+    pub fn series(&mut self, listener: u32, pool: u32, status: u16) -> &mut Series {
+        let is_it = |s: &Series| s.status == status && s.pool == pool && s.listener == listener;
+        let index = match self.series.iter().position(is_it) {
+            Some(0) => 0,
+            Some(index) => {
+                self.series.swap(index, index - 1);
+                index - 1
+            }
+            None => {
+                self.series.push(Series { listener, pool, status, requests: 0 });
+                self.series.len() - 1
+            }
+        };
+        &mut self.series[index]
+    }
+
+    /// The durations of one pool: more than one only if the route splits or was changed.
+    pub fn phases(&mut self, pool: u32) -> &mut Phases {
+        let index = self.phases.iter().position(|phases| phases.pool == pool).unwrap_or_else(|| {
+            self.phases.push(Phases { pool, ..Phases::default() });
+            self.phases.len() - 1
+        });
+        &mut self.phases[index]
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        for theirs in &other.series {
+            self.series(theirs.listener, theirs.pool, theirs.status).requests += theirs.requests;
+        }
+        for theirs in &other.phases {
+            let mine = self.phases(theirs.pool);
+            mine.queue.merge(&theirs.queue);
+            mine.connect.merge(&theirs.connect);
+            mine.upstream.merge(&theirs.upstream);
+            mine.total.merge(&theirs.total);
+        }
+    }
+}
+
+impl EndpointStats {
+    /// Requests of all statuses.
+    pub fn requests(&self) -> u64 {
+        self.requests.iter().sum()
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        self.requests.iter_mut().zip(other.requests).for_each(|(mine, theirs)| *mine += theirs);
+        self.failures.merge(&other.failures);
+        self.opened += other.opened;
+        self.reused += other.reused;
+    }
+}
+
+impl Default for Failures {
+    fn default() -> Self {
+        Self([0; Failure::ALL.len()])
+    }
+}
+
+impl Failures {
+    pub fn count(&mut self, failure: Failure) {
+        self.0[failure.index()] += 1;
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine += theirs);
+    }
+
+    /// Every kind that happened, with how often.
+    pub fn iter(&self) -> impl Iterator<Item = (Failure, u64)> + '_ {
+        Failure::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+    }
+
+    /// All kinds together.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}

@@ -1,0 +1,136 @@
+//! Metrics of endpoints.
+
+use crate::metrics::counts::EndpointStats;
+use crate::metrics::exposition::{Exposition, Kind};
+use crate::metrics::{Scene, WorkerStats};
+use crate::service::EndpointChecks;
+use evenly_core::pool::{Endpoint, EndpointState, Member};
+
+/// An endpoint with all that is known of it.
+struct Row<'a> {
+    pool: &'a str,
+    address: String,
+    member: &'a Member,
+    stats: &'a EndpointStats,
+    checks: Option<EndpointChecks>,
+}
+
+impl Row<'_> {
+    fn endpoint(&self) -> &Endpoint {
+        &self.member.endpoint
+    }
+
+    fn labels(&self) -> [(&str, &str); 2] {
+        [("pool", self.pool), ("endpoint", &self.address)]
+    }
+
+    fn labels_and<'b>(&'b self, name: &'b str, value: &'b str) -> [(&'b str, &'b str); 3] {
+        let [pool, endpoint] = self.labels();
+        [pool, endpoint, (name, value)]
+    }
+}
+
+/// All families with an endpoint for a label.
+pub(super) fn endpoints(to: &mut Exposition<'_>, scene: &Scene<'_>, stats: &WorkerStats) {
+    let none = EndpointStats::default();
+    let checks = scene.service.map(|service| service.checks().all()).unwrap_or_default();
+    let mut rows = Vec::new();
+    for pool in &scene.snapshot.pools {
+        rows.extend(pool.members.iter().map(|member| {
+            let number = member.endpoint.id().0;
+            Row {
+                pool: &pool.name,
+                address: member.endpoint.address().to_string(),
+                member,
+                stats: stats.endpoints.get(number).unwrap_or(&none),
+                checks: checks.get(number as usize).copied().flatten(),
+            }
+        }));
+    }
+    endpoint_states(to, &rows);
+    endpoint_traffic(to, &rows);
+    endpoint_checks(to, &rows);
+}
+
+fn endpoint_states(to: &mut Exposition<'_>, rows: &[Row<'_>]) {
+    to.family(
+        "evenly_endpoint_up",
+        Kind::Gauge,
+        "1 if the endpoint is healthy and the operator leaves it in.",
+    );
+    for row in rows {
+        to.sample(&row.labels(), u8::from(row.endpoint().state() == EndpointState::Healthy));
+    }
+    to.family("evenly_endpoint_state", Kind::Gauge, "1 for the state that the endpoint is in.");
+    for row in rows {
+        to.sample(&row.labels_and("state", row.endpoint().state().name()), 1);
+    }
+    to.family(
+        "evenly_endpoint_weight",
+        Kind::Gauge,
+        "The weight that counts: the operator's, else the configuration's.",
+    );
+    for row in rows {
+        to.sample(&row.labels(), row.member.effective_weight());
+    }
+    to.family("evenly_endpoint_in_flight", Kind::Gauge, "Requests (tcp: connections) under way.");
+    for row in rows {
+        to.sample(&row.labels(), row.endpoint().in_flight());
+    }
+}
+
+fn endpoint_traffic(to: &mut Exposition<'_>, rows: &[Row<'_>]) {
+    to.family(
+        "evenly_endpoint_requests_total",
+        Kind::Counter,
+        "Requests by the class of their status; tcp connections have none.",
+    );
+    for row in rows {
+        for (class, count) in ["", "1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(row.stats.requests) {
+            if count > 0 {
+                to.sample(&row.labels_and("code", class), count);
+            }
+        }
+    }
+    to.family(
+        "evenly_endpoint_failures_total",
+        Kind::Counter,
+        "Attempts that failed, also when another endpoint then answered, by reason.",
+    );
+    for row in rows {
+        for (failure, count) in row.stats.failures.iter() {
+            to.sample(&row.labels_and("reason", failure.reason()), count);
+        }
+    }
+    to.family(
+        "evenly_upstream_connections_total",
+        Kind::Counter,
+        "Connections taken for requests: made (reused=false) or idle ones (reused=true).",
+    );
+    for row in rows {
+        to.sample(&row.labels_and("reused", "false"), row.stats.opened);
+        to.sample(&row.labels_and("reused", "true"), row.stats.reused);
+    }
+}
+
+fn endpoint_checks(to: &mut Exposition<'_>, rows: &[Row<'_>]) {
+    to.family("evenly_endpoint_health_checks_total", Kind::Counter, "Health checks that ended, by result.");
+    for (row, checks) in rows.iter().filter_map(|row| Some((row, row.checks?))) {
+        to.sample(&row.labels_and("result", "passed"), checks.passed);
+        to.sample(&row.labels_and("result", "failed"), checks.failed);
+    }
+    to.family(
+        "evenly_endpoint_health_check_duration_seconds",
+        Kind::Gauge,
+        "How long the last health check took.",
+    );
+    for (row, checks) in rows.iter().filter_map(|row| Some((row, row.checks?))) {
+        if let Some(last) = checks.last {
+            to.sample(&row.labels(), last.took.as_secs_f64());
+        }
+    }
+    to.family("evenly_endpoint_transitions_total", Kind::Counter, "Changes of health.");
+    for (row, checks) in rows.iter().filter_map(|row| Some((row, row.checks?))) {
+        to.sample(&row.labels(), checks.transitions);
+    }
+}

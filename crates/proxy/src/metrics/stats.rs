@@ -1,0 +1,153 @@
+//! What one worker counts: plain numbers without atomics, found by index, summed when somebody asks.
+
+use super::counts::{EndpointStats, ListenerStats, PoolStats, ProcessStats, RouteStats};
+use super::space::Space;
+use evenly_core::error::Failure;
+use evenly_core::snapshot::Snapshot;
+
+/// No route, pool or endpoint took part.
+pub const NONE: u32 = u32::MAX;
+
+/// One request (or one tcp connection) that ended, as *record* hands it over. The numbers of listener, route, pool
+/// and endpoint are those of `evenly_core::ids`, or [`NONE`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Where it came in.
+    pub listener: u32,
+    /// The route that matched.
+    pub route: u32,
+    /// The pool that the route chose.
+    pub pool: u32,
+    /// The endpoint that answered, or the last one that was asked.
+    pub endpoint: u32,
+    /// The status that was sent; 0 for tcp, and when nothing was sent.
+    pub status: u16,
+    /// Why it ended without the endpoint's whole answer.
+    pub failure: Option<Failure>,
+    /// Bytes from the client, heads included.
+    pub bytes_in: u64,
+    /// Bytes to the client, heads included.
+    pub bytes_out: u64,
+    /// Time from the end of the request's head to the pick of an endpoint.
+    pub queue_nanos: u64,
+    /// Time to connect; 0 if a connection was reused.
+    pub connect_nanos: u64,
+    /// Time from the connection to the end of the response's head.
+    pub upstream_nanos: u64,
+    /// Time from the request's first byte to the last byte of its answer.
+    pub total_nanos: u64,
+    /// Whether it was sent to a second endpoint.
+    pub resent: bool,
+}
+
+/// The counters of one worker; summed over all of them, those of the process.
+#[derive(Debug, Clone, Default)]
+pub struct WorkerStats {
+    pub(super) process: ProcessStats,
+    pub(super) listeners: Space<ListenerStats>,
+    /// By the route's number plus one: 0 counts what matched no route.
+    pub(super) routes: Space<RouteStats>,
+    pub(super) pools: Space<PoolStats>,
+    pub(super) endpoints: Space<EndpointStats>,
+}
+
+impl WorkerStats {
+    /// Counts a request that ended. On the hot path: no hash, no atomic, and no allocation once the combination of
+    /// listener, route, pool and status was seen.
+    pub fn record(&mut self, r: &Record) {
+        let listener = self.listeners.at(r.listener);
+        listener.requests += 1;
+        listener.bytes_in += r.bytes_in;
+        listener.bytes_out += r.bytes_out;
+        if let Some(failure) = r.failure {
+            listener.failures.count(failure);
+        }
+        let route = self.routes.at(r.route.wrapping_add(1));
+        route.series(r.listener, r.pool, r.status).requests += 1;
+        let phases = route.phases(r.pool);
+        phases.total.observe(r.total_nanos);
+        if r.pool != NONE {
+            phases.queue.observe(r.queue_nanos);
+            if r.connect_nanos > 0 {
+                phases.connect.observe(r.connect_nanos);
+            }
+            if r.upstream_nanos > 0 {
+                phases.upstream.observe(r.upstream_nanos);
+            }
+            if r.resent {
+                self.pools.at(r.pool).resends += 1;
+            }
+        }
+        if r.endpoint != NONE {
+            self.endpoints.at(r.endpoint).requests[usize::from(r.status / 100).min(5)] += 1;
+        }
+    }
+
+    /// A client connected.
+    pub fn connection_opened(&mut self, listener: u32) {
+        self.listeners.at(listener).opened += 1;
+    }
+
+    /// A client's connection ended.
+    pub fn connection_closed(&mut self, listener: u32) {
+        self.listeners.at(listener).closed += 1;
+    }
+
+    /// A client was cut for being slower than its deadlines or its minimum rate.
+    pub fn slow_client(&mut self, listener: u32) {
+        self.listeners.at(listener).slow_clients += 1;
+    }
+
+    /// A connection to an endpoint was made.
+    pub fn upstream_opened(&mut self, endpoint: u32) {
+        self.endpoints.at(endpoint).opened += 1;
+    }
+
+    /// An idle connection to an endpoint was taken for another request.
+    pub fn upstream_reused(&mut self, endpoint: u32) {
+        self.endpoints.at(endpoint).reused += 1;
+    }
+
+    /// An attempt at an endpoint failed, also when another endpoint then answered the request.
+    pub fn endpoint_failure(&mut self, endpoint: u32, failure: Failure) {
+        self.endpoints.at(endpoint).failures.count(failure);
+    }
+
+    /// accept(2) failed: out of descriptors or memory, or the client was gone before it was accepted.
+    pub fn accept_error(&mut self, _error: &std::io::Error) {
+        self.process.accept_errors += 1;
+    }
+
+    /// A client had to wait because a listener or the process was at its limit of connections.
+    pub fn accept_limited(&mut self) {
+        self.process.accept_limited += 1;
+    }
+
+    /// Adds what another worker counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.process.accept_errors += other.process.accept_errors;
+        self.process.accept_limited += other.process.accept_limited;
+        self.listeners.merge(&other.listeners, ListenerStats::merge);
+        self.routes.merge(&other.routes, RouteStats::merge);
+        self.pools.merge(&other.pools, |mine, theirs| mine.resends += theirs.resends);
+        self.endpoints.merge(&other.endpoints, EndpointStats::merge);
+    }
+
+    /// Forgets what `snapshot` no longer has. A number that the next snapshot gives to something new then starts
+    /// from zero; requests of the former snapshot that still end count for nobody.
+    pub fn retain(&mut self, snapshot: &Snapshot) {
+        self.listeners.retain(snapshot.listeners.iter().map(|listener| listener.id.0));
+        self.routes.retain(std::iter::once(0).chain(snapshot.routes.iter().map(|route| route.id.0 + 1)));
+        self.pools.retain(snapshot.pools.iter().map(|pool| pool.id.0));
+        let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
+        self.endpoints.retain(members.map(|member| member.endpoint.id().0));
+        let known = |pool: u32| pool == NONE || self.pools.is_live(pool);
+        for route in self.routes.iter_mut() {
+            route.series.retain(|series| self.listeners.is_live(series.listener) && known(series.pool));
+            route.phases.retain(|phases| known(phases.pool));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

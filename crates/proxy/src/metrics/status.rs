@@ -1,0 +1,91 @@
+//! What `evenly status` shows, as the JSON that `_native.pyi` states.
+
+use super::counts::{EndpointStats, ListenerStats};
+use super::{Scene, WorkerStats};
+use crate::service::EndpointChecks;
+use evenly_core::document::Balance;
+use evenly_core::listener::{Listener, Service};
+use evenly_core::pool::{AdminState, Endpoint, Health, Member, Pool};
+use serde_json::{Value, json};
+
+/// The state of the process. `stats` is the sum over all workers.
+pub fn status(scene: &Scene<'_>, stats: &WorkerStats) -> Value {
+    let snapshot = scene.snapshot;
+    let listeners: Vec<Value> = snapshot.listeners.iter().map(|one| listener(scene, stats, one)).collect();
+    let checks = scene.service.map(|service| service.checks().all()).unwrap_or_default();
+    let pools: Vec<Value> = snapshot.pools.iter().map(|one| pool(one, stats, &checks)).collect();
+    let requests: u64 = listeners.iter().filter_map(|listener| listener["requests"].as_u64()).sum();
+    json!({
+        "generation": snapshot.generation,
+        "workers": scene.workers,
+        "connections": scene.connections,
+        "requests": requests,
+        "listeners": listeners,
+        "pools": pools,
+    })
+}
+
+fn listener(scene: &Scene<'_>, stats: &WorkerStats, listener: &Listener) -> Value {
+    let none = ListenerStats::default();
+    let counted = stats.listeners.get(listener.id.0).unwrap_or(&none);
+    let bind: Vec<String> = listener.bind.iter().map(|bind| (scene.local)(*bind).to_string()).collect();
+    json!({
+        "name": &*listener.name,
+        "protocol": match listener.service { Service::Http(_) => "http", Service::Tcp(_) => "tcp" },
+        "bind": bind,
+        "connections": counted.open(),
+        "accepted": counted.opened,
+        "requests": counted.requests,
+    })
+}
+
+fn pool(pool: &Pool, stats: &WorkerStats, checks: &[Option<EndpointChecks>]) -> Value {
+    let endpoints: Vec<Value> = pool.members.iter().map(|member| endpoint(member, stats, checks)).collect();
+    json!({ "name": &*pool.name, "balance": balance_name(pool.balance), "endpoints": endpoints })
+}
+
+fn endpoint(member: &Member, stats: &WorkerStats, checks: &[Option<EndpointChecks>]) -> Value {
+    let (endpoint, none) = (&member.endpoint, EndpointStats::default());
+    let counted = stats.endpoints.get(endpoint.id().0).unwrap_or(&none);
+    let checks = checks.get(endpoint.id().0 as usize).copied().flatten();
+    json!({
+        "address": endpoint.address().to_string(),
+        "weight": member.effective_weight(),
+        "backup": member.backup,
+        "state": endpoint.state().name(),
+        "reason": reason(endpoint, checks),
+        "since": checks.map_or(0.0, |checks| checks.since),
+        "in_flight": endpoint.in_flight(),
+        "requests": counted.requests(),
+        "failures": counted.failures.total(),
+    })
+}
+
+/// Why an endpoint is not healthy; empty if it is, or if its first check is not over.
+fn reason(endpoint: &Endpoint, checks: Option<EndpointChecks>) -> String {
+    match (endpoint.admin(), endpoint.health()) {
+        (AdminState::Draining | AdminState::Maintenance, _) => "set by the operator".to_owned(),
+        (AdminState::Ready, Health::Unhealthy) => {
+            let failure = checks.and_then(|checks| checks.reason);
+            failure.map(|failure| failure.to_string()).unwrap_or_default()
+        }
+        (AdminState::Ready, Health::Starting | Health::Healthy) => String::new(),
+    }
+}
+
+/// As the configuration writes it.
+fn balance_name(balance: Balance) -> &'static str {
+    match balance {
+        Balance::RoundRobin => "round-robin",
+        Balance::LeastRequests => "least-requests",
+        Balance::Random => "random",
+        Balance::TwoChoices => "two-choices",
+        Balance::PeakEwma => "peak-ewma",
+        Balance::IpHash => "ip-hash",
+        Balance::RingHash => "ring-hash",
+        Balance::Maglev => "maglev",
+    }
+}
+
+#[cfg(test)]
+mod tests;

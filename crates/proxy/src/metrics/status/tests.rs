@@ -1,0 +1,80 @@
+use super::*;
+use crate::metrics::sample::{self, record};
+use crate::metrics::{NONE, Record};
+use crate::service::{Events, Service as ServiceThreads};
+use evenly_core::error::Failure;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[test]
+fn the_status_has_the_fields_that_the_native_stub_promises() {
+    let endpoints = [SocketAddr::from(([10, 0, 0, 1], 80)), SocketAddr::from(([10, 0, 0, 2], 80))];
+    let snapshot = sample::snapshot(&["shop"], &endpoints, &Value::Null, None);
+    let drained = &snapshot.pools[0].members[1].endpoint;
+    drained.set_admin(AdminState::Draining);
+    drained.set_weight_override(Some(7));
+    let service = ServiceThreads::start(Arc::<Events>::default()).unwrap();
+    service.apply(Arc::clone(&snapshot));
+    let mut stats = WorkerStats::default();
+    stats.connection_opened(0);
+    stats.endpoint_failure(0, Failure::ResponseBad);
+    stats.record(&record(0, 200));
+    stats.record(&Record { listener: 1, route: NONE, pool: 1, endpoint: NONE, ..record(0, 0) });
+    let scene = Scene {
+        snapshot: &snapshot,
+        service: Some(&service),
+        connections: 5,
+        workers: 2,
+        uptime: Duration::ZERO,
+        is_draining: false,
+        local: &|mut bind| {
+            bind.set_port(8080);
+            bind
+        },
+    };
+    let mut status = status(&scene, &stats);
+    service.stop();
+    for endpoint in status["pools"][0]["endpoints"].as_array_mut().unwrap() {
+        assert!(endpoint["since"].as_f64().unwrap() > 1.6e9);
+        endpoint["since"] = json!(0);
+    }
+    let expected = json!({
+        "generation": 1, "workers": 2, "connections": 5, "requests": 2,
+        "listeners": [
+            {"name": "web", "protocol": "http", "bind": ["127.0.0.1:8080"], "connections": 1, "accepted": 1, "requests": 1},
+            {"name": "db", "protocol": "tcp", "bind": ["127.0.0.1:8080"], "connections": 0, "accepted": 0, "requests": 1},
+        ],
+        "pools": [
+            {"name": "app", "balance": "round-robin", "endpoints": [
+                {"address": "10.0.0.1:80", "weight": 1, "backup": false, "state": "healthy", "reason": "", "since": 0,
+                    "in_flight": 0, "requests": 1, "failures": 1},
+                {"address": "10.0.0.2:80", "weight": 7, "backup": false, "state": "draining",
+                    "reason": "set by the operator", "since": 0, "in_flight": 0, "requests": 0, "failures": 0},
+            ]},
+            {"name": "db", "balance": "round-robin", "endpoints": []},
+        ],
+    });
+    assert_eq!(status, expected);
+}
+
+#[test]
+fn balancers_are_called_as_in_the_configuration() {
+    let all = [
+        Balance::RoundRobin,
+        Balance::LeastRequests,
+        Balance::Random,
+        Balance::TwoChoices,
+        Balance::PeakEwma,
+        Balance::IpHash,
+        Balance::RingHash,
+        Balance::Maglev,
+    ];
+    let names: BTreeSet<_> = all.into_iter().map(balance_name).collect();
+    assert_eq!(names.len(), all.len());
+    for balance in all {
+        let read: Balance = serde_json::from_value(json!(balance_name(balance))).unwrap();
+        assert_eq!(read, balance);
+    }
+}

@@ -1,0 +1,394 @@
+//! Moves one body, or one direction of a tunnel, from one connection to another through at most one buffer.
+//!
+//! A pump reads only when what it read before has been written, so that the slower side sets the pace. Bodies are
+//! taken out of their framing and framed anew; nothing that the codec has not understood is passed on. What is large
+//! and needs no framing moves inside the kernel (`splice.rs`) once it has shown to be large.
+
+use crate::io;
+use crate::splice::Pipe;
+use crate::worker::buffers::{Buffer, Buffers, READ_BYTES, Text};
+use crate::worker::deadlines::Deadline;
+use evenly_core::error::Failure;
+use evenly_http1::BodyReader;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Full reads in a row after which bytes move inside the kernel: a pipe pays only for what is large, and small messages
+/// are faster by copying.
+const FULL_READS: u32 = 4;
+
+/// Bytes that must be left for a pipe to pay.
+const SPLICE_BYTES: u64 = 256 * 1024;
+
+/// A body on its way, with the head that goes before it.
+pub struct Pump {
+    head: Option<Text>,
+    sent: usize,
+    buffer: Option<Buffer>,
+    pipe: Option<Pipe>,
+    full_reads: u32,
+    body: BodyReader,
+    /// Whether the receiving side gets chunks.
+    chunked: bool,
+    is_ended: bool,
+    limit: u64,
+    pace: Pace,
+    /// What came behind the body's end.
+    pub excess: Option<Buffer>,
+    /// Body bytes taken from the source.
+    pub received: u64,
+    /// Bytes written to the sink.
+    pub written: u64,
+}
+
+/// How a body is pumped.
+pub struct Course {
+    /// How it is framed where it comes from.
+    pub body: BodyReader,
+    /// Whether it gets chunks where it goes.
+    pub chunked: bool,
+    /// Bytes that it may have; `u64::MAX` for no limit.
+    pub limit: u64,
+    /// The source's and the sink's patience.
+    pub pace: Pace,
+}
+
+/// Why a body did not get through.
+#[derive(Debug)]
+pub enum Broken {
+    /// The source broke or closed before the end.
+    Source,
+    /// The source's framing is wrong.
+    Framing,
+    /// The source was silent or slow for too long.
+    SourceLate,
+    /// The body is longer than allowed.
+    TooLarge,
+    /// The sink broke.
+    Sink,
+    /// The sink took nothing, or too little, for too long.
+    SinkLate,
+}
+
+impl Broken {
+    /// What it means when the body is a request's: the client is the source.
+    pub fn of_request(&self) -> Failure {
+        match self {
+            Self::Source => Failure::ClientGone,
+            Self::Framing => Failure::RequestBad,
+            Self::SourceLate => Failure::ClientSlow,
+            Self::TooLarge => Failure::RequestTooLarge,
+            Self::Sink => Failure::UpstreamClosed,
+            Self::SinkLate => Failure::ResponseTimeout,
+        }
+    }
+
+    /// What it means when the body is a response's: the endpoint is the source.
+    pub fn of_response(&self) -> Failure {
+        match self {
+            Self::Source | Self::TooLarge => Failure::UpstreamTruncated,
+            Self::Framing => Failure::ResponseBad,
+            Self::SourceLate => Failure::IdleTimeout,
+            Self::Sink => Failure::ClientGone,
+            Self::SinkLate => Failure::SendTimeout,
+        }
+    }
+}
+
+/// Deadlines for both ends of a pump.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    source: Patience,
+    sink: Patience,
+    waiting: Option<Wait>,
+}
+
+/// What a pump waits for since when.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    is_for_source: bool,
+    since: u64,
+    due: u64,
+}
+
+/// How long one end may keep a pump waiting.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// For each wait.
+    pub idle: Duration,
+    /// Bytes a second over the whole body, not counting the other end's time; 0: any.
+    pub min_rate: u32,
+    /// Waiting that the rate does not count.
+    pub grace: Duration,
+    waited: u64,
+}
+
+impl Patience {
+    /// Only silence counts.
+    pub fn idle(idle: Duration) -> Self {
+        Self { idle, min_rate: 0, grace: Duration::ZERO, waited: 0 }
+    }
+
+    /// Silence counts, and so does an average below `min_rate` bytes a second after `grace`.
+    pub fn paced(idle: Duration, min_rate: u32, grace: Duration) -> Self {
+        Self { idle, min_rate, grace, waited: 0 }
+    }
+
+    /// When a wait that begins now is too long, for an end that has moved `bytes`.
+    fn due(&self, deadline: &Deadline, bytes: u64) -> u64 {
+        let silence = deadline.at(self.idle);
+        if self.min_rate == 0 {
+            return silence;
+        }
+        let earned = Duration::from_millis(bytes.saturating_mul(1000) / u64::from(self.min_rate));
+        let allowed = deadline.at(earned.saturating_add(self.grace));
+        silence.min(allowed.saturating_sub(self.waited))
+    }
+}
+
+impl Pace {
+    /// No wait yet.
+    pub fn new(source: Patience, sink: Patience) -> Self {
+        Self { source, sink, waiting: None }
+    }
+
+    /// Something moved.
+    fn moved(&mut self, deadline: &Deadline) {
+        if let Some(wait) = self.waiting.take() {
+            let waited = deadline.at(Duration::ZERO).saturating_sub(wait.since);
+            let end = if wait.is_for_source { &mut self.source } else { &mut self.sink };
+            end.waited = end.waited.saturating_add(waited);
+        }
+    }
+
+    /// Nothing moves; whether that is so for too long.
+    fn is_late(&mut self, deadline: &Deadline, is_for_source: bool, bytes: u64) -> bool {
+        let wait = match self.waiting {
+            Some(wait) if wait.is_for_source == is_for_source => wait,
+            _ => {
+                let end = if is_for_source { &self.source } else { &self.sink };
+                Wait { is_for_source, since: deadline.at(Duration::ZERO), due: end.due(deadline, bytes) }
+            }
+        };
+        self.waiting = Some(wait);
+        deadline.is_past(wait.due)
+    }
+
+    /// When the pump wants to be polled again at the latest.
+    pub fn due(&self) -> u64 {
+        self.waiting.map_or(u64::MAX, |wait| wait.due)
+    }
+}
+
+impl Pump {
+    /// A pump that sends `head` first, then the body.
+    pub fn new(head: Option<Text>, course: Course) -> Self {
+        let Course { body, chunked, limit, pace } = course;
+        let is_ended = body.is_done();
+        Self {
+            head,
+            sent: 0,
+            buffer: None,
+            pipe: None,
+            full_reads: 0,
+            body,
+            chunked,
+            is_ended,
+            limit,
+            pace,
+            excess: None,
+            received: 0,
+            written: 0,
+        }
+    }
+
+    /// Takes bytes that were read from the source: what belongs to the body is framed for the sink.
+    pub fn take(&mut self, mut buffer: Buffer) -> Result<(), Broken> {
+        buffer.compact();
+        let taken = self.body.take(&mut buffer).map_err(|_| Broken::Framing)?;
+        self.received += taken.data as u64;
+        self.is_ended = taken.done;
+        if self.received > self.limit {
+            return Err(Broken::TooLarge);
+        }
+        if taken.consumed < buffer.len() {
+            self.excess = Some(behind(&buffer, taken.consumed));
+        }
+        buffer.truncate(taken.data);
+        if self.chunked {
+            buffer.frame(taken.done);
+        }
+        self.buffer = (!buffer.is_empty()).then_some(buffer);
+        Ok(())
+    }
+
+    /// Gives the pump the head that goes before the body.
+    pub fn lead(&mut self, head: Text) {
+        self.head = Some(head);
+    }
+
+    /// When the pump wants to be polled again at the latest, as a tick.
+    pub fn due(&self) -> u64 {
+        self.pace.due()
+    }
+
+    /// Moves what can be moved. Ready when the whole body is written, or never will be.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        (source, sink): (&mut TcpStream, &mut TcpStream),
+        buffers: &Rc<Buffers>,
+        deadline: &Deadline,
+    ) -> Poll<Result<(), Broken>> {
+        loop {
+            match self.poll_flush(cx, sink, deadline) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Sink)),
+                Poll::Pending if self.pace.is_late(deadline, false, self.written) => {
+                    return Poll::Ready(Err(Broken::SinkLate));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+            if self.is_ended {
+                return Poll::Ready(Ok(()));
+            }
+            let filled = match self.splice_bytes() {
+                Some(most) => self.poll_splice(cx, source, most),
+                None => self.poll_read(cx, source, buffers),
+            };
+            match filled {
+                Poll::Ready(Ok(())) => self.pace.moved(deadline),
+                Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
+                Poll::Pending if self.pace.is_late(deadline, true, self.received) => {
+                    return Poll::Ready(Err(Broken::SourceLate));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Reads into a buffer and frames it.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut TcpStream,
+        buffers: &Rc<Buffers>,
+    ) -> Poll<Result<(), Broken>> {
+        let buffer = ready!(io::poll_read(source, cx, buffers)).map_err(|_| Broken::Source)?;
+        self.full_reads = if buffer.len() == READ_BYTES { self.full_reads + 1 } else { 0 };
+        Poll::Ready(if buffer.is_empty() { self.end_of_stream(buffer) } else { self.take(buffer) })
+    }
+
+    /// How much may move inside the kernel now: only what needs no framing, is large, and has a bound or none.
+    fn splice_bytes(&mut self) -> Option<u64> {
+        if self.full_reads < FULL_READS || self.chunked {
+            return None;
+        }
+        let left = match self.body {
+            BodyReader::Length { left } => left,
+            BodyReader::UntilClose => u64::MAX,
+            BodyReader::Chunked(_) | BodyReader::Done => return None,
+        };
+        if self.pipe.is_none() {
+            if left < SPLICE_BYTES {
+                return None;
+            }
+            // Without a pipe (no descriptor left) bytes are copied as before.
+            self.pipe = Pipe::new().ok();
+        }
+        self.pipe.is_some().then(|| left.min(self.limit.saturating_sub(self.received).saturating_add(1)))
+    }
+
+    /// Moves bytes from the source into the pipe.
+    fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &TcpStream,
+        most: u64,
+    ) -> Poll<Result<(), Broken>> {
+        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Err(Broken::Source)) };
+        let n = ready!(pipe.poll_fill(cx, source, most)).map_err(|_| Broken::Source)?;
+        if n == 0 {
+            self.body.on_eof().map_err(|_| Broken::Source)?;
+            self.is_ended = true;
+            return Poll::Ready(Ok(()));
+        }
+        self.received += n;
+        if self.received > self.limit {
+            return Poll::Ready(Err(Broken::TooLarge));
+        }
+        if let BodyReader::Length { left } = &mut self.body {
+            *left -= n;
+            self.is_ended = *left == 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The source closed: the end of a body that only ends so, and a truncation of any other.
+    fn end_of_stream(&mut self, mut empty: Buffer) -> Result<(), Broken> {
+        self.body.on_eof().map_err(|_| Broken::Source)?;
+        self.is_ended = true;
+        if self.chunked {
+            empty.frame(true);
+            self.buffer = Some(empty);
+        }
+        Ok(())
+    }
+
+    /// Writes the head and what is in the buffer, in as few calls as the sink allows.
+    fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut TcpStream,
+        deadline: &Deadline,
+    ) -> Poll<std::io::Result<()>> {
+        loop {
+            let head = self.head.as_ref().map_or(&[][..], |head| &head[self.sent..]);
+            let body = self.buffer.as_deref().unwrap_or_default();
+            let written = match (head.is_empty(), body.is_empty()) {
+                (true, true) => break,
+                (true, false) => io::poll_write(sink, cx, body),
+                (false, true) => io::poll_write(sink, cx, head),
+                (false, false) => io::poll_write_both(sink, cx, head, body),
+            };
+            let n = ready!(written)?;
+            if n == 0 {
+                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+            }
+            self.pace.moved(deadline);
+            self.wrote(n);
+        }
+        while let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
+            self.written += ready!(pipe.poll_drain(cx, sink))?;
+            self.pace.moved(deadline);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn wrote(&mut self, n: usize) {
+        self.written += n as u64;
+        let of_head = self.head.as_ref().map_or(0, |head| (head.len() - self.sent).min(n));
+        self.sent += of_head;
+        if self.head.as_ref().is_some_and(|head| self.sent == head.len()) {
+            self.head = None;
+            self.sent = 0;
+        }
+        if let Some(buffer) = &mut self.buffer {
+            buffer.consume(n - of_head);
+            if buffer.is_empty() {
+                self.buffer = None;
+            }
+        }
+    }
+}
+
+/// A copy of what lies behind the first `n` bytes; these are few, or the peer pipelines, and then it pays.
+fn behind(buffer: &Buffer, n: usize) -> Buffer {
+    let mut rest = buffer.lend_another();
+    let bytes = &buffer[n..];
+    rest.room()[..bytes.len()].copy_from_slice(bytes);
+    rest.filled(bytes.len());
+    rest
+}

@@ -1,0 +1,146 @@
+use super::*;
+use crate::service::probe;
+use evenly_core::document;
+use std::future::Future;
+use tokio::net::TcpListener;
+
+/// Far longer than anything here takes; a test that waits for it has failed.
+const LONG: Duration = Duration::from_secs(20);
+
+/// Runs a check against `serve`, which gets the connection.
+fn run<F: Future<Output = ()> + 'static>(
+    probe: &document::Probe,
+    within: Duration,
+    serve: impl FnOnce(TcpStream) -> F + 'static,
+) -> Result<(), CheckFailure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::task::spawn_local(async move { serve(listener.accept().await.unwrap().0).await });
+        let probe = probe::new(probe);
+        let scratch = RefCell::new(vec![0; 1024].into_boxed_slice());
+        let outcome = check(address, &probe.request(address), &*probe, within, &scratch).await;
+        if outcome != Err(CheckFailure::Timeout(Step::Exchange)) {
+            server.await.unwrap();
+        }
+        outcome
+    })
+}
+
+fn http(expected_body: Option<&str>) -> document::Probe {
+    document::Probe::Http {
+        method: "GET".into(),
+        path: "/healthz".into(),
+        host: None,
+        expected_status: vec![document::StatusRange { first: 200, last: 299 }],
+        expected_body: expected_body.map(str::to_owned),
+    }
+}
+
+fn tcp(send: Option<&str>, expect: Option<&str>) -> document::Probe {
+    document::Probe::Tcp { send: send.map(str::to_owned), expect: expect.map(str::to_owned) }
+}
+
+/// Receives until `end` came.
+async fn expect(stream: &TcpStream, end: &[u8]) {
+    let mut received = Vec::new();
+    while !received.ends_with(end) {
+        stream.readable().await.unwrap();
+        let mut room = [0; 256];
+        if let Ok(n) = stream.try_read(&mut room) {
+            assert_ne!(n, 0, "closed after {}", received.escape_ascii());
+            received.extend_from_slice(&room[..n]);
+        }
+    }
+}
+
+/// Sends until the peer refuses it; says how.
+async fn refusal(stream: &TcpStream, bytes: &[u8]) -> io::Error {
+    loop {
+        if let Err(error) = send(stream, bytes).await {
+            return error;
+        }
+    }
+}
+
+#[test]
+fn http_passes_with_an_expected_status_and_text() {
+    let outcome = run(&http(Some("well")), LONG, |stream| async move {
+        expect(&stream, b"Connection: close\r\n\r\n").await;
+        send(&stream, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nall wel\r\n")
+            .await
+            .unwrap();
+        send(&stream, b"1\r\nl\r\n0\r\n\r\n").await.unwrap();
+    });
+    assert_eq!(outcome, Ok(()));
+}
+
+#[test]
+fn the_answer_is_read_to_its_end_before_the_connection_is_reset() {
+    let outcome = run(&http(None), LONG, |stream| async move {
+        expect(&stream, b"\r\n\r\n").await;
+        send(&stream, b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n").await.unwrap();
+        send(&stream, &vec![b'-'; 60_000]).await.unwrap();
+        // More than is looked at is refused. The end is a reset, so nothing of the connection stays behind.
+        let refused = refusal(&stream, &vec![b'-'; 140_000]).await.kind();
+        assert!(matches!(refused, io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe), "{refused}");
+    });
+    assert_eq!(outcome, Ok(()));
+}
+
+#[test]
+fn an_endpoint_that_closes_early_fails() {
+    let nothing = run(&http(None), LONG, |stream| async move {
+        expect(&stream, b"\r\n\r\n").await;
+    });
+    assert_eq!(nothing, Err(CheckFailure::Closed));
+    let half = run(&http(Some("all is well")), LONG, |stream| async move {
+        expect(&stream, b"\r\n\r\n").await;
+        send(&stream, b"HTTP/1.1 200 OK\r\n\r\nall is").await.unwrap();
+    });
+    assert_eq!(half, Err(CheckFailure::TextMissing));
+}
+
+#[test]
+fn a_refused_connection_says_so() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let probe = probe::new(&tcp(None, None));
+    let outcome = runtime.block_on(check(unused, b"", &*probe, LONG, &RefCell::default()));
+    assert_eq!(outcome.unwrap_err().to_string(), "connect: connection refused");
+}
+
+#[test]
+fn the_deadline_holds_for_the_whole_check() {
+    let short = Duration::from_millis(20);
+    let silent = run(&http(None), short, |stream| async move {
+        expect(&stream, b"\r\n\r\n").await;
+        std::future::pending().await
+    });
+    assert_eq!(silent, Err(CheckFailure::Timeout(Step::Exchange)));
+    // The status is known; only the rest of the body does not come.
+    let endless = run(&http(None), short, |stream| async move {
+        expect(&stream, b"\r\n\r\n").await;
+        send(&stream, b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        assert!(stream.readable().await.is_ok());
+    });
+    assert_eq!(endless, Ok(()));
+}
+
+#[test]
+fn tcp_connects_sends_and_expects() {
+    assert_eq!(run(&tcp(None, None), LONG, |_| async {}), Ok(()));
+    let ping = tcp(Some("PING\r\n"), Some("+PONG"));
+    let pong = run(&ping, LONG, |stream| async move {
+        expect(&stream, b"PING\r\n").await;
+        send(&stream, b"+PONG\r\n").await.unwrap();
+    });
+    assert_eq!(pong, Ok(()));
+    let other = run(&ping, LONG, |stream| async move {
+        expect(&stream, b"PING\r\n").await;
+        send(&stream, b"-NOAUTH\r\n").await.unwrap();
+    });
+    assert_eq!(other, Err(CheckFailure::TextMissing));
+}

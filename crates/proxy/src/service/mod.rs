@@ -1,0 +1,112 @@
+//! What the workers never see: health checks on one thread, the access log's writer on another, and the events for the
+//! control plane.
+//!
+//! * [`Service::start`] makes the threads; [`Service::apply`] hands them each new snapshot.
+//! * `prober.rs` decides when which endpoint is checked, `check.rs` does one check, `probe/` knows the kinds of checks.
+//! * [`Checks`] is what they found, for status and metrics; [`Events`] tells of changes.
+//! * `log_writer/` moves lines from the workers' rings into the access log.
+//!
+//! The health state machine itself is `evenly_core::health`: it decides, this module does.
+
+mod check;
+mod checks;
+mod events;
+mod log_writer;
+mod probe;
+mod prober;
+
+pub use checks::{Checks, EndpointChecks, LastCheck};
+pub use events::{Event, Events, Level, Subject};
+pub use log_writer::{LogHandle, LogRing, LogTotals};
+pub use probe::{CheckFailure, Step};
+
+use evenly_core::snapshot::Snapshot;
+use log_writer::LogWriter;
+use prober::Prober;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::{io, thread};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// The running service threads.
+pub struct Service {
+    /// Closing it ends the thread. Unbounded, as reloads are few and none may be lost.
+    snapshots: UnboundedSender<Arc<Snapshot>>,
+    thread: thread::JoinHandle<()>,
+    log: LogWriter,
+    checks: Arc<Checks>,
+    events: Arc<Events>,
+}
+
+impl Service {
+    /// Starts the threads; they idle until the first [`Service::apply`].
+    ///
+    /// # Errors
+    /// A thread or its runtime cannot be made (descriptors, memory).
+    pub fn start(events: Arc<Events>) -> io::Result<Self> {
+        let log = LogWriter::start(Arc::clone(&events))?;
+        let checks = Arc::<Checks>::default();
+        let (snapshots, inbox) = unbounded_channel();
+        let (ready, started) = std::sync::mpsc::sync_channel(1);
+        let (found, told) = (Arc::clone(&checks), Arc::clone(&events));
+        let thread = thread::Builder::new().name("evenly-service".into()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .build_local(tokio::runtime::LocalOptions::default());
+            match runtime {
+                Ok(runtime) => {
+                    let _ = ready.send(Ok(()));
+                    runtime.block_on(run(Rc::new(Prober::new(found, told)), inbox));
+                }
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                }
+            }
+        })?;
+        started.recv().unwrap_or_else(|_| Err(io::Error::other("the service thread ended at its start")))?;
+        Ok(Self { snapshots, thread, log, checks, events })
+    }
+
+    /// Checks the endpoints of `snapshot`, and no others, from now on, and writes its access log.
+    pub fn apply(&self, snapshot: Arc<Snapshot>) {
+        self.log.handle().write_to(snapshot.document.access_log.as_ref().map(|log| log.path.as_str()));
+        let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
+        self.checks.retain(members.map(|member| member.endpoint.id()));
+        // A thread that is gone has ended with a panic, which was reported; traffic flows on without checks.
+        let _ = self.snapshots.send(snapshot);
+    }
+
+    /// The access log's writer, for the workers' rings, rotation and totals.
+    pub fn logs(&self) -> LogHandle {
+        self.log.handle().clone()
+    }
+
+    /// What the health checks found.
+    pub fn checks(&self) -> Arc<Checks> {
+        Arc::clone(&self.checks)
+    }
+
+    /// Events that were lost because nobody took them.
+    pub fn events_dropped(&self) -> u64 {
+        self.events.dropped()
+    }
+
+    /// Ends the checks, writes what is left of the access log, and returns when both threads are gone.
+    pub fn stop(self) {
+        drop(self.snapshots);
+        let _ = self.thread.join();
+        self.log.stop();
+    }
+}
+
+async fn run(prober: Rc<Prober>, mut snapshots: UnboundedReceiver<Arc<Snapshot>>) {
+    tokio::task::spawn_local(Rc::clone(&prober).run());
+    while let Some(snapshot) = snapshots.recv().await {
+        prober.apply(&snapshot);
+    }
+    // Returning drops the runtime, and with it every check.
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! What a health check asks of an endpoint and how it judges the answer: one file for each kind, without I/O.
+//!
+//! A [`Probe`] belongs to a pool and holds what is the same for all of its checks; [`Progress`] belongs to one check.
+//! `check.rs` connects, sends, receives and keeps the time.
+
+mod http;
+mod search;
+mod tcp;
+
+use evenly_core::document;
+use search::Search;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// How much of an answer is looked at. A health page is small; whoever needs more should say it at the beginning.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// One kind of check.
+pub trait Probe {
+    /// What is sent to `address` once connected; may be empty.
+    fn request(&self, address: SocketAddr) -> Vec<u8>;
+
+    /// A check that has received nothing yet, or `None` if having connected and sent is all that is asked.
+    fn begin(&self) -> Option<Progress>;
+
+    /// Judges what came next.
+    fn receive(&self, progress: &mut Progress, bytes: &mut [u8]) -> Verdict;
+}
+
+/// The table of all kinds.
+pub fn new(probe: &document::Probe) -> Box<dyn Probe> {
+    match probe {
+        document::Probe::Http { method, path, host, expected_status, expected_body } => {
+            Box::new(http::Http::new(
+                method.clone(),
+                path.clone(),
+                host.clone(),
+                expected_status.clone(),
+                expected_body.clone(),
+            ))
+        }
+        document::Probe::Tcp { send, expect } => Box::new(tcp::Tcp::new(send.clone(), expect.clone())),
+    }
+}
+
+/// How far a check is. Owns memory only if an answer comes in pieces.
+#[derive(Debug)]
+pub struct Progress {
+    /// What the check comes to if nothing more is received.
+    pub so_far: Result<(), CheckFailure>,
+    /// Bytes that may still be received before the answer counts as too long.
+    left: usize,
+    http: http::Stage,
+    search: Search,
+}
+
+impl Progress {
+    fn new(so_far: Result<(), CheckFailure>) -> Self {
+        Self { so_far, left: MAX_ANSWER_BYTES, http: http::Stage::default(), search: Search::default() }
+    }
+
+    /// The outcome when `failure` ends the check early: what is certain already stays so.
+    pub fn interrupted(&self, failure: CheckFailure) -> Result<(), CheckFailure> {
+        match self.so_far {
+            Err(CheckFailure::Closed | CheckFailure::TextMissing) => Err(failure),
+            certain => certain,
+        }
+    }
+}
+
+/// Whether to go on receiving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The outcome may change, or the answer is not complete.
+    Continue,
+    /// The outcome is [`Progress::so_far`].
+    Done,
+}
+
+/// What a check was doing when its time was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Connecting.
+    Connect,
+    /// Sending or receiving.
+    Exchange,
+}
+
+/// Why a check failed. Its text is the reason that logs, metrics and `evenly status` show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckFailure {
+    /// No connection: the system's error number.
+    Connect(i32),
+    /// The connection broke: the system's error number.
+    Exchange(i32),
+    /// The check's deadline passed.
+    Timeout(Step),
+    /// The endpoint closed the connection before its answer was complete.
+    Closed,
+    /// The answer is not HTTP/1.x.
+    Malformed(&'static str),
+    /// A status that was not expected.
+    Status(u16),
+    /// The expected text is not in what was received.
+    TextMissing,
+}
+
+impl CheckFailure {
+    /// Whether this node, not the endpoint, is to blame: it has no descriptor, memory or port for the connection.
+    pub fn is_local(self) -> bool {
+        use rustix::io::Errno;
+        let local = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+        matches!(self, Self::Connect(number) if local.iter().any(|errno| errno.raw_os_error() == number))
+    }
+
+    /// The number that the system gave for `error`.
+    pub(super) fn number(error: &io::Error) -> i32 {
+        error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error())
+    }
+}
+
+impl fmt::Display for CheckFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(number) => write!(f, "connect: {}", Explained(*number)),
+            Self::Exchange(number) => write!(f, "response: {}", Explained(*number)),
+            Self::Timeout(Step::Connect) => f.write_str("connect: timed out"),
+            Self::Timeout(Step::Exchange) => f.write_str("response: timed out"),
+            Self::Closed => f.write_str("response: connection closed before its end"),
+            Self::Malformed(what) => write!(f, "response: {what}"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::TextMissing => f.write_str("response: expected text not found"),
+        }
+    }
+}
+
+/// An error number in words: the standard library's where it has some, else the system's.
+struct Explained(i32);
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = io::Error::from_raw_os_error(self.0);
+        let kind = error.kind().to_string();
+        if kind == "uncategorized error" { write!(f, "{error}") } else { f.write_str(&kind) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_read_like_sentences_and_local_shortages_are_told_apart() {
+        assert_eq!(CheckFailure::Connect(111).to_string(), "connect: connection refused");
+        assert_eq!(CheckFailure::Connect(24).to_string(), "connect: Too many open files (os error 24)");
+        assert_eq!(CheckFailure::Status(503).to_string(), "status 503");
+        assert!(CheckFailure::Connect(24).is_local() && !CheckFailure::Connect(111).is_local());
+    }
+}

@@ -1,0 +1,86 @@
+//! One endpoint under check, and when it is next.
+
+use crate::service::probe::Probe;
+use evenly_core::document::HealthCheck;
+use evenly_core::health::HealthTracker;
+use evenly_core::pool::{Endpoint, Pool};
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::JoinHandle;
+
+/// What the checks of one pool share.
+pub(super) struct PoolCheck {
+    pub policy: HealthCheck,
+    pub probe: Box<dyn Probe>,
+}
+
+/// One endpoint that is checked.
+pub(super) struct Target {
+    /// Of the newest snapshot.
+    pub pool: RefCell<Arc<Pool>>,
+    pub endpoint: Arc<Endpoint>,
+    pub check: Rc<PoolCheck>,
+    /// The endpoint's, or with the port that the check replaces it by.
+    pub address: SocketAddr,
+    pub request: Vec<u8>,
+    pub tracker: RefCell<HealthTracker>,
+    /// No check has passed yet.
+    pub is_new: Cell<bool>,
+    pub is_removed: Cell<bool>,
+    pub under_way: RefCell<Option<JoinHandle<()>>>,
+}
+
+/// A check in the future.
+pub(super) struct Due {
+    pub at: Instant,
+    pub target: Rc<Target>,
+}
+
+impl Target {
+    /// Not checked yet.
+    pub fn new(pool: &Arc<Pool>, endpoint: &Arc<Endpoint>, check: &Rc<PoolCheck>) -> Rc<Self> {
+        let mut address = endpoint.address();
+        check.policy.port.iter().for_each(|port| address.set_port(*port));
+        Rc::new(Self {
+            pool: RefCell::new(Arc::clone(pool)),
+            endpoint: Arc::clone(endpoint),
+            check: Rc::clone(check),
+            address,
+            // The endpoint's own address is what it knows itself by, also where the check asks at another port.
+            request: check.probe.request(endpoint.address()),
+            tracker: RefCell::new(HealthTracker::new(endpoint.health())),
+            is_new: Cell::new(true),
+            is_removed: Cell::new(false),
+            under_way: RefCell::default(),
+        })
+    }
+
+    /// Ends its checks, also the one under way.
+    pub fn remove(&self) {
+        self.is_removed.set(true);
+        self.under_way.take().iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}

@@ -1,0 +1,155 @@
+//! Listening sockets: bound before a snapshot is applied, kept while any snapshot names their address.
+//!
+//! Every worker has its own socket on each address (SO_REUSEPORT), so that the kernel spreads connections and no
+//! worker waits for another. The originals stay here; workers get duplicates, and so does a successor.
+
+use rustix::net::sockopt::set_ipv6_v6only;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+
+/// The listening sockets by the address in the configuration, one for each worker.
+#[derive(Default)]
+pub struct Sockets {
+    by_bind: BTreeMap<SocketAddr, Vec<TcpListener>>,
+}
+
+/// An address to listen on.
+#[derive(Debug, Clone, Copy)]
+pub struct Bind {
+    /// The address; port 0 lets the system choose one.
+    pub address: SocketAddr,
+    /// Length of the accept queue.
+    pub backlog: u32,
+    /// Whether an IPv6 wildcard leaves IPv4 to another socket.
+    pub only_v6: bool,
+}
+
+/// An address that could not be had.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    pub error: io::Error,
+}
+
+impl Bind {
+    /// The addresses of a set of listeners. `[::]` takes IPv4 as well, unless `0.0.0.0` with the same port is there.
+    pub fn all<'a>(listeners: impl IntoIterator<Item = (&'a [SocketAddr], u32)>) -> Vec<Self> {
+        let pairs = listeners
+            .into_iter()
+            .flat_map(|(addresses, backlog)| addresses.iter().map(move |a| (*a, backlog)));
+        let pairs: Vec<_> = pairs.collect();
+        let any_v4 = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+        let has_v4 = |port| pairs.iter().any(|(address, _)| *address == any_v4(port));
+        let bind = |&(address, backlog): &(SocketAddr, u32)| {
+            let only_v6 = address.is_ipv6() && has_v4(address.port());
+            Self { address, backlog, only_v6 }
+        };
+        pairs.iter().map(bind).collect()
+    }
+}
+
+impl Sockets {
+    /// Takes over listening sockets from a parent or from systemd. Those whose address the first configuration does
+    /// not name are closed by [`Sockets::retain`].
+    pub fn adopt(&mut self, inherited: Vec<(SocketAddr, Vec<OwnedFd>)>) -> io::Result<()> {
+        for (address, descriptors) in inherited {
+            for descriptor in descriptors {
+                let socket = Socket::from(descriptor);
+                socket.set_nonblocking(true)?;
+                socket.set_tcp_nodelay(true)?;
+                self.by_bind.entry(address).or_default().push(socket.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure of `workers` sockets on every address. On an error, what was bound new is closed again.
+    ///
+    /// Returns for each worker the duplicates of the sockets that are new to it. `known` tells which addresses the
+    /// workers accept on already.
+    pub fn bind(
+        &mut self,
+        binds: &[Bind],
+        workers: usize,
+        known: impl Fn(SocketAddr) -> bool,
+    ) -> Result<Vec<Vec<(SocketAddr, TcpListener)>>, BindError> {
+        let mut new = BTreeMap::new();
+        let mut shares: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+        for bind in binds {
+            let at = |error| BindError { address: bind.address, error };
+            let have = self.by_bind.get(&bind.address).map_or(&[][..], Vec::as_slice);
+            for socket in have {
+                // The length of the queue may have changed; setting it again is allowed at any time.
+                rustix::net::listen(socket, backlog(bind.backlog)).map_err(|e| at(e.into()))?;
+            }
+            let made = (have.len()..workers)
+                .scan(have.first().and_then(|socket| socket.local_addr().ok()), |first, _| {
+                    let socket = listen(first.unwrap_or(bind.address), bind);
+                    if let Ok(socket) = &socket {
+                        // With port 0 the others have to follow the first.
+                        *first = socket.local_addr().ok();
+                    }
+                    Some(socket)
+                })
+                .collect::<io::Result<Vec<_>>>()
+                .map_err(at)?;
+            if !known(bind.address) {
+                // More sockets than workers (a parent that had more) are spread over those there are.
+                for (index, socket) in have.iter().chain(&made).enumerate() {
+                    shares[index % workers].push((bind.address, socket.try_clone().map_err(at)?));
+                }
+            }
+            new.insert(bind.address, made);
+        }
+        for (address, made) in new {
+            self.by_bind.entry(address).or_default().extend(made);
+        }
+        Ok(shares)
+    }
+
+    /// Closes the sockets of addresses that are not needed any more.
+    pub fn retain(&mut self, is_needed: impl Fn(SocketAddr) -> bool) {
+        self.by_bind.retain(|address, _| is_needed(*address));
+    }
+
+    /// Duplicates for a successor.
+    pub fn duplicates(&self) -> io::Result<Vec<(SocketAddr, Vec<OwnedFd>)>> {
+        let duplicate = |(address, sockets): (&SocketAddr, &Vec<TcpListener>)| {
+            let copies = sockets.iter().map(|socket| socket.try_clone().map(OwnedFd::from));
+            Ok((*address, copies.collect::<io::Result<Vec<_>>>()?))
+        };
+        self.by_bind.iter().map(duplicate).collect()
+    }
+
+    /// Where an address of the configuration really listens: the port, when the system chose it.
+    pub fn local(&self, bind: SocketAddr) -> SocketAddr {
+        let first = self.by_bind.get(&bind).and_then(|sockets| sockets.first());
+        first.and_then(|socket| socket.local_addr().ok()).unwrap_or(bind)
+    }
+}
+
+/// Binds one socket of its own to `address`.
+fn listen(address: SocketAddr, bind: &Bind) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for connections of its predecessor to leave TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        set_ipv6_v6only(&socket, bind.only_v6)?;
+    }
+    socket.set_nonblocking(true)?;
+    // Accepted sockets inherit it, which saves a call for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog(bind.backlog))?;
+    Ok(socket.into())
+}
+
+fn backlog(length: u32) -> i32 {
+    i32::try_from(length).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,107 @@
+//! Bytes both ways between two sockets: TCP listeners, and HTTP connections after an upgrade.
+//!
+//! Each direction ends by itself: when one side closes its sending half, the other is told so once all before it is
+//! written, and the way back stays open (half-close).
+
+use crate::io;
+use crate::pump::{Broken, Course, Pace, Patience, Pump};
+use crate::worker::buffers::{Buffer, Buffers};
+use crate::worker::deadlines::Deadline;
+use evenly_http1::BodyReader;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How a tunnel ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Both sides closed.
+    Closed,
+    /// The side named first broke.
+    DownstreamBroke,
+    /// The other side broke.
+    UpstreamBroke,
+    /// No byte in either direction for the idle timeout.
+    Idle,
+}
+
+/// One direction.
+pub struct Direction {
+    pump: Pump,
+    /// The source has closed and everything before that is written; the close itself has to reach the sink.
+    is_drained: bool,
+    is_closed: bool,
+}
+
+impl Direction {
+    /// A direction that begins with what was read already.
+    pub fn new(first: Option<Buffer>) -> Self {
+        // Each direction may be silent as long as the other is not; `relay` keeps that time for both.
+        let forever = Pace::new(Patience::idle(Duration::MAX), Patience::idle(Duration::MAX));
+        let course = Course { body: BodyReader::UntilClose, chunked: false, limit: u64::MAX, pace: forever };
+        let mut pump = Pump::new(None, course);
+        if let Some(first) = first {
+            pump.take(first).expect("bytes without framing cannot be framed wrong");
+        }
+        Self { pump, is_drained: false, is_closed: false }
+    }
+
+    /// Bytes written to the sink.
+    pub fn bytes(&self) -> u64 {
+        self.pump.written
+    }
+
+    /// Moves what can be moved; ready when the source has closed and the sink knows.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        (source, sink): (&mut TcpStream, &mut TcpStream),
+        buffers: &Rc<Buffers>,
+        deadline: &Deadline,
+    ) -> Poll<Result<(), Broken>> {
+        if !self.is_drained {
+            ready!(self.pump.poll(cx, (source, &mut *sink), buffers, deadline))?;
+            self.is_drained = true;
+        }
+        if !self.is_closed {
+            ready!(io::poll_shutdown(sink, cx)).map_err(|_| Broken::Sink)?;
+            self.is_closed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Relays until both directions have closed, one side breaks, or nothing moves for `idle`.
+pub async fn relay(
+    (downstream, upstream): (&mut TcpStream, &mut TcpStream),
+    (up, down): (&mut Direction, &mut Direction),
+    buffers: &Rc<Buffers>,
+    deadline: &Deadline,
+    idle: Duration,
+) -> End {
+    let mut moved = up.bytes() + down.bytes();
+    deadline.set(idle);
+    poll_fn(|cx| {
+        let first = up.poll(cx, (&mut *downstream, &mut *upstream), buffers, deadline);
+        let second = down.poll(cx, (&mut *upstream, &mut *downstream), buffers, deadline);
+        match (first, second) {
+            (Poll::Ready(Err(Broken::Sink)), _) | (_, Poll::Ready(Err(Broken::Source))) => {
+                return Poll::Ready(End::UpstreamBroke);
+            }
+            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(End::DownstreamBroke),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(End::Closed),
+            _ => {}
+        }
+        let now = up.bytes() + down.bytes();
+        if now > moved {
+            moved = now;
+            deadline.set(idle);
+        } else if deadline.passed() {
+            return Poll::Ready(End::Idle);
+        }
+        Poll::Pending
+    })
+    .await
+}

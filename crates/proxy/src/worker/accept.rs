@@ -1,0 +1,121 @@
+//! *Accept*: takes connections off this worker's listening sockets, each under a permit.
+
+use super::Worker;
+use crate::{http, tcp};
+use evenly_core::listener::Service;
+use rustc_hash::FxHashMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Pause after the system refused a descriptor or memory, and between looks for a free permit: soon enough for a
+/// client not to notice, seldom enough not to spin.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// This worker's listening sockets, each with the task that accepts on it.
+#[derive(Default)]
+pub struct Acceptors {
+    tasks: FxHashMap<SocketAddr, Vec<Acceptor>>,
+}
+
+struct Acceptor {
+    socket: Rc<TcpListener>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Acceptors {
+    /// Adds new sockets and closes those whose address the worker's snapshot no longer names.
+    pub fn update(&mut self, worker: &Rc<Worker>, sockets: Vec<(SocketAddr, std::net::TcpListener)>) {
+        let view = worker.pin();
+        let gone: Vec<SocketAddr> =
+            self.tasks.keys().filter(|bind| view.listener(**bind).is_none()).copied().collect();
+        for bind in gone {
+            self.tasks.remove(&bind).into_iter().flatten().for_each(|acceptor| acceptor.close(worker, bind));
+        }
+        for (bind, socket) in sockets {
+            match TcpListener::from_std(socket) {
+                Ok(socket) => {
+                    let socket = Rc::new(socket);
+                    let task = tokio::task::spawn_local(accept(Rc::clone(worker), Rc::clone(&socket), bind));
+                    self.tasks.entry(bind).or_default().push(Acceptor { socket, task });
+                }
+                // Only a runtime without descriptors refuses; the address then has no acceptor here.
+                Err(error) => worker.stats.borrow_mut().accept_error(&error),
+            }
+        }
+    }
+
+    /// Closes all: the worker drains.
+    pub fn close(&mut self, worker: &Rc<Worker>) {
+        for (bind, acceptors) in self.tasks.drain() {
+            acceptors.into_iter().for_each(|acceptor| acceptor.close(worker, bind));
+        }
+    }
+}
+
+impl Acceptor {
+    /// Stops accepting, after serving who is already in the queue: closing the socket would reset them.
+    fn close(self, worker: &Rc<Worker>, bind: SocketAddr) {
+        self.task.abort();
+        // Asked of the kernel, not of tokio, which may not have heard yet of the last arrivals.
+        while let Ok((socket, peer)) = socket2::SockRef::from(&*self.socket).accept() {
+            let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
+            if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
+                serve(worker, stream, peer, bind);
+            }
+        }
+    }
+}
+
+async fn accept(worker: Rc<Worker>, socket: Rc<TcpListener>, bind: SocketAddr) {
+    loop {
+        match poll_fn(|cx| socket.poll_accept(cx)).await {
+            Ok((stream, peer)) => {
+                let mut waiting = serve(&worker, stream, peer, bind);
+                if waiting.is_some() {
+                    worker.stats.borrow_mut().accept_limited();
+                }
+                // At the limit: this one waits here, and the others in the kernel's queue.
+                while let Some(stream) = waiting {
+                    tokio::time::sleep(PAUSE).await;
+                    waiting = serve(&worker, stream, peer, bind);
+                }
+            }
+            Err(error) => {
+                worker.stats.borrow_mut().accept_error(&error);
+                if !is_of_one_connection(&error) {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Errors that accept(2) reports for the connection at the queue's head, not for the socket.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Gives a connection its permit and its task, or gives it back when a limit is reached.
+fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, bind: SocketAddr) -> Option<TcpStream> {
+    let view = worker.pin();
+    // A socket whose listener went away in a reload: the connection came before and finds nobody any more.
+    let (listener, permits) = view.listener(bind)?;
+    let Some(permit) = permits.acquire() else { return Some(stream) };
+    let worker = Rc::clone(worker);
+    match listener.service {
+        Service::Http(_) => {
+            tokio::task::spawn_local(http::serve(worker, stream, peer, bind, permit));
+        }
+        Service::Tcp(_) => {
+            tokio::task::spawn_local(tcp::serve(worker, stream, peer, bind, permit));
+        }
+    }
+    None
+}

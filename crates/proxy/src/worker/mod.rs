@@ -1,0 +1,202 @@
+//! A worker: one thread, one tokio runtime, and everything that its connections share without a lock.
+//!
+//! Workers know nothing of one another. The dataplane talks to them through [`Command`]s; they answer on channels.
+//! Start at [`start`], then read `http/connection.rs` or `tcp.rs` for what a connection does.
+
+pub mod accept;
+pub mod buffers;
+pub mod deadlines;
+pub mod view;
+
+use crate::access_log::Log;
+use crate::metrics::WorkerStats;
+use crate::permits::ListenerPermits;
+use crate::upstream::IdleConnections;
+use accept::Acceptors;
+use buffers::Buffers;
+use deadlines::{Deadlines, TICK};
+use evenly_core::random::Random;
+use evenly_core::snapshot::Snapshot;
+use std::cell::{Cell, RefCell};
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Instant;
+use std::{io, thread};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use view::View;
+
+/// Ticks between two sweeps of idle upstream connections: one second.
+const TICKS_PER_SWEEP: u32 = 20;
+
+/// What the dataplane asks of a worker. The queue is unbounded, but every sender waits for its answer.
+pub enum Command {
+    /// Serve this snapshot from now on.
+    Apply(Box<Configuration>, SyncSender<()>),
+    /// Hand over a copy of the statistics.
+    Stats(SyncSender<WorkerStats>),
+    /// Stop accepting and end connections after what is under way on them.
+    Drain,
+    /// End at once.
+    Stop,
+}
+
+/// All that a worker needs to serve a snapshot.
+pub struct Configuration {
+    /// The snapshot.
+    pub snapshot: Arc<Snapshot>,
+    /// One for each of the snapshot's listeners, in order.
+    pub permits: Vec<Arc<ListenerPermits>>,
+    /// This worker's listening sockets that it does not have yet.
+    pub sockets: Vec<(SocketAddr, TcpListener)>,
+    /// Where access-log lines go; `None` when there is no access log.
+    pub log: Option<Log>,
+}
+
+/// A running worker, as the dataplane holds it.
+pub struct WorkerHandle {
+    commands: UnboundedSender<Command>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl WorkerHandle {
+    /// Sends a command; a worker that is gone ignores it.
+    pub fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    /// Waits until the thread has ended.
+    pub fn join(self) {
+        let _ = self.thread.join();
+    }
+}
+
+/// What a worker's connections share.
+pub struct Worker {
+    /// Lent to whoever has something to read or to render.
+    pub buffers: Rc<Buffers>,
+    /// Woken when due.
+    pub deadlines: Rc<Deadlines>,
+    /// Idle connections to endpoints.
+    pub idle: IdleConnections,
+    /// Counters of this worker alone.
+    pub stats: RefCell<WorkerStats>,
+    /// For choices that need no secret.
+    pub random: RefCell<Random>,
+    /// The access log, when there is one.
+    pub log: RefCell<Option<Log>>,
+    /// No new work: connections end after what is under way.
+    draining: Cell<bool>,
+    view: RefCell<Rc<View>>,
+    /// The beginning of the worker's time, for the balancers' nanoseconds. Equal for all workers.
+    epoch: Instant,
+}
+
+impl Worker {
+    /// The snapshot to serve a request with, from its first step to its last.
+    pub fn pin(&self) -> Rc<View> {
+        Rc::clone(&self.view.borrow())
+    }
+
+    /// Whether connections are to end.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Nanoseconds since the process began to serve.
+    pub fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn apply(&self, configuration: Configuration) {
+        let previous = self.pin();
+        let Configuration { snapshot, permits, log, .. } = configuration;
+        let view = View::new(snapshot, permits, Some(&previous), &mut self.random.borrow_mut());
+        self.stats.borrow_mut().retain(&view.snapshot);
+        self.view.replace(Rc::new(view));
+        self.log.replace(log);
+    }
+}
+
+/// Starts a worker thread.
+///
+/// # Errors
+/// The thread or its runtime cannot be made (descriptors, memory).
+pub fn start(index: usize, seed: u64, epoch: Instant, first: Configuration) -> io::Result<WorkerHandle> {
+    let (commands, inbox) = unbounded_channel();
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let thread = thread::Builder::new().name(format!("evenly-worker-{index}")).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build_local(tokio::runtime::LocalOptions::default());
+        match runtime {
+            Ok(runtime) => {
+                let _ = ready.send(Ok(()));
+                runtime.block_on(run(seed, epoch, first, inbox));
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+            }
+        }
+    })?;
+    started.recv().unwrap_or_else(|_| Err(io::Error::other("the worker thread ended at its start")))?;
+    Ok(WorkerHandle { commands, thread })
+}
+
+async fn run(seed: u64, epoch: Instant, first: Configuration, mut inbox: UnboundedReceiver<Command>) {
+    let mut random = Random::new(seed);
+    let Configuration { snapshot, permits, sockets, log } = first;
+    let view = View::new(snapshot, permits, None, &mut random);
+    let worker = Rc::new(Worker {
+        buffers: Rc::default(),
+        deadlines: Rc::default(),
+        idle: IdleConnections::default(),
+        stats: RefCell::default(),
+        random: RefCell::new(random),
+        log: RefCell::new(log),
+        draining: Cell::new(false),
+        view: RefCell::new(Rc::new(view)),
+        epoch,
+    });
+    let mut acceptors = Acceptors::default();
+    acceptors.update(&worker, sockets);
+    tokio::task::spawn_local(tick(Rc::clone(&worker)));
+    while let Some(command) = inbox.recv().await {
+        match command {
+            Command::Apply(mut configuration, done) => {
+                let sockets = std::mem::take(&mut configuration.sockets);
+                worker.apply(*configuration);
+                acceptors.update(&worker, sockets);
+                let _ = done.send(());
+            }
+            Command::Stats(reply) => {
+                let _ = reply.send(worker.stats.borrow().clone());
+            }
+            Command::Drain => {
+                worker.draining.set(true);
+                acceptors.close(&worker);
+                worker.deadlines.wake_all();
+            }
+            Command::Stop => break,
+        }
+    }
+    // Returning drops the runtime, and with it every connection's task.
+}
+
+async fn tick(worker: Rc<Worker>) {
+    let mut interval = tokio::time::interval(TICK);
+    // After a stall the missed ticks are of no use: time went on for the peers as well.
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks: u32 = 0;
+    loop {
+        interval.tick().await;
+        worker.deadlines.tick();
+        ticks = ticks.wrapping_add(1);
+        if ticks.is_multiple_of(TICKS_PER_SWEEP) {
+            let view = worker.pin();
+            worker.idle.sweep(Instant::now(), |id| view.has_endpoint(id));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a worker makes of a snapshot: the snapshot itself and a picker for each of its pools.
+
+use crate::permits::ListenerPermits;
+use evenly_core::listener::Listener;
+use evenly_core::pool::{EndpointId, Picker, Pool, PoolId};
+use evenly_core::random::Random;
+use evenly_core::route::RouteId;
+use evenly_core::snapshot::Snapshot;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// One snapshot as one worker sees it. A request pins it once and lives and dies with it.
+pub struct View {
+    /// The configuration.
+    pub snapshot: Arc<Snapshot>,
+    /// By the pool's place in the snapshot.
+    pickers: Vec<Rc<RefCell<Picker>>>,
+    /// By the route's number: its place in the snapshot.
+    routes: Vec<usize>,
+    by_bind: FxHashMap<SocketAddr, usize>,
+    permits: Vec<Arc<ListenerPermits>>,
+    endpoints: FxHashSet<u32>,
+}
+
+impl View {
+    /// A view of `snapshot` that goes on where `previous` was: unchanged pools keep their balancer's position.
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        permits: Vec<Arc<ListenerPermits>>,
+        previous: Option<&View>,
+        random: &mut Random,
+    ) -> Self {
+        let pickers = snapshot.pools.iter().map(|pool| picker(pool, previous, random)).collect();
+        let routes = places(&snapshot);
+        let by_bind = snapshot
+            .listeners
+            .iter()
+            .enumerate()
+            .flat_map(|(index, listener)| listener.bind.iter().map(move |address| (*address, index)))
+            .collect();
+        let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
+        let endpoints = members.map(|member| member.endpoint.id().0).collect();
+        Self { pickers, routes, by_bind, permits, endpoints, snapshot }
+    }
+
+    /// The picker of a pool, by its place in the snapshot.
+    pub fn picker(&self, pool: usize) -> &RefCell<Picker> {
+        &self.pickers[pool]
+    }
+
+    /// The place of one of the snapshot's routes in it.
+    pub fn route(&self, id: RouteId) -> usize {
+        self.routes[id.0 as usize]
+    }
+
+    /// The place of a pool in the snapshot.
+    pub fn place(&self, pool: PoolId) -> Option<usize> {
+        self.snapshot.pools.iter().position(|known| known.id == pool)
+    }
+
+    /// The pool at a place in the snapshot.
+    pub fn pool(&self, pool: usize) -> &Arc<Pool> {
+        &self.snapshot.pools[pool]
+    }
+
+    /// The listener that owns a bound address, with its permits; `None` once a reload took it away.
+    pub fn listener(&self, bind: SocketAddr) -> Option<(&Arc<Listener>, &Arc<ListenerPermits>)> {
+        let index = *self.by_bind.get(&bind)?;
+        Some((&self.snapshot.listeners[index], &self.permits[index]))
+    }
+
+    /// Whether an endpoint is in any pool.
+    pub fn has_endpoint(&self, id: EndpointId) -> bool {
+        self.endpoints.contains(&id.0)
+    }
+}
+
+/// The routes' places by their numbers, which are dense.
+fn places(snapshot: &Snapshot) -> Vec<usize> {
+    let mut places = Vec::with_capacity(snapshot.routes.len());
+    for (place, route) in snapshot.routes.iter().enumerate() {
+        let id = route.id.0 as usize;
+        if places.len() <= id {
+            places.resize(id + 1, 0);
+        }
+        places[id] = place;
+    }
+    places
+}
+
+/// The picker that a pool had, moved on to its new membership, or a new one. Requests that are under way share it:
+/// should one of them have to pick again, it must not pick an endpoint that was just removed.
+fn picker(pool: &Arc<Pool>, previous: Option<&View>, random: &mut Random) -> Rc<RefCell<Picker>> {
+    let kept = previous.and_then(|view| {
+        let index = view.snapshot.pools.iter().position(|old| old.id == pool.id)?;
+        Some(Rc::clone(&view.pickers[index]))
+    });
+    match kept {
+        Some(picker) => {
+            picker.borrow_mut().update(Arc::clone(pool));
+            picker
+        }
+        None => Rc::new(RefCell::new(Picker::new(Arc::clone(pool), Random::new(random.next())))),
+    }
+}

@@ -1,0 +1,5 @@
+"""`python -m evenly` is `evenly`."""
+
+from evenly.cli import main
+
+main()

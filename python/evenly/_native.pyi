@@ -1,0 +1,79 @@
+"""The packet path, as Python sees it: the whole surface on one page. Texts in, texts out; see `control/dataplane.py`.
+
+Every call releases the interpreter lock. A document that is refused raises `DocumentError(path, message)`, where path
+is a place in the document ("pools[0].endpoints[1].address"), empty if it is not JSON. Everything else that fails raises
+`OSError` (a socket, a file) or `KeyError` (an unknown pool or endpoint).
+"""
+
+from typing import final
+
+class DocumentError(Exception):
+    """`args` is `(path, message)`."""
+
+def check(document: str) -> str:
+    """Builds the document without running it; a JSON list of warnings `[{"path": …, "message": …}]`.
+
+    Warnings name routes that can never match because earlier ones match all that they match.
+    """
+
+@final
+class Dataplane:
+    """Workers and the service thread, running from construction until `stop`."""
+
+    def __init__(self, document: str, sockets: list[tuple[str, list[int]]], health: str) -> None:
+        """Starts serving.
+
+        `sockets`: listening descriptors taken over from a parent or from systemd, by bind address ("0.0.0.0:8080");
+        they are owned from here on. `health`: what `health()` of the previous process returned, or "" .
+        """
+
+    def apply(self, document: str) -> str:
+        """Swaps the configuration; on any error the running one stays. Returns the new generation and changes as JSON:
+
+        `{"generation": 2, "listeners": {"added": [...], "removed": [...], "changed": [...]}, "pools": {…}, "routes": {…},
+        "warnings": [{"path", "message"}]}`.
+        """
+
+    def status(self) -> str:
+        """Listeners, pools with their endpoints, and totals, as JSON; `control/status.py` is its type:
+
+        `{"generation": 2, "workers": 2, "connections": 12, "requests": 3456,
+        "listeners": [{"name", "protocol", "bind": [...], "connections", "accepted", "requests"}],
+        "pools": [{"name", "balance", "endpoints": [{"address", "weight", "backup", "state", "reason", "since",
+        "in_flight", "requests", "failures"}]}]}`.
+
+        `state` is "starting", "healthy", "unhealthy", "draining" or "maintenance"; `reason` says why it is not healthy
+        ("connect: connection refused"), else ""; `since` is unix seconds; `connections` and `in_flight` are gauges,
+        the rest are totals since the start of the process. For tcp, `requests` counts connections.
+        """
+
+    def metrics(self) -> str:
+        """All metrics in Prometheus' text format 0.0.4."""
+
+    def events(self, timeout_ms: int) -> str:
+        """Waits for events (an endpoint's state changed, a log line) and returns a JSON list, empty at the timeout.
+
+        Each is `{"time": unix seconds, "level": "info"|"warning"|"error", "event": name, …fields}`; for endpoints:
+        `{"event": "endpoint", "pool", "endpoint", "from", "to", "reason"}`.
+        """
+
+    def set_endpoint(self, pool: str, address: str, state: str | None, weight: int | None) -> None:
+        """Sets the operator's state ("ready", "draining", "maintenance") and/or weight; `None` leaves it as it is."""
+
+    def sockets(self) -> list[tuple[str, list[int]]]:
+        """Duplicates of the listening descriptors by bind address, for a successor; the caller closes them."""
+
+    def health(self) -> str:
+        """Health and operator states of all endpoints as JSON, for a successor."""
+
+    def reopen_logs(self) -> None:
+        """Closes and opens the access log again, after it was rotated."""
+
+    def drain(self) -> None:
+        """Stops accepting and lets connections end after what is under way on them; returns at once."""
+
+    def connections(self) -> int:
+        """Client connections that are open."""
+
+    def stop(self) -> None:
+        """Ends every connection and thread; returns when they are gone."""

@@ -1,0 +1,65 @@
+"""Errors of the admin API: `application/problem+json` (RFC 9457), always saying what was expected."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from evenly.config import ConfigError
+from evenly.control.admin import AdminError
+from evenly.control.binding import ListenError
+from evenly.control.supervisor import DrainingError, UnknownNameError
+from evenly.control.upgrade.successor import UpgradeError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(status: int, detail: str, **more: object) -> JSONResponse:
+    """An answer that reports one problem; `more` are RFC 9457's extension members."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    return JSONResponse(body, status, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Turns every error that a route can raise into a problem: the only place where a status is chosen for one."""
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        answer = problem(error.status_code, str(error.detail))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        found = [
+            {"path": ".".join(str(step) for step in item["loc"]), "message": item["msg"]} for item in error.errors()
+        ]
+        detail = "; ".join(f"{item['path']}: {item['message']}" for item in found)
+        return problem(422, detail, errors=found)
+
+    @app.exception_handler(ConfigError)
+    async def refused(_: Request, error: ConfigError) -> JSONResponse:
+        found = [
+            {"file": item.file, "line": item.line, "path": item.path, "message": item.message}
+            for item in error.problems
+        ]
+        return problem(422, str(error), errors=found)
+
+    @app.exception_handler(UnknownNameError)
+    async def unknown(_: Request, error: UnknownNameError) -> JSONResponse:
+        return problem(404, str(error), known=error.known)
+
+    @app.exception_handler(DrainingError)
+    async def not_serving(_: Request, error: DrainingError) -> JSONResponse:
+        return problem(409, str(error))
+
+    async def failed(_: Request, error: Exception) -> JSONResponse:
+        return problem(500, str(error))
+
+    # What this machine does not allow: an address in use, a log that cannot be opened, a process that does not start.
+    for kind in (UpgradeError, ListenError, AdminError, OSError):
+        app.add_exception_handler(kind, failed)

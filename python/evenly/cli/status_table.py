@@ -1,0 +1,125 @@
+"""How a status looks on a terminal of 80 columns or more. Pure: a status goes in, something to print comes out."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from evenly.control.status import EndpointStatus, ListenerStatus, Phase, PoolStatus, Status
+
+STATE_STYLES = {
+    "healthy": "green",
+    "starting": "cyan",
+    "draining": "yellow",
+    "maintenance": "magenta",
+    "unhealthy": "bold red",
+}
+
+BAR_COLUMNS = 8
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+Earlier = tuple[Status, float]
+"""A status and when it was asked for, in unix seconds."""
+
+
+def render(status: Status, now: float, since: Earlier | None = None) -> RenderableType:
+    """The whole status. With an earlier one, shares are of what happened since then, and rates are shown."""
+    elapsed = None if since is None else max(now - since[1], 0.001)
+    before = {} if since is None else {pool.name: pool for pool in since[0].pools}
+    parts: list[RenderableType] = [_head(status, now), Text(), _listeners(status.listeners)]
+    for pool in status.pools:
+        parts += [Text(), _pool_title(pool), _endpoints(pool, before.get(pool.name), elapsed)]
+        parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy"]
+    return Group(*parts)
+
+
+def bar(share: float, columns: int = BAR_COLUMNS) -> str:
+    """A bar for a share of 0 to 1, drawn in eighths of a column."""
+    eighths = round(max(0.0, min(share, 1.0)) * columns * 8)
+    return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()).ljust(columns)
+
+
+def duration(seconds: float) -> str:
+    """About how long: "45 s", "12 min", "3 h", "5 d"."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def plain_table() -> Table:
+    """A table without lines: columns are enough, and it can be copied."""
+    return Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+
+
+def _head(status: Status, now: float) -> Text:
+    serving = status.phase is Phase.SERVING
+    facts = f" · pid {status.pid} · up {duration(now - status.started)} · generation {status.generation}"
+    return Text.assemble(
+        (f"evenly {status.version}", "bold"),
+        " · ",
+        (str(status.phase), "green" if serving else "yellow"),
+        f"{facts} · {status.workers} worker{'' if status.workers == 1 else 's'}\n",
+        (status.configuration, "dim"),
+    )
+
+
+def _listeners(listeners: list[ListenerStatus]) -> Table:
+    table = plain_table()
+    table.add_column("listener", min_width=8)
+    table.add_column("protocol")
+    table.add_column("address", overflow="fold")
+    for name in ("open", "accepted", "requests"):
+        table.add_column(name, justify="right")
+    for listener in listeners:
+        numbers = (listener.connections, listener.accepted, listener.requests)
+        table.add_row(listener.name, listener.protocol, "\n".join(listener.bind), *(f"{each:,}" for each in numbers))
+    return table
+
+
+def _pool_title(pool: PoolStatus) -> Text:
+    usable = sum(endpoint.state == "healthy" for endpoint in pool.endpoints)
+    style = "green" if usable == len(pool.endpoints) else "yellow" if usable else "bold red"
+    return Text.assemble(
+        "pool ", (pool.name, "bold"), f" · {pool.balance} · ", (f"{usable} of {len(pool.endpoints)} healthy", style)
+    )
+
+
+def _endpoints(pool: PoolStatus, before: PoolStatus | None, elapsed: float | None) -> Table:
+    table = plain_table()
+    table.add_column("endpoint", overflow="fold", min_width=14)
+    table.add_column("state")
+    table.add_column("weight", justify="right")
+    table.add_column("share" if elapsed is None else "share now", min_width=BAR_COLUMNS + 5, no_wrap=True)
+    table.add_column("in flight", justify="right")
+    table.add_column("requests" if elapsed is None else "a second", justify="right")
+    table.add_column("failed", justify="right")
+    counts = _counts(pool, before)
+    total = sum(counts.values())
+    for endpoint in pool.endpoints:
+        count = counts[endpoint.address]
+        share = count / total if total else 0.0
+        table.add_row(
+            endpoint.address + (" (backup)" if endpoint.backup else ""),
+            Text(endpoint.state, STATE_STYLES[endpoint.state]),
+            f"{endpoint.weight}",
+            Text.assemble((bar(share), "cyan"), f"{share:5.0%}"),
+            f"{endpoint.in_flight:,}",
+            f"{endpoint.requests:,}" if elapsed is None else f"{count / elapsed:,.0f}",
+            Text(f"{endpoint.failures:,}", "red" if endpoint.failures else ""),
+        )
+    return table
+
+
+def _why(endpoint: EndpointStatus, now: float) -> Text:
+    # Nobody notes the time for a pool without health checks.
+    since = f" for {duration(now - endpoint.since)}" if endpoint.since else ""
+    reason = f": {endpoint.reason}" if endpoint.reason else ""
+    return Text(f"  {endpoint.address} {endpoint.state}{since}{reason}", "dim")
+
+
+def _counts(pool: PoolStatus, before: PoolStatus | None) -> dict[str, int]:
+    """Requests of each endpoint, since the earlier status if there is one."""
+    earlier = {} if before is None else {endpoint.address: endpoint.requests for endpoint in before.endpoints}
+    return {each.address: max(each.requests - earlier.get(each.address, 0), 0) for each in pool.endpoints}

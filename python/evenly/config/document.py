@@ -1,0 +1,270 @@
+"""The JSON document that the packet path gets; `crates/core/src/document/` defines it, field by field.
+
+Rust refuses a missing or unknown field, so this module writes every field and nothing else. Where a field has another
+name or place than the user's option, `At` says which option it came from. A refusal by Rust names a place in the
+document; `Document.problem` leads it back to the user's line along the same tree.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .load import Source
+from .problems import Place, Problem
+from .resolve import Resolved, ResolvedEndpoint
+from .schema import (
+    Duration,
+    FieldRules,
+    HostLiteral,
+    HttpCheck,
+    HttpListener,
+    HttpTimeouts,
+    Limits,
+    Listener,
+    Pool,
+    Rewrite,
+    Route,
+    TcpCheck,
+    ValueCondition,
+)  # fmt: skip
+
+# The options of HTTP listeners that a TCP listener's part of the document has too, where they have no effect.
+_UNUSED_TIMEOUTS = HttpTimeouts()
+_UNUSED_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A value that comes from the option at `place`, relative to the option that the value around it comes from."""
+
+    place: Place
+    value: Any
+
+
+@dataclass(frozen=True)
+class Document:
+    """The document's text, and the way back from it to the file."""
+
+    text: str
+    source: Source
+    _tree: Mapping[str, Any]
+
+    def problem(self, path: str, message: str) -> Problem:
+        """What Rust says about a place in the document, at the user's own place and line."""
+        return self.source.problem(self.place(path), message)
+
+    def place(self, path: str) -> Place:
+        """The option that a place in the document ("pools[0].endpoints[1].address") comes from."""
+        place: Place = ()
+        here: Any = self._tree
+        for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+            step = int(index) if index else name
+            try:
+                here = here[step]
+            except (KeyError, IndexError, TypeError):
+                break
+            if isinstance(here, At):
+                place, here = (*place, *here.place), here.value
+            else:
+                place = (*place, step)
+        return place
+
+
+def document(resolved: Resolved) -> Document:
+    """Writes the document. The same configuration gives the same text, byte for byte."""
+    settings = resolved.settings
+    log = settings.access_log
+    tree = {
+        "workers": resolved.workers,
+        "max_connections": resolved.max_connections,
+        "listeners": [At((name,), _listener(name, listener)) for name, listener in settings.listeners.items()],
+        "pools": [At((name,), _pool(name, pool, resolved.endpoints[name])) for name, pool in settings.pools.items()],
+        "routes": [_route(route) for route in settings.routes],
+        "error_pages": {
+            str(status): {"content_type": page.content_type, "body": page.body}
+            for status, page in sorted(resolved.error_pages.items())
+        },
+        "access_log": log
+        and {"path": resolved.access_log_path, "format": log.format, "ring_bytes": At(("ring",), log.ring.bytes)},
+    }
+    text = json.dumps(tree, default=lambda at: at.value, ensure_ascii=False, separators=(",", ":"))
+    return Document(text, resolved.loaded.source, tree)
+
+
+def _listener(name: str, listener: Listener) -> dict[str, Any]:
+    http = listener if isinstance(listener, HttpListener) else None
+    request = http.timeouts if http else _UNUSED_TIMEOUTS
+    timeouts = listener.timeouts
+    return {
+        "name": At((), name),
+        "bind": [str(address) for address in listener.bind],
+        "protocol": listener.protocol,
+        "pool": None if isinstance(listener, HttpListener) else listener.pool,
+        "max_connections": listener.max_connections,
+        "backlog": listener.backlog,
+        "timeouts": {
+            "header_ms": _ms("header", request.header),
+            "body_ms": _ms("body", request.body),
+            "idle_ms": _ms("idle", timeouts.idle),
+            "send_ms": _ms("send", timeouts.send),
+            "half_close_ms": _ms("half_close", timeouts.half_close),
+        },
+        "limits": _limits(http.limits if http else _UNUSED_LIMITS),
+        "trusted_proxies": [str(network) for network in http.trusted_proxies] if http else [],
+        "forwarded": http.forwarded if http else False,
+    }
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    return {
+        "head_bytes": At(("head",), limits.head.bytes),
+        "headers": limits.headers,
+        "target_bytes": At(("target",), limits.target.bytes),
+        "body_bytes": At(("body",), limits.body and limits.body.bytes),
+        "min_rate": limits.min_rate.bytes_per_second,
+        "min_rate_grace_ms": _ms("min_rate_grace", limits.min_rate_grace),
+    }
+
+
+def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str, Any]:
+    factor = pool.hash_balance_factor
+    check = pool.health_check
+    return {
+        "name": At((), name),
+        "balance": pool.balance,
+        "hash_key": pool.hash_key and {"source": pool.hash_key.source, "name": pool.hash_key.name},
+        "hash_bound_percent": At(("hash_balance_factor",), None if factor is None else round(factor * 100)),
+        "endpoints": [
+            At((endpoint.index,), {"address": endpoint.address, "weight": endpoint.weight, "backup": endpoint.backup})
+            for endpoint in endpoints
+        ],
+        "health_check": check and _health_check(check),
+        "panic_threshold_percent": At(("panic_threshold",), pool.panic_threshold.percent),
+        "timeouts": {
+            "connect_ms": _ms("connect", pool.timeouts.connect),
+            "response_ms": _ms("response", pool.timeouts.response),
+            "idle_ms": _ms("idle", pool.timeouts.idle),
+            "tunnel_idle_ms": _ms("tunnel_idle", pool.timeouts.tunnel_idle),
+        },
+        "keepalive": {
+            "max_idle": pool.keepalive.max_idle,
+            "idle_timeout_ms": _ms("idle_timeout", pool.keepalive.idle_timeout),
+        },
+    }
+
+
+def _health_check(check: HttpCheck | TcpCheck) -> dict[str, Any]:
+    return {
+        "probe": At((), _probe(check)),
+        "interval_ms": _ms("interval", check.interval),
+        "unhealthy_interval_ms": _ms("unhealthy_interval", check.unhealthy_interval),
+        "jitter_percent": At(("jitter",), check.jitter.percent),
+        "timeout_ms": _ms("timeout", check.timeout),
+        "unhealthy_after": check.unhealthy_after,
+        "healthy_after": check.healthy_after,
+        "port": check.port,
+    }
+
+
+def _probe(check: HttpCheck | TcpCheck) -> dict[str, Any]:
+    if isinstance(check, TcpCheck):
+        return {"type": "tcp", "send": check.send, "expect": check.expect}
+    return {
+        "type": "http",
+        "method": check.method,
+        "path": check.path,
+        "host": check.host,
+        "expected_status": [{"first": statuses.first, "last": statuses.last} for statuses in check.expected_status],
+        "expected_body": check.expected_body,
+    }
+
+
+def _route(route: Route) -> dict[str, Any]:
+    return {
+        "name": route.name,
+        "listeners": route.listeners,
+        "hosts": At(("host",), route.host and [str(host) for host in route.host]),
+        "path": _path(route),
+        "methods": route.methods,
+        "headers": _conditions(route.headers),
+        "cookies": _conditions(route.cookies),
+        "query": _conditions(route.query),
+        "action": At((), _action(route)),
+        "rewrite": route.rewrite and _rewrite(route.rewrite),
+        "host_rewrite": (
+            {"type": At((), "literal"), "value": At(("to",), route.host_rewrite.to)}
+            if isinstance(route.host_rewrite, HostLiteral)
+            else {"type": At((), route.host_rewrite)}
+        ),
+        "request_headers": _field_rules(route.request_headers),
+        "response_headers": _field_rules(route.response_headers),
+        "timeouts": {
+            "connect_ms": _ms("connect", route.timeouts.connect),
+            "response_ms": _ms("response", route.timeouts.response),
+            "idle_ms": _ms("idle", route.timeouts.idle),
+        },
+        "body_bytes": At(("limits", "body"), route.limits.body and route.limits.body.bytes),
+        "allow_connect": route.allow_connect,
+        "allow_upgrade": route.allow_upgrade,
+    }
+
+
+def _path(route: Route) -> object:
+    if route.path_regex is not None:
+        return At(("path_regex",), {"kind": At((), "regex"), "value": At((), route.path_regex)})
+    return route.path and {"kind": At((), route.path.kind), "value": At((), route.path.text)}
+
+
+def _conditions(conditions: Mapping[str, ValueCondition]) -> list[Any]:
+    return [
+        At((name,), {"name": At((), name), "value": At((), _condition(value))}) for name, value in conditions.items()
+    ]
+
+
+def _condition(condition: ValueCondition) -> dict[str, Any]:
+    if condition.exact is not None:
+        return {"kind": At((), "exact"), "value": At(("exact",), condition.exact)}
+    if condition.regex is not None:
+        return {"kind": At((), "regex"), "value": At(("regex",), condition.regex)}
+    return {"kind": At((), "present" if condition.present else "absent")}
+
+
+def _action(route: Route) -> dict[str, Any]:
+    if route.split is not None:
+        pools = [At((name,), [At((), name), At((), weight)]) for name, weight in route.split.items()]
+        return {"type": At((), "split"), "pools": At(("split",), pools)}
+    if route.redirect is not None:
+        return {
+            "type": At((), "redirect"),
+            "location": At(("redirect", "to"), route.redirect.to),
+            "status": At(("redirect", "status"), route.redirect.status),
+        }
+    if route.respond is not None:
+        return {"type": At((), "respond")} | {
+            name: At(("respond", name), getattr(route.respond, name)) for name in ("status", "content_type", "body")
+        }
+    return {"type": At((), "pool"), "pool": route.pool}
+
+
+def _rewrite(rewrite: Rewrite) -> dict[str, Any]:
+    if rewrite.prefix is not None:
+        return {"type": At((), "prefix"), "replacement": At(("prefix",), rewrite.prefix)}
+    return {"type": At((), "regex"), "pattern": At(("regex",), rewrite.regex), "replacement": rewrite.replacement}
+
+
+def _field_rules(rules: FieldRules) -> dict[str, Any]:
+    return {
+        "remove": rules.remove,
+        "set": [At((name,), [At((), name), At((), value)]) for name, value in rules.set.items()],
+        "add": [
+            At((name,), [At((), name), At((index,), value)])
+            for name, values in rules.add.items()
+            for index, value in enumerate(values)
+        ],
+    }
+
+
+def _ms(option: str, duration: Duration | None) -> At:
+    return At((option,), duration and duration.milliseconds)

@@ -1,0 +1,251 @@
+"""From settings to what this machine will run: names become addresses, `auto` becomes a number, files become bytes.
+
+Everything that depends on the machine or the network comes in as a parameter, so that a test states it.
+"""
+
+import os
+import re
+import resource
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from math import ceil
+from pathlib import Path
+
+from .load import Loaded
+from .problems import Place, Problem
+from .schema import AdminAddress, Duration, ErrorPage, Settings
+from .schema.words import join_port
+
+# Looks up a host name: its IP addresses, at least one. Raises `OSError`.
+Lookup = Callable[[str], list[str]]
+
+# A lookup that gets no answer takes many seconds; that many at once keep a file with some dead names bearable.
+_LOOKUPS_AT_ONCE = 16
+_LARGEST_PAGE = 1 << 20
+_LARGEST_TOKEN = 4 << 10
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the configuration adapts to."""
+
+    cores: int
+    """Cores that this process may use."""
+    descriptors: int
+    """The file descriptor limit."""
+    runtime_directory: Path
+    """Where the admin socket goes unless the user says otherwise."""
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """This machine, as this process may use it."""
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        unlimited = limit == resource.RLIM_INFINITY
+        return cls(_usable_cores(), 1 << 30 if unlimited else limit, _runtime_directory())
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedEndpoint:
+    """An endpoint with an IP address; `index` is the entry of the file that it came from."""
+
+    index: int
+    address: str
+    weight: int
+    backup: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An error page with its content."""
+
+    content_type: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedAdmin:
+    """Where the admin interface listens, and the token that it asks for, if any."""
+
+    bind: AdminAddress
+    token: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration that is ready to run. What Python itself needs is here; the rest goes into the document."""
+
+    loaded: Loaded
+    workers: int
+    max_connections: int
+    shutdown_timeout: Duration
+    upgrade_timeout: Duration
+    admin: ResolvedAdmin
+    endpoints: dict[str, list[ResolvedEndpoint]]
+    """By pool."""
+    error_pages: dict[int, Page]
+    access_log_path: str | None
+    """Absolute, or "-"."""
+    warnings: list[Problem]
+    """Those of loading included."""
+
+    @property
+    def settings(self) -> Settings:
+        """What the user set, and every default."""
+        return self.loaded.settings
+
+
+def resolve(loaded: Loaded, machine: Machine, lookup: Lookup | None = None) -> Resolved:
+    """Fits settings to a machine. Raises `ConfigError` for names and files that are not there.
+
+    Blocks while names are looked up, in the worst case for as long as the system's resolver tries.
+    """
+    settings, problems = loaded.settings, list[tuple[Place, str]]()
+    resolved = Resolved(
+        loaded=loaded,
+        workers=machine.cores if isinstance(settings.workers, str) else settings.workers,
+        max_connections=max(1, min(settings.max_connections, machine.descriptors // 2)),
+        shutdown_timeout=settings.shutdown_timeout,
+        upgrade_timeout=settings.upgrade_timeout,
+        admin=_resolve_admin(loaded, machine, problems),
+        endpoints=_resolve_endpoints(settings, lookup or look_up, problems),
+        error_pages=_read_pages(loaded, problems),
+        access_log_path=_log_path(loaded),
+        warnings=[*loaded.warnings, *_capped_connections(loaded, machine)],
+    )
+    if problems:
+        raise loaded.source.refusal(problems)
+    return resolved
+
+
+def look_up(name: str) -> list[str]:
+    """Asks the system's resolver (`/etc/hosts`, DNS). Raises `OSError`."""
+    answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return [str(answer[4][0]) for answer in answers]
+
+
+def _resolve_endpoints(
+    settings: Settings, lookup: Lookup, problems: list[tuple[Place, str]]
+) -> dict[str, list[ResolvedEndpoint]]:
+    found = _look_up_all(settings, lookup)
+    resolved: dict[str, list[ResolvedEndpoint]] = {}
+    for name, pool in settings.pools.items():
+        seen: dict[str, int] = {}
+        resolved[name] = []
+        for index, endpoint in enumerate(pool.endpoints):
+            place: Place = ("pools", name, "endpoints", index, "address")
+            host, port = endpoint.address.host, endpoint.address.port
+            addresses = found[host] if endpoint.address.is_name else [host]
+            if isinstance(addresses, OSError):
+                problems.append((place, f'"{host}" cannot be looked up: {addresses.strerror or addresses}'))
+                continue
+            for address in (join_port(address, port) for address in addresses):
+                first = seen.setdefault(address, index)
+                if first != index:
+                    problems.append((place, f"{address} is already endpoints[{first}]"))
+                resolved[name].append(ResolvedEndpoint(index, address, endpoint.weight, endpoint.backup))
+    return resolved
+
+
+def _look_up_all(settings: Settings, lookup: Lookup) -> dict[str, list[str] | OSError]:
+    """Addresses by name, sorted: resolvers rotate their answers, and that alone must not look like a change."""
+
+    def ask(name: str) -> list[str] | OSError:
+        try:
+            answers = {ip_address(answer) for answer in lookup(name)}
+        except OSError as error:
+            return error
+        # Labels of more than 63 characters fail inside Python already, with a UnicodeError; a zone is no address.
+        except ValueError as error:
+            return OSError(str(error))
+        return [str(ip) for ip in sorted(answers, key=lambda ip: (ip.version, ip.packed))]
+
+    addresses = (endpoint.address for pool in settings.pools.values() for endpoint in pool.endpoints)
+    names = {address.host for address in addresses if address.is_name}
+    with ThreadPoolExecutor(_LOOKUPS_AT_ONCE) as threads:
+        return dict(zip(names, threads.map(ask, names), strict=True))
+
+
+def _resolve_admin(loaded: Loaded, machine: Machine, problems: list[tuple[Place, str]]) -> ResolvedAdmin:
+    admin = loaded.settings.admin
+    bind = admin.bind or AdminAddress(str(machine.runtime_directory / "admin.sock"))
+    if admin.token_file is None:
+        return ResolvedAdmin(bind, None)
+    place = ("admin", "token_file")
+    text = _read_text(loaded.source.directory / admin.token_file, _LARGEST_TOKEN, place, problems)
+    if text is None:
+        return ResolvedAdmin(bind, None)
+    if not re.fullmatch(r"\s*[\x21-\x7e]+\s*", text):
+        problems.append((place, "expected a file with one word of ASCII characters"))
+    return ResolvedAdmin(bind, text.strip())
+
+
+def _read_pages(loaded: Loaded, problems: list[tuple[Place, str]]) -> dict[int, Page]:
+    def body(status: str, page: ErrorPage) -> str:
+        if page.file is None:
+            return page.body or ""
+        path = loaded.source.directory / page.file
+        return _read_text(path, _LARGEST_PAGE, ("error_pages", status, "file"), problems) or ""
+
+    return {
+        int(status): Page(page.content_type, body(status, page)) for status, page in loaded.settings.error_pages.items()
+    }
+
+
+def _read_text(path: Path, largest: int, place: Place, problems: list[tuple[Place, str]]) -> str | None:
+    """A small file's text, or `None` and a problem."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(largest + 1)
+        if len(raw) <= largest:
+            return raw.decode()
+        problems.append((place, f"{path} is larger than {largest >> 10:,} KiB"))
+    except OSError as error:
+        problems.append((place, f"{path} cannot be read: {error.strerror or error}"))
+    except UnicodeDecodeError as error:
+        problems.append((place, f"{path} is not UTF-8: byte {error.start}"))
+    return None
+
+
+def _log_path(loaded: Loaded) -> str | None:
+    log = loaded.settings.access_log
+    if log is None or log.path == "-":
+        return None if log is None else "-"
+    # The process may change its directory; the log must not move with it.
+    return str((loaded.source.directory / log.path).resolve())
+
+
+def _capped_connections(loaded: Loaded, machine: Machine) -> list[Problem]:
+    settings = loaded.settings
+    half = machine.descriptors // 2
+    # The default is a wish; only a number that the user wrote deserves a remark.
+    if "max_connections" not in settings.model_fields_set or settings.max_connections <= half:
+        return []
+    message = f"cut to {half:,}, half of the file descriptor limit of {machine.descriptors:,}"
+    return [loaded.source.problem(("max_connections",), message)]
+
+
+def _usable_cores() -> int:
+    """Cores by affinity, cut by a container's CPU quota (cgroup v2, cpu.max: "quota period" in microseconds)."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(cores, max(1, ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such control group, or a quota of "max"
+        return cores
+
+
+def _runtime_directory() -> Path:
+    # systemd separates several by colons.
+    given = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    if os.geteuid() == 0:
+        return Path("/run/evenly")
+    session = os.environ.get("XDG_RUNTIME_DIR")
+    if session:
+        return Path(session) / "evenly"
+    home = os.environ.get("HOME")
+    return Path(home) / ".evenly" if home else Path("/run/evenly")

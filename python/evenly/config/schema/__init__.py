@@ -1,0 +1,28 @@
+"""Every option that a user can write, once: its type, default, unit, bounds and description.
+
+Validation, defaults, the reference (`docs/reference/configuration.md`), the JSON Schema for editors and
+`evenly check --expand` are all derived from these classes. Start with `settings.py`, the whole file; each noun has a
+module of its own. A short form (`"10.0.0.1:9000"`) becomes the long one (`{ address = … }`) while it is read, so the
+rest of the program knows long forms only.
+"""
+
+from .admin import Admin, AdminAddress
+from .health_check import HttpCheck, StatusRange, TcpCheck
+from .listener import HttpListener, HttpTimeouts, Limits, Listener, StreamTimeouts, TcpListener
+from .match import PathPattern, ValueCondition
+from .pool import Endpoint, HashKey, KeepAlive, Pool, PoolTimeouts
+from .route import ACTIONS, FORWARDING_ONLY, FieldRules, HostLiteral, Redirect, Respond, Rewrite, Route, RouteTimeouts
+from .settings import AccessLog, ErrorPage, Settings
+from .table import Bounds, Matching, Says, Table, Written, alternatives
+from .units import ByteRate, Duration, Percent, Size
+from .words import BindAddress, EndpointAddress, HostPattern, Names, Network
+
+__all__ = [
+    "ACTIONS", "FORWARDING_ONLY", "AccessLog", "Admin", "AdminAddress",
+    "BindAddress", "Bounds", "ByteRate", "Duration",
+    "Endpoint", "EndpointAddress", "ErrorPage", "FieldRules", "HashKey", "HostLiteral", "HostPattern", "HttpCheck",
+    "HttpListener", "HttpTimeouts", "KeepAlive", "Limits", "Listener", "Matching", "Names", "Network", "PathPattern",
+    "Percent", "Pool", "PoolTimeouts", "Redirect", "Respond", "Rewrite", "Route", "RouteTimeouts", "Says", "Settings",
+    "Size", "StatusRange", "StreamTimeouts", "Table", "TcpCheck", "TcpListener", "ValueCondition", "Written",
+    "alternatives",
+]  # fmt: skip

@@ -1,0 +1,150 @@
+"""Active health checks of a pool."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from .table import Bounds, Matching, Table, integer, listed, one_of, widened, written
+from .units import Duration, Percent, Timeout, durations
+from .words import FieldValue, Method
+
+_TYPE = one_of("http", "tcp")
+# A check costs a connection, or a round trip at least; twenty a second for each endpoint is plenty.
+_SHORTEST = Duration.parse("50ms")
+
+
+@written('a status or a range of them, such as 200 or "200-399"', r"^[1-5]\d\d(-[1-5]\d\d)?$")
+@dataclass(frozen=True, order=True, slots=True)
+class StatusRange:
+    """Statuses from `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        match = re.fullmatch(r"([1-5]\d\d)(?:-([1-5]\d\d))?", text, re.ASCII)
+        if match is None:
+            raise ValueError("statuses go from 100 to 599")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last:
+            raise ValueError(f'the range is empty; write "{last}-{first}"')
+        return cls(first, last)
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
+def _number_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+_Status = Annotated[StatusRange, BeforeValidator(_number_as_text, json_schema_input_type=int | StatusRange)]
+Statuses = Annotated[
+    list[_Status], BeforeValidator(listed, json_schema_input_type=int | StatusRange | list[int | StatusRange])
+]
+
+
+Target = Annotated[str, Matching(r"/[\x21-\x22\x24-\x7e]*", 'a path such as "/healthz"')]
+
+
+def _half(validated: dict[str, Any]) -> Duration:
+    interval: Duration = validated["interval"]
+    return max(Duration(interval.milliseconds // 2), _SHORTEST)
+
+
+class _Check(Table):
+    type: str = Field(description="What is asked.")
+    interval: Annotated[Duration, durations("50ms", "24h")] = Field(
+        default=Duration.parse("2s"), description="Between two checks of a healthy endpoint."
+    )
+    unhealthy_interval: Annotated[Duration, durations("50ms", "24h")] = Field(
+        default_factory=_half,
+        description=(
+            "Between two checks of an endpoint that is not healthy, or whose last check contradicted its "
+            "state. By itself half of `interval`."
+        ),
+    )
+    jitter: Annotated[Percent, Bounds(Percent(0), Percent(50), "a share")] = Field(
+        default=Percent(10),
+        description=(
+            "Random share of the interval that is added or taken, so that the checks of many endpoints and "
+            "nodes spread out."
+        ),
+    )
+    timeout: Timeout = Field(default=Duration.parse("1s"), description="For one check, from connect to verdict.")
+    unhealthy_after: Annotated[int, integer(1, 1000)] = Field(
+        default=3, description="Failures in a row that make an endpoint unhealthy."
+    )
+    healthy_after: Annotated[int, integer(1, 1000)] = Field(
+        default=2, description="Successes in a row that make it healthy again."
+    )
+    port: Annotated[int, integer(1, 65_535)] | None = Field(
+        default=None, description="The port to check, if it is not the endpoint's own."
+    )
+
+
+class HttpCheck(_Check):
+    """Asks each endpoint over HTTP/1.1. Short forms: `health_check = "/healthz"`, and `"http"` for the path `/`."""
+
+    heading: ClassVar[str] = "HTTP health check"
+    where: ClassVar[str] = "[pools.NAME.health_check]"
+    example: ClassVar[str] = """
+[pools.app]
+endpoints = ["10.0.0.1:9000"]
+health_check = { type = "http", path = "/healthz", interval = "2s", expected_status = [200, "204-206"] }
+"""
+
+    type: Annotated[Literal["http"], _TYPE] = Field(description="What is asked: an HTTP request.")
+    path: Target = Field(default="/", description="What is asked for; may have a query.")
+    method: Method = Field(default="GET", description="The request's method.")
+    host: FieldValue | None = Field(default=None, description="The request's `Host`; by itself the endpoint's address.")
+    expected_status: Statuses = Field(
+        default=[StatusRange(200, 399)],
+        min_length=1,
+        description="Statuses that pass: one, a range, or a list of both.",
+    )
+    expected_body: str | None = Field(
+        default=None, min_length=1, max_length=1024, description="Text that must be in the first 64 KiB of the body."
+    )
+
+
+class TcpCheck(_Check):
+    """Connects to each endpoint, and perhaps exchanges a text. Short form: `health_check = "tcp"`."""
+
+    heading: ClassVar[str] = "TCP health check"
+    where: ClassVar[str] = "[pools.NAME.health_check]"
+    example: ClassVar[str] = """
+[pools.cache]
+endpoints = ["10.0.0.1:6379"]
+health_check = { type = "tcp", send = "PING\\r\\n", expect = "+PONG" }
+"""
+
+    type: Annotated[Literal["tcp"], _TYPE] = Field(description="What is asked: a connection.")
+    send: str | None = Field(default=None, min_length=1, max_length=1024, description="Text to send once connected.")
+    expect: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1024,
+        description="Text that must then be received. Without it, connecting passes.",
+    )
+
+
+def _widen(value: object) -> object:
+    if isinstance(value, str):
+        return {"type": "http", "path": value} if value.startswith("/") else {"type": value}
+    return value
+
+
+def _tag(value: object) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return "<tcp>" if kind == "tcp" else "<http>"
+
+
+HealthCheck = Annotated[
+    Annotated[HttpCheck, Tag("<http>")] | Annotated[TcpCheck, Tag("<tcp>")],
+    Discriminator(_tag),
+    widened(_widen, str, HttpCheck | TcpCheck),
+]

@@ -1,0 +1,167 @@
+"""Listeners: where clients connect."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from .table import Bounds, Table, integer, listed, one_of, refused, widened
+from .units import ByteRate, Duration, Size, Timeout, durations, sizes
+from .words import BindAddress, Network, PoolName
+
+Binds = Annotated[list[BindAddress], widened(listed, BindAddress, list[BindAddress])]
+_PROTOCOL = one_of("http", "tcp")
+
+
+class StreamTimeouts(Table):
+    """Deadlines towards the client of a TCP listener. Every wait ends; there is no way to turn one off."""
+
+    heading: ClassVar[str] = "TCP listener: timeouts"
+    where: ClassVar[str] = "[listeners.NAME.timeouts]"
+
+    idle: Timeout = Field(
+        default=Duration.parse("1h"),
+        description="A connection on which no byte has moved in either direction. "
+        "Long, because pooled database connections rest for long.",
+    )
+    send: Timeout = Field(
+        default=Duration.parse("30s"), description="A client that takes no byte of what Evenly has for it."
+    )
+    half_close: Timeout = Field(
+        default=Duration.parse("30s"), description="How long a client that has closed its sending side is still served."
+    )
+
+
+class HttpTimeouts(Table):
+    """Deadlines towards the client of an HTTP listener. Every wait ends; there is no way to turn one off."""
+
+    heading: ClassVar[str] = "HTTP listener: timeouts"
+    where: ClassVar[str] = "[listeners.NAME.timeouts]"
+
+    header: Timeout = Field(
+        default=Duration.parse("10s"), description="From the first byte of a request head to its last; after it 408."
+    )
+    body: Timeout = Field(default=Duration.parse("30s"), description="Between two reads of a request body; then 408.")
+    idle: Timeout = Field(
+        default=Duration.parse("300s"), description="A keep-alive connection on which no request is under way."
+    )
+    send: Timeout = Field(default=Duration.parse("30s"), description="A client that takes no byte of the response.")
+    half_close: Timeout = Field(
+        default=Duration.parse("1s"),
+        description="How long a client that has closed its sending side is still served before it counts as gone.",
+    )
+
+
+def _target_within_head(validated: dict[str, Any]) -> Size:
+    head: Size = validated["head"]
+    return min(Size.parse("8KiB"), head)
+
+
+class Limits(Table):
+    """Sizes and rates towards the client of an HTTP listener."""
+
+    heading: ClassVar[str] = "HTTP listener: limits"
+    where: ClassVar[str] = "[listeners.NAME.limits]"
+
+    head: Annotated[Size, sizes("1KiB", "64KiB")] = Field(
+        default=Size.parse("32KiB"), description="A request head with its request line; above it 431."
+    )
+    headers: Annotated[int, integer(1, 256)] = Field(
+        default=100, description="Header fields in a request; above it 431."
+    )
+    target: Annotated[Size, sizes("64B", "64KiB")] = Field(
+        default_factory=_target_within_head,
+        description="The request target (path and query), which is part of the head; above it 414. By itself 8KiB, or "
+        "`head` if that is less.",
+        examples=["4KiB"],
+    )
+    body: Size | None = Field(
+        default=None,
+        description="A request body; above it 413. Bodies are never held in memory, so there is no limit by itself.",
+    )
+    min_rate: Annotated[ByteRate, Bounds(ByteRate(0), ByteRate(1 << 30), "a byte rate")] = Field(
+        default=ByteRate.parse("240B/s"),
+        description='What a body must average, in either direction; slower peers are cut. `"0B/s"` turns it off.',
+    )
+    min_rate_grace: Annotated[Duration, durations("0s", "8760h")] = Field(
+        default=Duration.parse("5s"), description="Waiting time that is not held against a slow peer."
+    )
+
+    @model_validator(mode="after")
+    def _check_target(self) -> Self:
+        if self.target > self.head:
+            raise refused(
+                f"{self.target} could never be reached: `head` is {self.head}, and the target is a part of it", "target"
+            )
+        return self
+
+
+class _Listener(Table):
+    bind: Binds = Field(
+        min_length=1,
+        description=(
+            'One address or a list. `":8080"` is every IPv4 address of the machine; `"[::]:8080"` is every '
+            "IPv6 address, and on Linux every IPv4 address too."
+        ),
+        examples=["0.0.0.0:8080"],
+    )
+    protocol: str = Field(description="What is spoken here.")
+    max_connections: Annotated[int, integer(1, 10_000_000)] = Field(
+        default=10_000, description="Client connections at once; further ones wait in the kernel's queue."
+    )
+    backlog: Annotated[int, integer(1, 65_535)] = Field(
+        default=4096,
+        description="Length of the kernel's accept queue, for each worker. The kernel cuts it to `net.core.somaxconn`.",
+    )
+
+
+class HttpListener(_Listener):
+    """Where HTTP/1.1 and HTTP/1.0 clients connect. Requests go through the routes."""
+
+    heading: ClassVar[str] = "HTTP listener"
+    where: ClassVar[str] = "[listeners.NAME]"
+    example: ClassVar[str] = """
+[listeners.web]
+bind = ["0.0.0.0:8080", "[::1]:8080"]
+trusted_proxies = ["10.0.0.0/8"]
+timeouts = { header = "5s" }
+limits = { body = "10MiB" }
+"""
+
+    protocol: Annotated[Literal["http"], _PROTOCOL] = Field(default="http", description="What is spoken here.")
+    trusted_proxies: Annotated[list[Network], widened(listed, Network, list[Network])] = Field(
+        default=[],
+        description="Networks of proxies in front of Evenly, whose `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are "
+        "believed. From everyone else these are replaced.",
+        examples=[["10.0.0.0/8"]],
+    )
+    forwarded: bool = Field(
+        default=False, description="Whether to send endpoints `Forwarded` (RFC 7239) besides `X-Forwarded-*`."
+    )
+    timeouts: HttpTimeouts = Field(default=HttpTimeouts(), description="Deadlines towards the client.")
+    limits: Limits = Field(default=Limits(), description="Sizes and rates towards the client.")
+
+
+class TcpListener(_Listener):
+    """Where a byte stream comes in. Every connection goes to one pool, unread."""
+
+    heading: ClassVar[str] = "TCP listener"
+    where: ClassVar[str] = "[listeners.NAME]"
+    example: ClassVar[str] = """
+[listeners.db]
+bind = "0.0.0.0:5432"
+protocol = "tcp"
+pool = "postgres"
+timeouts = { idle = "4h" }
+"""
+
+    protocol: Annotated[Literal["tcp"], _PROTOCOL] = Field(description="What is spoken here.")
+    pool: PoolName = Field(description="The pool that every connection goes to.", examples=["postgres"])
+    timeouts: StreamTimeouts = Field(default=StreamTimeouts(), description="Deadlines towards the client.")
+
+
+def _tag(value: object) -> str:
+    protocol = value.get("protocol") if isinstance(value, dict) else getattr(value, "protocol", None)
+    return "<tcp>" if protocol == "tcp" else "<http>"
+
+
+Listener = Annotated[Annotated[HttpListener, Tag("<http>")] | Annotated[TcpListener, Tag("<tcp>")], Discriminator(_tag)]

@@ -1,0 +1,177 @@
+"""Pools: interchangeable endpoints, the balancer that picks one, and how their health is judged."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from .health_check import HealthCheck
+from .table import Bounds, Table, integer, listed, refused, widened, written
+from .units import Duration, Percent, Timeout
+from .words import EndpointAddress
+
+Balance = Literal[
+    "round-robin", "least-requests", "random", "two-choices", "peak-ewma", "ip-hash", "ring-hash", "maglev"
+]
+KEYED_BALANCERS = ("ring-hash", "maglev")
+HASH_BALANCERS = ("ip-hash", *KEYED_BALANCERS)
+_PLAIN_SOURCES = ("client_ip", "host", "path", "uri")
+_NAMED_SOURCES = ("header", "cookie", "query")
+
+
+@written(
+    'one of "client_ip", "host", "path", "uri", "header:NAME", "cookie:NAME" or "query:NAME"',
+    r"^(client_ip|host|path|uri|(header|cookie|query):.+)$",
+)
+@dataclass(frozen=True, order=True, slots=True)
+class HashKey:
+    """What a hash balancer hashes; `name` belongs to header, cookie and query."""
+
+    source: str
+    name: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        source, colon, name = text.partition(":")
+        if source in _PLAIN_SOURCES and not colon:
+            return cls(source)
+        if source in _NAMED_SOURCES and not name:
+            raise ValueError(f'a name is missing; write "{source}:NAME"')
+        if source not in _NAMED_SOURCES or any(character <= " " or character == "\x7f" for character in name):
+            raise ValueError("")
+        return cls(source, name)
+
+    def __str__(self) -> str:
+        return self.source if self.name is None else f"{self.source}:{self.name}"
+
+
+class Endpoint(Table):
+    """One endpoint of a pool. Short form: just its address."""
+
+    heading: ClassVar[str] = "Endpoint"
+    where: ClassVar[str] = "[pools.NAME] endpoints = […]"
+    example: ClassVar[str] = """
+[pools.app]
+endpoints = [
+  "10.0.0.1:9000",
+  { address = "10.0.0.2:9000", weight = 3 },
+  { address = "10.0.1.1:9000", backup = true },
+]
+"""
+
+    address: EndpointAddress = Field(
+        description="Where it listens. A name is looked up when the file is read, and each address found becomes an "
+        "endpoint with this weight; `evenly reload` looks it up again.",
+        examples=["10.0.0.1:9000"],
+    )
+    weight: Annotated[int, integer(0, 65_535)] = Field(
+        default=1, description="Share relative to the other endpoints; 0 gets no traffic."
+    )
+    backup: bool = Field(default=False, description="Used only when no endpoint that is not a backup can be.")
+
+
+def _widen(value: object) -> object:
+    return {"address": value} if isinstance(value, str) else value
+
+
+EndpointOrAddress = Annotated[Endpoint, widened(_widen, str, Endpoint)]
+Endpoints = Annotated[list[EndpointOrAddress], widened(listed, EndpointOrAddress, list[EndpointOrAddress])]
+
+
+def _client_ip_if_keyed(validated: dict[str, Any]) -> HashKey | None:
+    return HashKey("client_ip") if validated["balance"] in KEYED_BALANCERS else None
+
+
+class PoolTimeouts(Table):
+    """Deadlines towards the endpoints. Every wait ends; there is no way to turn one off."""
+
+    heading: ClassVar[str] = "Pool: timeouts"
+    where: ClassVar[str] = "[pools.NAME.timeouts]"
+
+    connect: Timeout = Field(default=Duration.parse("5s"), description="For the TCP connection.")
+    response: Timeout = Field(
+        default=Duration.parse("60s"),
+        description="From the last byte of the request sent to the last byte of the response head received; then 504.",
+    )
+    idle: Timeout = Field(default=Duration.parse("60s"), description="Between two reads or writes of a body.")
+    tunnel_idle: Timeout = Field(
+        default=Duration.parse("1h"), description="No byte in either direction of an upgraded connection (WebSocket)."
+    )
+
+
+class KeepAlive(Table):
+    """Idle connections to endpoints that are kept for reuse, counted for each endpoint and worker."""
+
+    heading: ClassVar[str] = "Pool: keepalive"
+    where: ClassVar[str] = "[pools.NAME.keepalive]"
+
+    max_idle: Annotated[int, integer(0, 65_535)] = Field(
+        default=128, description="How many are kept; the one that has rested longest goes first. 0 turns reuse off."
+    )
+    idle_timeout: Timeout = Field(
+        default=Duration.parse("30s"),
+        description="For how long one is kept. Keep it below the endpoints' own, so that they never close first.",
+    )
+
+
+class Pool(Table):
+    """Interchangeable endpoints, the balancer that picks one, and how their health is judged."""
+
+    heading: ClassVar[str] = "Pool"
+    where: ClassVar[str] = "[pools.NAME]"
+    example: ClassVar[str] = """
+[pools.app]
+endpoints = ["10.0.0.1:9000", { address = "10.0.0.2:9000", weight = 3 }]
+balance = "least-requests"
+health_check = "/healthz"
+panic_threshold = "30%"
+
+[pools.sessions]
+endpoints = ["10.0.1.1:9000", "10.0.1.2:9000"]
+balance = "maglev"
+hash_key = "cookie:session"
+hash_balance_factor = 1.25
+"""
+
+    endpoints: Endpoints = Field(
+        max_length=65_535,
+        description=(
+            "Addresses, or tables. An address stands in a pool once. An empty list is allowed: every request "
+            "is then answered 503."
+        ),
+        examples=[["10.0.0.1:9000"]],
+    )
+    balance: Balance = Field(default="round-robin", description="The balancer.")
+    hash_key: HashKey | None = Field(
+        default_factory=_client_ip_if_keyed,
+        description='What `"ring-hash"` and `"maglev"` hash, by itself `"client_ip"`; not allowed with the others.',
+        examples=["header:X-User"],
+    )
+    hash_balance_factor: Annotated[float, Bounds(1.01, 100.0, "a number")] | None = Field(
+        default=None,
+        description=(
+            "Bounded load for the hash balancers: no endpoint gets more than this many times the mean load; "
+            "what is above goes to the next one. Two decimals count."
+        ),
+        examples=[1.25],
+    )
+    health_check: HealthCheck | None = Field(
+        default=None, description="Active checks; without them every endpoint counts as healthy.", examples=["/healthz"]
+    )
+    panic_threshold: Percent = Field(
+        default=Percent(0),
+        description=(
+            "When fewer than this share of endpoints is healthy, all that are not in maintenance get "
+            'traffic: a check that fails everywhere is more likely wrong than right. `"0%"` turns it off.'
+        ),
+    )
+    timeouts: PoolTimeouts = Field(default=PoolTimeouts(), description="Deadlines towards the endpoints.")
+    keepalive: KeepAlive = Field(default=KeepAlive(), description="Idle connections kept for reuse.")
+
+    @model_validator(mode="after")
+    def _check_hash_options(self) -> Self:
+        if self.hash_key is not None and self.balance not in KEYED_BALANCERS:
+            raise refused(f'goes with balance = "ring-hash" or "maglev", and this is "{self.balance}"', "hash_key")
+        if self.hash_balance_factor is not None and self.balance not in HASH_BALANCERS:
+            raise refused(f'goes with the hash balancers, and this is "{self.balance}"', "hash_balance_factor")
+        return self

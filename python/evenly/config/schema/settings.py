@@ -1,0 +1,149 @@
+"""The whole file."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from .admin import Admin
+from .listener import Listener
+from .pool import Pool
+from .route import Route, name_by_place
+from .table import Says, Table, expected, integer, refused, widened
+from .units import Duration, Size, Timeout, sizes
+from .words import FieldValue, FilePath, Name
+
+# The statuses that Evenly answers by itself; a page for any other would never be shown.
+ERROR_STATUSES = (400, 404, 405, 408, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505)
+
+
+_STATUSES = ", ".join(map(str, ERROR_STATUSES))
+_STATUS = f"a status that Evenly answers by itself ({_STATUSES})"
+_WORKERS = '"auto" or an integer from 1 to 1024'
+
+
+def _check_status(value: str) -> str:
+    if value not in {str(status) for status in ERROR_STATUSES}:
+        raise expected(_STATUS)
+    return value
+
+
+def _check_workers(value: object) -> object:
+    if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024):
+        raise expected(_WORKERS)
+    return value
+
+
+class ErrorPage(Table):
+    """The user's page for an error that Evenly answers itself. Short form: the path of a file."""
+
+    heading: ClassVar[str] = "Error page"
+    where: ClassVar[str] = "[error_pages]"
+    example: ClassVar[str] = """
+[error_pages]
+503 = { body = "Back in a minute.\\n", content_type = "text/plain; charset=utf-8" }
+"""
+
+    file: FilePath | None = Field(
+        default=None,
+        description=(
+            "A file (UTF-8, at most 1 MiB), read when the configuration is; relative to the configuration file."
+        ),
+        examples=["pages/503.html"],
+    )
+    body: str | None = Field(default=None, max_length=1 << 20, description="Instead of `file`: the page itself.")
+    content_type: FieldValue = Field(default="text/html; charset=utf-8", description="Its `Content-Type`.")
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if (self.file is None) == (self.body is None):
+            raise refused("expected exactly one of `file` and `body`")
+        return self
+
+
+ErrorPageOrFile = Annotated[ErrorPage, widened(lambda v: {"file": v} if isinstance(v, str) else v, str, ErrorPage)]
+
+
+class AccessLog(Table):
+    """Where requests are logged. Short form: just the path."""
+
+    heading: ClassVar[str] = "Access log"
+    where: ClassVar[str] = "[access_log]"
+    example: ClassVar[str] = """
+access_log = { path = "/var/log/evenly/access.log", format = "text" }
+"""
+
+    path: FilePath = Field(
+        description='A file, relative to the configuration file; or `"-"` for standard output.', examples=["-"]
+    )
+    format: Literal["json", "text"] = Field(
+        default="json", description="One JSON object a line, or the combined log format with Evenly's fields after it."
+    )
+    ring: Annotated[Size, sizes("4KiB", "64MiB")] = Field(
+        default=Size.parse("1MiB"),
+        description=(
+            "Buffer of each worker. What does not fit because the disk is slow is dropped and counted; "
+            "requests never wait for their log line."
+        ),
+    )
+
+
+AccessLogOrPath = Annotated[AccessLog, widened(lambda v: {"path": v} if isinstance(v, str) else v, str, AccessLog)]
+
+
+class Settings(Table):
+    """The options of the process itself. All of them stand above the first table of the file."""
+
+    heading: ClassVar[str] = "Process"
+    where: ClassVar[str] = "the top of the file, above the first table"
+    example: ClassVar[str] = """
+workers = 4
+shutdown_timeout = "1m"
+access_log = "-"
+"""
+
+    workers: Annotated[Literal["auto"] | int, BeforeValidator(_check_workers), Says(_WORKERS)] = Field(
+        default="auto",
+        description='Worker threads, each with its own sockets: `"auto"` is one for each core that the process may use '
+        "(affinity and container limits count), or a number up to 1024. Changing it takes `evenly upgrade`.",
+    )
+    max_connections: Annotated[int, integer(1, 10_000_000)] = Field(
+        default=50_000,
+        description=(
+            "Client connections over all listeners. Never above half of the file descriptor limit, because "
+            "each may need one to an endpoint."
+        ),
+    )
+    shutdown_timeout: Timeout = Field(
+        default=Duration.parse("30s"), description="How long SIGTERM waits for requests under way before it cuts them."
+    )
+    upgrade_timeout: Timeout = Field(
+        default=Duration.parse("10m"),
+        description="How long the old process of `evenly upgrade` waits for what is under way on it.",
+    )
+    access_log: AccessLogOrPath | None = Field(
+        default=None, description="Where requests are logged; unset is no access log.", examples=["-"]
+    )
+    error_pages: dict[Annotated[str, BeforeValidator(_check_status), Says(_STATUS)], ErrorPageOrFile] = Field(
+        default={},
+        description=f"Pages by status; the statuses are those that Evenly answers by itself: {_STATUSES}.",
+        examples=[{"503": "pages/503.html"}],
+    )
+    admin: Admin = Field(default=Admin(), description="Metrics, status and the API.")
+    listeners: dict[Name, Listener] = Field(min_length=1, description="Where clients connect, by name.")
+    pools: dict[Name, Pool] = Field(default={}, description="Groups of endpoints, by name.")
+    routes: list[Route] = Field(default=[], description="Tried in file order.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_routes(cls, data: object) -> object:
+        """Names routes by their place, and writes down the route that a file without routes means."""
+        if not isinstance(data, dict):
+            return data
+        if data.get("routes", []) != []:
+            return data | {"routes": name_by_place(data["routes"])}
+        pools, listeners = data.get("pools"), data.get("listeners")
+        if not isinstance(pools, dict) or not isinstance(listeners, dict) or len(pools) != 1:
+            return data
+        if all(isinstance(listener, dict) and listener.get("protocol") == "tcp" for listener in listeners.values()):
+            return data
+        return data | {"routes": [{"name": "default", "pool": next(iter(pools))}]}

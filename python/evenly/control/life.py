@@ -1,0 +1,81 @@
+"""The life of the process, from its start to its end."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+import structlog
+
+from evenly import __version__
+from evenly.control.admin import OpenAdmin
+from evenly.control.binding import check_addresses
+from evenly.control.dataplane import Dataplane
+from evenly.control.origin import Origin
+from evenly.control.process import descriptors, events, signals, systemd
+from evenly.control.supervisor import Supervisor
+from evenly.control.upgrade.handover import Inheritance
+from evenly.control.upgrade.predecessor import Predecessor
+
+log = structlog.get_logger("evenly")
+
+
+async def supervise(origin: Origin, open_admin: OpenAdmin, *, watch: bool = False) -> None:
+    """Runs Evenly until it is told to end.
+
+    Raises `ConfigError`, `ListenError`, `AdminError` or `OSError` if it cannot start, and `DismissedError` if it was
+    started for an upgrade that did not happen.
+    """
+    predecessor = Predecessor.from_environment()
+    try:
+        supervisor = await start(origin, open_admin, predecessor)
+    except Exception as error:
+        if predecessor is not None:
+            predecessor.fail(str(error))
+        raise
+    with ExitStack() as running:
+        running.callback(supervisor.dataplane.stop)
+        running.enter_context(events.logged(supervisor.dataplane))
+        running.enter_context(signals.handled(supervisor))
+        announce(supervisor)
+        await supervisor.run(watch=watch)
+    log.info("stopped", pid=os.getpid())
+
+
+async def start(origin: Origin, open_admin: OpenAdmin, predecessor: Predecessor | None) -> Supervisor:
+    """Reads the configuration, binds and serves; returns once no predecessor stands in the way."""
+    inherited = predecessor.inheritance() if predecessor else Inheritance(systemd.listening_sockets(os.environ))
+    descriptors.raise_limit()
+    configuration = origin.read()
+    descriptors.report_lowered(configuration.resolved)
+    # Before the listeners, because a live admin socket shows that this configuration is being served already.
+    admin = open_admin(configuration.resolved.admin, inherited.admin)
+    with ExitStack() as undo:
+        # A socket that came from the predecessor stays its own if this process does not get to serve.
+        undo.callback(admin.abandon)
+        sockets = inherited.only(configuration.addresses)
+        missing = set(configuration.addresses) - {address for address, _ in sockets}
+        check_addresses(configuration, missing, exclusive=predecessor is None)
+        dataplane = Dataplane.start(configuration.document, sockets, inherited.health)
+        undo.callback(dataplane.stop)
+        if predecessor is not None:
+            predecessor.confirm()
+        undo.pop_all()
+    return Supervisor(origin, configuration, dataplane, admin, open_admin)
+
+
+def announce(supervisor: Supervisor) -> None:
+    """Says in the log, and to systemd, that clients are served and where."""
+    configuration = supervisor.configuration
+    log.info(
+        "serving",
+        version=__version__,
+        pid=os.getpid(),
+        configuration=supervisor.origin.name,
+        listeners=", ".join(configuration.addresses),
+        workers=configuration.resolved.workers,
+        admin=supervisor.admin.address,
+    )
+    for problem in configuration.resolved.warnings:
+        log.warning("configuration", problem=str(problem))
+    systemd.ready(f"Serving on {', '.join(configuration.addresses)}")

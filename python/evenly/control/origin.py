@@ -1,0 +1,66 @@
+"""Where the configuration comes from, so that a reload can go there again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evenly.config import AdminAddress, Document, Loaded, Machine, Resolved, document, from_arguments, load, resolve
+from evenly.control.admin import check_token_file
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A configuration that is ready to run, and its document."""
+
+    resolved: Resolved
+    document: Document
+    files: tuple[Path, ...]
+    """All that was read for it."""
+
+    @property
+    def addresses(self) -> list[str]:
+        """Every address that its listeners bind."""
+        return [str(address) for listener in self.resolved.settings.listeners.values() for address in listener.bind]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A file, or the arguments of a command line."""
+
+    name: str
+    """As the user gave it."""
+    file: Path | None
+    read_settings: Callable[[], Loaded]
+    admin: AdminAddress | None = None
+    """Where the admin API listens, whatever the configuration says."""
+
+    @classmethod
+    def of_file(cls, path: Path, admin: AdminAddress | None = None) -> Origin:
+        """A configuration file."""
+        return cls(str(path), path, lambda: load(path), admin)
+
+    @classmethod
+    def of_arguments(
+        cls, listen: Sequence[str], endpoints: Sequence[str], protocol: str, admin: AdminAddress | None = None
+    ) -> Origin:
+        """`--listen` and endpoints."""
+        return cls("command line", None, lambda: from_arguments(listen, endpoints, protocol), admin)
+
+    def read(self) -> Configuration:
+        """Reads, checks and resolves it. Raises `ConfigError`. Blocks, perhaps for long: names are looked up."""
+        loaded = self.read_settings()
+        resolved = resolve(loaded, Machine.here())
+        check_token_file(resolved)
+        if self.admin is not None:
+            resolved = replace(resolved, admin=replace(resolved.admin, bind=self.admin))
+        return Configuration(resolved, document(resolved), self._files(resolved))
+
+    def _files(self, resolved: Resolved) -> tuple[Path, ...]:
+        if self.file is None:
+            return ()
+        directory, settings = resolved.loaded.source.directory, resolved.settings
+        pages = [page.file for page in settings.error_pages.values()]
+        beside = [name for name in (*pages, settings.admin.token_file) if name is not None]
+        return (self.file, *(directory / name for name in beside))

@@ -1,0 +1,64 @@
+"""Fixtures that every end-to-end test shares; the tools behind them are in `support`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from .support.balancer import Balancer, Web, configuration
+from .support.endpoint import Endpoint
+from .support.ports import Port
+from .support.server import Servers
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """An endpoint that the test plays."""
+    with Endpoint() as playing:
+        yield playing
+
+
+@pytest.fixture
+def servers() -> Iterator[Callable[..., Servers]]:
+    """Starts endpoints that answer by themselves: `servers("a", "b")`."""
+    with ExitStack() as running:
+        yield lambda *names: running.enter_context(Servers(*names))
+
+
+@pytest.fixture
+def port() -> Iterator[Callable[..., Port]]:
+    """Reserves a port."""
+    with ExitStack() as held:
+
+        def reserve(ip: str = "127.0.0.1") -> Port:
+            reserved = Port(ip)
+            held.callback(reserved.release)
+            return reserved
+
+        yield reserve
+
+
+@pytest.fixture
+def run(port: Callable[..., Port]) -> Iterator[Callable[..., Balancer]]:
+    """Starts a balancer from the text of a configuration: `run(text)`; its log is shown if the test fails."""
+    with ExitStack() as running:
+
+        def start(text: str | None, **options: Any) -> Balancer:
+            return running.enter_context(Balancer(text, **options)).until_ready()
+
+        yield start
+
+
+@pytest.fixture
+def web(run: Callable[..., Balancer], port: Callable[..., Port]) -> Iterator[Callable[..., Web]]:
+    """Starts a balancer with one listener in front of endpoints: `web(endpoint, pool='balance = "maglev"')`."""
+    with ExitStack() as connected:
+
+        def start(*endpoints: object, **parts: str) -> Web:
+            bound = port()
+            serving = Web(run(configuration(*endpoints, bind=bound, **parts)), bound)
+            connected.callback(serving.hang_up)
+            return serving
+
+        yield start

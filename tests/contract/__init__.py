@@ -1,0 +1,1 @@
+"""What both languages agree on: goldens that the Python tests write and the Rust tests read."""

@@ -1,0 +1,140 @@
+"""What an endpoint learns about the client is true, and what belongs to one connection stays on it."""
+
+import re
+
+import pytest
+
+from ..support.endpoint import OK
+
+
+def test_forwarding_fields(web, endpoint) -> None:
+    """Client address, protocol and host, as this balancer saw them; a fresh id; and the host unchanged."""
+    client = web(endpoint).connect()
+    client.send("GET / HTTP/1.1\r\nHost: shop.example:8080\r\n\r\n")
+    _, request = endpoint.serve()
+    assert request.one("X-Forwarded-For") == "127.0.0.1"
+    assert request.one("X-Forwarded-Proto") == "http"
+    assert request.one("X-Forwarded-Host") == "shop.example:8080"
+    assert request.one("Host") == "shop.example:8080"
+    assert re.fullmatch(r"[0-9A-Za-z-]{16,64}", request.one("X-Request-Id") or "")
+
+
+def test_ids_differ(web, endpoint) -> None:
+    """Each request has an id of its own."""
+    client = web(endpoint).connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
+    peer = endpoint.accept()
+    ids = set()
+    for _ in range(3):
+        ids.add(peer.read_request().one("X-Request-Id"))
+        peer.send(OK)
+        client.read_response()
+    assert len(ids) == 3
+
+
+FORGED = (
+    "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: forged.example\r\n"
+    "X-Request-Id: forged\r\nForwarded: for=203.0.113.9\r\n"
+)
+
+
+def test_strangers_are_not_believed(web, endpoint) -> None:
+    """What an untrusted client claims about itself is replaced."""
+    client = web(endpoint).connect()
+    client.send(f"GET / HTTP/1.1\r\nHost: a\r\n{FORGED}\r\n")
+    _, request = endpoint.serve()
+    assert b"203.0.113.9" not in request.raw
+    assert b"forged" not in request.raw
+    assert request.all("X-Forwarded-For") == ["127.0.0.1"]
+    assert request.all("X-Forwarded-Proto") == ["http"]
+
+
+def test_trusted_proxies_are_believed(web, endpoint) -> None:
+    """What a trusted proxy says is kept and extended."""
+    serving = web(endpoint, top='access_log = "-"', listener='trusted_proxies = ["127.0.0.0/8"]')
+    client = serving.connect()
+    client.send(
+        "GET /trusted HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n"
+        "X-Forwarded-Host: real.example\r\nX-Request-Id: from-the-edge-0001\r\n\r\n"
+    )
+    _, request = endpoint.serve()
+    assert ", ".join(request.all("X-Forwarded-For")).replace(" ", "") == "203.0.113.9,127.0.0.1"
+    assert request.one("X-Forwarded-Proto") == "https"
+    assert request.one("X-Forwarded-Host") == "real.example"
+    assert request.one("X-Request-Id") == "from-the-edge-0001"
+    client.read_response()
+    assert serving.balancer.access(target="/trusted")["request_id"] == "from-the-edge-0001"
+
+
+def test_the_client_is_the_last_untrusted_address(web, endpoint) -> None:
+    """Addresses left of an untrusted one were written by nobody we know."""
+    serving = web(
+        endpoint,
+        listener='trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"]',
+        routes='[[routes]]\npool = "app"\nrequest_headers = { set = { X-Client = "{client_ip}" } }\n',
+    )
+    client = serving.connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.7\r\n\r\n")
+    _, request = endpoint.serve()
+    assert request.one("X-Client") == "203.0.113.9"
+
+
+def test_forwarded(web, endpoint) -> None:
+    """`Forwarded` (RFC 7239) is added where it is asked for."""
+    client = web(endpoint, listener="forwarded = true").connect()
+    client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+    _, request = endpoint.serve()
+    parts = dict(part.strip().split("=", 1) for part in (request.one("Forwarded") or "").split(";"))
+    assert parts["for"] == "127.0.0.1"
+    assert parts["proto"] == "http"
+    assert parts["host"] == "shop.example"
+
+
+@pytest.mark.parametrize(
+    "field", ["Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "TE: trailers", "X-Secret: 1", "Upgrade: h2c"]
+)
+def test_hop_by_hop_fields_stay_here(web, endpoint, field) -> None:
+    """Fields of the connection, and those that Connection names, are not passed on (RFC 9110, section 7.6.1)."""
+    client = web(endpoint, routes='[[routes]]\npool = "app"\nallow_upgrade = false\n').connect()
+    name = field.split(":")[0]
+    client.send(
+        f"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Secret, {name}\r\n{field}\r\nX-Kept: 1\r\n\r\n"
+    )
+    _, request = endpoint.serve()
+    assert request.all(name) == []
+    assert request.one("X-Kept") == "1"
+    assert "X-Secret" not in (request.one("Connection") or "")
+
+
+def test_hop_by_hop_fields_of_responses(web, endpoint) -> None:
+    """The same holds the other way."""
+    client = web(endpoint).connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    endpoint.serve(
+        "HTTP/1.1 200 OK\r\nConnection: X-Secret\r\nX-Secret: 1\r\nKeep-Alive: timeout=5\r\nX-Kept: 1\r\n"
+        "Proxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
+    )
+    response = client.read_response()
+    assert response.all("X-Secret") == response.all("Keep-Alive") == []
+    assert response.one("X-Kept") == "1"
+
+
+def test_connection_cannot_name_away_what_matters(web, endpoint) -> None:
+    """A client cannot make the balancer drop Host or its own forwarding fields by naming them in Connection."""
+    client = web(endpoint).connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Host, X-Forwarded-For, X-Request-Id, Content-Length\r\n")
+    client.send("Content-Length: 3\r\n\r\nabc")
+    _, request = endpoint.serve()
+    assert request.one("Host") == "a"
+    assert request.one("X-Forwarded-For") == "127.0.0.1"
+    assert request.body == b"abc"
+
+
+def test_an_endpoint_that_closes_does_not_close_the_client(web, endpoint) -> None:
+    """`Connection: close` of an endpoint is about the endpoint's connection alone."""
+    client = web(endpoint).connect()
+    for _ in range(2):
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        peer, _ = endpoint.serve("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+        peer.close()
+        assert client.read_response().one("Connection") != "close"

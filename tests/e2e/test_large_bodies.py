@@ -1,0 +1,109 @@
+"""Bodies of any size stream through in constant memory, both ways, however slow the reader."""
+
+import threading
+
+from ..support.endpoint import OK
+from ..support.server import pattern
+
+SIZE = 96 * 1024 * 1024
+# Buffers in user space; the kernel's socket buffers do not count here. Far below the body, far above what is needed.
+ROOM = 12 * 1024 * 1024
+
+
+def test_download(web, servers) -> None:
+    """Each byte arrives in its place, and memory stays where it was."""
+    serving = web(servers("a")[0])
+    client = serving.connect()
+    client.ask("/bytes/1000000")
+    before = serving.balancer.memory()
+    client.send(f"GET /bytes/{SIZE} HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.read_head().one("Content-Length") == str(SIZE)
+    highest, received = before, 0
+    while received < SIZE:
+        piece = client.receive()
+        assert piece == pattern(received, len(piece))
+        received += len(piece)
+        highest = max(highest, serving.balancer.memory())
+    assert highest - before < ROOM
+
+
+def test_upload(web, servers) -> None:
+    """The same upwards, and back again."""
+    serving = web(servers("a")[0])
+    client = serving.connect()
+    client.ask("/bytes/1000000")
+    before = serving.balancer.memory()
+    client.send(f"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n")
+
+    def push() -> None:
+        for offset in range(0, SIZE, 1 << 20):
+            client.send(pattern(offset, 1 << 20))
+
+    pushing = threading.Thread(target=push)
+    pushing.start()
+    assert client.read_head().status == 200
+    highest, received = before, 0
+    while received < SIZE:
+        piece = client.receive()
+        assert piece == pattern(received, len(piece))
+        received += len(piece)
+        highest = max(highest, serving.balancer.memory())
+    pushing.join()
+    assert highest - before < ROOM
+
+
+def test_a_slow_reader_holds_up_only_itself(web, servers) -> None:
+    """A client that reads nothing stops its own download, not the memory and not others."""
+    serving = web(servers("a")[0])
+    before = serving.balancer.memory()
+    slow = serving.connect(receive_buffer=4096)
+    slow.send(f"GET /bytes/{SIZE} HTTP/1.1\r\nHost: a\r\n\r\n")
+    slow.read_head()
+    quick = serving.connect()
+    for _ in range(200):
+        assert quick.ask("/bytes/100000").status == 200
+    assert serving.balancer.memory() - before < ROOM
+
+
+def test_a_slow_endpoint_holds_up_its_client(web, endpoint) -> None:
+    """Back-pressure reaches the sender: what the endpoint does not take is not taken from the client."""
+    import socket
+
+    endpoint.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    serving = web(endpoint)
+    client = serving.connect()
+    client.send(f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n")
+    peer = endpoint.accept()
+    peer.read_head()
+    client.socket.settimeout(0.5)
+    sent = 0
+    try:
+        while sent < SIZE:
+            sent += client.socket.send(b"x" * 100_000)
+    except TimeoutError:
+        pass
+    assert sent < SIZE // 2
+    assert serving.balancer.memory() < 300 * 1024 * 1024
+    peer.send(OK)
+
+
+def test_many_small_chunks(web, endpoint) -> None:
+    """A hundred thousand chunks of one byte cost time, not memory."""
+    serving = web(endpoint)
+    client = serving.connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    peer = endpoint.accept()
+    peer.read_request()
+    before = serving.balancer.memory()
+
+    def push() -> None:
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(100):
+            peer.send(b"1\r\nx\r\n" * 1000)
+        peer.send("0\r\n\r\n")
+
+    pushing = threading.Thread(target=push)
+    pushing.start()
+    assert client.read_response().body == b"x" * 100_000
+    pushing.join()
+    assert serving.balancer.memory() - before < ROOM

@@ -1,0 +1,71 @@
+"""How a status looks."""
+
+from evenly.cli.status_table import bar, duration, render
+from evenly.control.status import EndpointStatus, ListenerStatus, Phase, PoolStatus, Status
+from rich.console import Console
+
+NOW = 1_000_000.0
+
+
+def endpoint(address: str, requests: int, state: str = "healthy", reason: str = "") -> EndpointStatus:
+    """An endpoint."""
+    return EndpointStatus.model_validate(
+        {"address": address, "weight": 65535, "backup": False, "state": state, "reason": reason, "since": NOW - 12}
+        | {"in_flight": 99, "requests": requests, "failures": 3}
+    )
+
+
+def status(*endpoints: EndpointStatus) -> Status:
+    """A process with one pool."""
+    return Status(
+        generation=3, workers=2, connections=7, requests=100, phase=Phase.SERVING, version="0.1.0", pid=42,
+        started=NOW - 7200, configuration="evenly.toml",
+        listeners=[
+            ListenerStatus(
+                name="web", protocol="http", bind=["0.0.0.0:8080", "[::]:8080"], connections=7, accepted=9, requests=100
+            )
+        ],
+        pools=[PoolStatus(name="app", balance="round-robin", endpoints=list(endpoints))],
+    )  # fmt: skip
+
+
+def drawn(*arguments: object, **keywords: object) -> str:
+    """What is printed on 80 columns."""
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console.print(render(*arguments, **keywords))  # type: ignore[arg-type]
+    return console.export_text()
+
+
+def test_a_status_fits_on_80_columns_and_says_why_one_is_out() -> None:
+    text = drawn(
+        status(
+            endpoint("10.123.123.123:19000", 3_000_000),
+            endpoint("10.0.0.2:9000", 1_000_000, "unhealthy", "connect: connection refused"),
+        ),
+        NOW,
+    )
+    assert "…" not in text
+    assert "evenly 0.1.0 · serving · pid 42 · up 2 h · generation 3 · 2 workers" in text
+    assert "pool app · round-robin · 1 of 2 healthy" in text
+    assert "75%" in text
+    assert "10.0.0.2:9000 unhealthy for 12 s: connect: connection refused" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("10.123.123.123:19000")]
+    assert row.split() == ["10.123.123.123:19000", "healthy", "65535", "██████", "75%", "99", "3,000,000", "3"]
+
+
+def test_watching_shows_what_happened_since() -> None:
+    before = status(endpoint("10.0.0.1:9000", 1000), endpoint("10.0.0.2:9000", 1000))
+    now = status(endpoint("10.0.0.1:9000", 1010), endpoint("10.0.0.2:9000", 1030))
+    text = drawn(now, NOW, since=(before, NOW - 2))
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if line.startswith("10.")}
+    assert rows["10.0.0.1:9000"][-4:] == ["25%", "99", "5", "3"]
+    assert rows["10.0.0.2:9000"][-4:] == ["75%", "99", "15", "3"]
+
+
+def test_bars_are_drawn_in_eighths() -> None:
+    assert [bar(share, 2) for share in (0.0, 1 / 16, 0.5, 0.75, 1.0, 2.0)] == ["  ", "▏ ", "█ ", "█▌", "██", "██"]
+
+
+def test_durations_are_said_as_a_person_would() -> None:
+    said = [duration(seconds) for seconds in (-1, 0, 59, 60, 7200, 200_000)]
+    assert said == ["0 s", "0 s", "59 s", "1 min", "2 h", "2 d"]

@@ -1,0 +1,1 @@
+"""Tests of `evenly.config`, one module for each of its modules."""
