@@ -12,9 +12,11 @@ use simulation_support::World;
 /// Runs for each balancer.
 const SEEDS: u64 = 500;
 
-/// Requests while things change, and then while everything is healthy.
+/// Requests while things change.
 const STORM: usize = 400;
-const CALM: usize = 1_000;
+
+/// Requests while everything is healthy: long enough for the watch to call an endpoint starved (`rules.rs`).
+const CALM: usize = 1_250;
 
 fn simulate(balance: Balance) {
     let only = std::env::var("EVENLY_SIMULATION_SEED").ok().map(|seed| seed.parse().expect("a whole number"));

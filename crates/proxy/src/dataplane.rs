@@ -181,6 +181,7 @@ impl Dataplane {
         pool.changed();
         let after = endpoint.state();
         if before != after {
+            control.service().checks().state_changed(endpoint.id());
             let subject = Subject::Endpoint {
                 pool: pool.name.to_string(),
                 endpoint: address.to_string(),
@@ -261,6 +262,8 @@ impl Dataplane {
         workers.iter().for_each(|worker| worker.send(Command::Stop));
         workers.into_iter().for_each(WorkerHandle::join);
         control.sockets.retain(|_| false);
+        // Whoever waits for events would otherwise wait out its time.
+        self.events.close();
         if let Some(service) = control.service.take() {
             service.stop();
         }

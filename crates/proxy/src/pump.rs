@@ -15,11 +15,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Full reads in a row after which bytes move inside the kernel: a pipe pays only for what is large, and small messages
-/// are faster by copying.
+/// Full reads in a row after which bytes of unknown number move inside the kernel: a pipe pays only for what is large, and
+/// small messages are faster by copying.
 const FULL_READS: u32 = 4;
 
-/// Bytes that must be left for a pipe to pay.
+/// Bytes that must be left for a pipe to pay, where their number is known.
 const SPLICE_BYTES: u64 = 256 * 1024;
 
 /// A body on its way, with the head that goes before it.
@@ -254,7 +254,7 @@ impl Pump {
             if self.is_ended {
                 return Poll::Ready(Ok(()));
             }
-            let filled = match self.splice_bytes() {
+            let filled = match self.splice_bytes(buffers) {
                 Some(most) => self.poll_splice(cx, source, most),
                 None => self.poll_read(cx, source, buffers),
             };
@@ -282,21 +282,21 @@ impl Pump {
     }
 
     /// How much may move inside the kernel now: only what needs no framing, is large, and has a bound or none.
-    fn splice_bytes(&mut self) -> Option<u64> {
-        if self.full_reads < FULL_READS || self.chunked {
+    fn splice_bytes(&mut self, buffers: &Buffers) -> Option<u64> {
+        if self.chunked {
             return None;
         }
         let left = match self.body {
             BodyReader::Length { left } => left,
-            BodyReader::UntilClose => u64::MAX,
-            BodyReader::Chunked(_) | BodyReader::Done => return None,
+            BodyReader::UntilClose if self.full_reads >= FULL_READS => u64::MAX,
+            BodyReader::UntilClose | BodyReader::Chunked(_) | BodyReader::Done => return None,
         };
         if self.pipe.is_none() {
             if left < SPLICE_BYTES {
                 return None;
             }
             // Without a pipe (no descriptor left) bytes are copied as before.
-            self.pipe = Pipe::new().ok();
+            self.pipe = buffers.pipe();
         }
         self.pipe.is_some().then(|| left.min(self.limit.saturating_sub(self.received).saturating_add(1)))
     }

@@ -1,8 +1,10 @@
 //! Moves bytes from socket to socket inside the kernel, through a pipe (splice(2)), without copying them to user space.
 
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -10,23 +12,64 @@ use tokio::net::TcpStream;
 /// Bytes that a pipe may hold: what an unprivileged process may set, and enough for one turn of the worker.
 const PIPE_BYTES: usize = 1024 * 1024;
 
-/// A pipe with what was taken from the source and is not yet given to the sink.
-pub struct Pipe {
-    read: OwnedFd,
-    write: OwnedFd,
-    held: usize,
+/// Pipes that a worker keeps for the next large body: making one costs three calls and a megabyte's worth of page slots.
+const FREE_PIPES: usize = 16;
+
+/// A worker's free pipes.
+#[derive(Default)]
+pub struct Pipes {
+    free: RefCell<Vec<Ends>>,
 }
 
-impl Pipe {
-    /// An empty pipe.
+struct Ends {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+/// A pipe with what was taken from the source and is not yet given to the sink; goes home empty when dropped.
+pub struct Pipe {
+    ends: Option<Ends>,
+    held: usize,
+    home: Rc<Pipes>,
+}
+
+impl Pipes {
+    /// Lends an empty pipe.
     ///
     /// # Errors
     /// No descriptor left.
-    pub fn new() -> io::Result<Self> {
+    pub fn lend(self: &Rc<Self>) -> io::Result<Pipe> {
+        let free = self.free.borrow_mut().pop();
+        let ends = free.map_or_else(Ends::new, Ok)?;
+        Ok(Pipe { ends: Some(ends), held: 0, home: Rc::clone(self) })
+    }
+}
+
+impl Ends {
+    fn new() -> io::Result<Self> {
         let (read, write) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
         // A smaller pipe works too, with more calls.
         let _ = rustix::pipe::fcntl_setpipe_size(&write, PIPE_BYTES);
-        Ok(Self { read, write, held: 0 })
+        Ok(Self { read, write })
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        // One that still holds bytes belongs to nobody else any more.
+        if self.held > 0 {
+            return;
+        }
+        let mut free = self.home.free.borrow_mut();
+        if free.len() < FREE_PIPES {
+            free.extend(self.ends.take());
+        }
+    }
+}
+
+impl Pipe {
+    fn ends(&self) -> &Ends {
+        self.ends.as_ref().expect("only drop takes them")
     }
 
     /// Whether everything was given on.
@@ -46,8 +89,9 @@ impl Pipe {
         loop {
             ready!(source.poll_read_ready(cx))?;
             let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-            let moved = source
-                .try_io(Interest::READABLE, || Ok(splice(source, None, &self.write, None, most, flags)?));
+            let moved = source.try_io(Interest::READABLE, || {
+                Ok(splice(source, None, &self.ends().write, None, most, flags)?)
+            });
             match moved {
                 Ok(n) => {
                     self.held += n;
@@ -64,8 +108,9 @@ impl Pipe {
         loop {
             ready!(sink.poll_write_ready(cx))?;
             let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-            let moved = sink
-                .try_io(Interest::WRITABLE, || Ok(splice(&self.read, None, sink, None, self.held, flags)?));
+            let moved = sink.try_io(Interest::WRITABLE, || {
+                Ok(splice(&self.ends().read, None, sink, None, self.held, flags)?)
+            });
             match moved {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {

@@ -43,7 +43,7 @@ pub async fn serve(
     let view = worker.pin();
     let Some(listener) = view.listener(bind).map(|(listener, _)| Arc::clone(listener)) else { return };
     let Service::Tcp(pool) = &listener.service else { return };
-    worker.stats.borrow_mut().connection_opened(listener.id.0);
+    let _open = worker.open(listener.id);
     let Some(view_pool) = view.place(pool.id) else { return };
     let mut tally = Tally {
         started: Instant::now(),
@@ -56,7 +56,6 @@ pub async fn serve(
     let mut connection = Connection { worker: &worker, view, listener: &listener, pool: view_pool, peer };
     tally.failure = connection.relay(stream, &mut tally).await;
     connection.record(&tally);
-    worker.stats.borrow_mut().connection_closed(listener.id.0);
 }
 
 /// What a connection's steps share.

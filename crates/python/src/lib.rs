@@ -1,5 +1,8 @@
-//! Translates: Python's calls into the dataplane's, and back. The stub `python/evenly/_native.pyi` says what each means;
-//! stubtest holds the two together. Every call that may take time releases the interpreter lock.
+//! Translates: Python's calls into the dataplane's, and back.
+//!
+//! The stub `python/evenly/_native.pyi` says what each call means, and stubtest holds the two together. Every call that
+//! may take time releases the interpreter lock. Nothing is decided here and nothing is done here; a line that does
+//! either belongs to `core` or to `proxy`.
 
 use evenly_core::document::DocumentError as Refused;
 use evenly_core::pool::AdminState;

@@ -7,6 +7,7 @@ second process of the same user join silently.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Collection
 
@@ -33,21 +34,35 @@ def check_addresses(configuration: Configuration, addresses: Collection[str], *,
             if str(address) not in addresses:
                 continue
             try:
-                _probe(address.ip, address.port, exclusive=exclusive)
+                # As the packet path does: "[::]" takes IPv4 as well, unless somebody else is to have it.
+                only_v6 = f"0.0.0.0:{address.port}" in configuration.addresses
+                _probe(address.ip, address.port, exclusive=exclusive, only_v6=only_v6)
             except OSError as error:
                 source = configuration.resolved.loaded.source
                 reason = f"cannot listen on {address}: {explain(error, address.port)}"
                 raise ListenError(source.problem(("listeners", name, "bind", index), reason)) from error
 
 
-def _probe(ip: str, port: int, *, exclusive: bool) -> None:
+def shared(group: list[int], workers: int) -> list[int]:
+    """Inherited descriptors of one address, as many as workers.
+
+    A socket without SO_REUSEPORT, as systemd opens it, admits no other at its address, so the workers accept from
+    duplicates of it. With the option, each of them binds a socket of its own.
+    """
+    with socket.socket(fileno=os.dup(group[0])) as first:
+        if first.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):
+            return group
+    return group + [os.dup(group[index % len(group)]) for index in range(workers - len(group))]
+
+
+def _probe(ip: str, port: int, *, exclusive: bool, only_v6: bool) -> None:
     """Binds an address and lets it go. Raises `OSError`."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # Without it, connections of an earlier process in TIME_WAIT would count as somebody listening.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6)
         if not exclusive:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         probe.bind((ip, port))

@@ -9,7 +9,7 @@ import structlog
 
 from evenly import __version__
 from evenly.control.admin import OpenAdmin
-from evenly.control.binding import check_addresses
+from evenly.control.binding import check_addresses, shared
 from evenly.control.dataplane import Dataplane
 from evenly.control.origin import Origin
 from evenly.control.process import descriptors, events, signals, systemd
@@ -56,7 +56,9 @@ async def start(origin: Origin, open_admin: OpenAdmin, predecessor: Predecessor 
         sockets = inherited.only(configuration.addresses)
         missing = set(configuration.addresses) - {address for address, _ in sockets}
         check_addresses(configuration, missing, exclusive=predecessor is None)
-        dataplane = Dataplane.start(configuration.document, sockets, inherited.health)
+        workers = configuration.resolved.workers
+        one_each = [(address, shared(group, workers)) for address, group in sockets]
+        dataplane = Dataplane.start(configuration.document, one_each, inherited.health)
         undo.callback(dataplane.stop)
         if predecessor is not None:
             predecessor.confirm()

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from evenly.config import ConfigError
 from evenly.control import dataplane
-from evenly.control.binding import ListenError, check_addresses, explain
+from evenly.control.binding import ListenError, check_addresses, explain, shared
 from evenly.control.life import start
 from evenly.control.origin import Origin
 
@@ -78,8 +79,6 @@ def test_a_running_configurations_own_sockets_do_not_count(file: Path) -> None:
     ],
 )
 def test_a_refusal_by_the_kernel_comes_with_a_hint(number: int, port: int, hint: str) -> None:
-    import os
-
     assert hint in explain(OSError(number, os.strerror(number)), port)
 
 
@@ -105,3 +104,14 @@ def test_a_token_that_everybody_may_read_is_refused(file: Path) -> None:
         Origin.of_file(file).read()
     token.chmod(0o640)
     assert Origin.of_file(file).read().files == (file, token)
+
+
+def test_workers_share_an_inherited_socket_that_admits_no_other() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as alone:
+        group = shared([alone.fileno()], 3)
+        assert len(group) == 3
+        for duplicate in group[1:]:
+            with socket.socket(fileno=duplicate) as same:
+                assert same.getsockname() == alone.getsockname()
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        assert shared([alone.fileno()], 3) == [alone.fileno()]

@@ -7,8 +7,8 @@ use super::Candidate;
 /// weight. What does not fit goes on to the key's next candidate. Since c > 1 there always is one, and on average
 /// it is found within about 1/(c-1)² steps.
 ///
-/// The sum over all candidates is taken anew for every pick up to [`FRESH`] candidates, and then once in n / [`FRESH`]
-/// picks, so that a pick looks at no more than about [`FRESH`] counters on average.
+/// The sum over all candidates is taken anew for every pick up to `FRESH` candidates, and then once in n / `FRESH`
+/// picks, so that a pick looks at no more than about `FRESH` counters on average.
 #[derive(Debug)]
 pub struct LoadBound {
     /// c in percent; `None`: no bound.

@@ -1,6 +1,6 @@
 //! ip-hash: the same client address goes to the same endpoint.
 //!
-//! Up to [`SCAN`] members by weighted rendezvous hashing (Thaler, Ravishankar 1998; with weights: Schindelhauer,
+//! Up to `SCAN` members by weighted rendezvous hashing (Thaler, Ravishankar 1998; with weights: Schindelhauer,
 //! Schomaker 2005): every candidate has a score for the key, and the highest wins. Weights are exact, and when a
 //! candidate leaves only its own clients move, each to the candidate next in its own order. It takes a score for each
 //! candidate, so larger pools use Maglev's table instead, which is as exact in its weights and nearly so in its

@@ -3,8 +3,8 @@
 //! Compared by (in flight + 1) / weight, so that a weight of 2 holds two requests where 1 holds one. Idle candidates are
 //! all equal, so that a light one is not passed over for heavier ones that have nothing to do either.
 //!
-//! Up to [`SCAN`] candidates all are looked at, from a random one on, chosen by weight: the first of equals wins, so
-//! ties spread by weight and nobody starves. Beyond, [`SAMPLE`] random ones stand for all: looking at ten thousand
+//! Up to `SCAN` candidates all are looked at, from a random one on, chosen by weight: the first of equals wins, so
+//! ties spread by weight and nobody starves. Beyond, `SAMPLE` random ones stand for all: looking at ten thousand
 //! counters, each on another core's cache line, would cost more than the request; and the best of 16 samples is
 //! among the best tenth with 81 % probability, among the best third with 99.8 %.
 

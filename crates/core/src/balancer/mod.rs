@@ -1,6 +1,6 @@
 //! The balancers: given the candidates, which one gets the request.
 //!
-//! One algorithm per file behind the trait [`Balancer`]; [`entry`] is the table that names them all. To add one, write
+//! One algorithm per file behind the trait [`Balancer`]; `entry` is the table that names them all. To add one, write
 //! its file and its line there.
 //!
 //! | balancer | picks | a pick costs, for n candidates |

@@ -1,8 +1,8 @@
 //! round-robin: in turn, each as often as its weight says, heavy ones spread out instead of in a row.
 //!
-//! The order is that of [`Turns`]: over a cycle, which is as long as the sum of the weights divided by their greatest
+//! The order is that of `Turns`: over a cycle, which is as long as the sum of the weights divided by their greatest
 //! common divisor, everybody has exactly its share, and over any part of it less than two picks more or less.
-//! Cycles of up to [`LONGEST_CYCLE`] slots are computed ahead: then a pick is one array access. Longer ones (dozens of
+//! Cycles of up to `LONGEST_CYCLE` slots are computed ahead: then a pick is one array access. Longer ones (dozens of
 //! endpoints with large, unrelated weights) are computed as they go, in O(log n) a pick.
 //!
 //! Workers and rebuilds begin at a random slot, so that many workers do not start with the same endpoint, and frequent

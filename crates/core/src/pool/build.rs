@@ -21,7 +21,7 @@ impl Pool {
     /// Building changes nothing that is running: a document that is refused further on has no effect.
     ///
     /// # Errors
-    /// What its endpoints and balancer cannot work with, with a path that is relative to the pool ("endpoints[1].address").
+    /// What its endpoints and balancer cannot work with, with a path that is relative to the pool: `endpoints[1].address`.
     pub fn build(
         document: &document::Pool,
         previous: Option<&Self>,

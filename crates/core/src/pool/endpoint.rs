@@ -170,7 +170,7 @@ impl Endpoint {
         self.opinion.0.weight.store(stored, Ordering::Relaxed);
     }
 
-    /// Takes a response time into account; see [`Latency`]. `rtt` is in nanoseconds.
+    /// Takes a response time into account; see `latency.rs`. `rtt` is in nanoseconds.
     pub fn observe_latency(&self, rtt: u64, now: Nanos) {
         self.latency.0.observe(rtt, now);
     }

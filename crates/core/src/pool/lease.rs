@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// Counts itself in on creation and out on drop, so that no way out of a request can forget it.
 ///
-/// It stays on its worker, see [`Leasable`].
+/// It stays on its worker, see `Leasable`.
 #[derive(Debug)]
 pub struct Lease {
     endpoint: Leasable,

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 /// Picks endpoints for one worker. Takes no lock; allocates only when the candidates have changed.
 ///
-/// A change of an endpoint's state or weight is seen by the next pick. Pools of more than [`PROMPT`] members make one
+/// A change of an endpoint's state or weight is seen by the next pick. Pools of more than `PROMPT` members make one
 /// exception: thousands of endpoints that start or fail within a second would have every pick rebuild tables for
-/// milliseconds, so they select their candidates again no more often than once in [`REST`] for each member. Until then
+/// milliseconds, so they select their candidates again no more often than once in `REST` for each member. Until then
 /// whatever is picked is looked at, and never handed out if it is not fit any more; only who has become fit waits.
 pub struct Picker {
     pool: Arc<Pool>,

@@ -82,7 +82,7 @@ impl World {
     /// From here on every endpoint works and is ready; requests come slowly enough for slow endpoints to be forgiven.
     pub fn calm_down(&mut self) {
         self.is_calm = true;
-        self.gap = 100 * MS;
+        self.gap = 300 * MS;
         self.sites.values_mut().for_each(Site::repair);
         for member in &self.pool.members {
             member.endpoint.set_admin(AdminState::Ready);
@@ -150,7 +150,7 @@ impl World {
         let member = &self.pool.members[self.random.index(self.pool.members.len())];
         let site = self.sites.get_mut(&member.endpoint.address()).expect("every endpoint has a site");
         match self.random.below(4) {
-            0 => site.befall(self.now, &mut self.random),
+            0 => site.befall(&mut self.random),
             1 => site.repair(),
             2 => member.endpoint.set_admin(AdminState::ALL[self.random.index(3)]),
             _ => {

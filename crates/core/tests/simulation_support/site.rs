@@ -37,7 +37,7 @@ impl Site {
         }
     }
 
-    pub fn befall(&mut self, _now: Nanos, random: &mut Random) {
+    pub fn befall(&mut self, random: &mut Random) {
         match random.below(3) {
             0 => self.latency = (MS + random.below(1_000 * MS)).min(1_000 * MS),
             1 => self.trouble = Trouble::Down,

@@ -25,9 +25,7 @@ pub async fn serve(
     let Some(listener) = worker.pin().listener(bind).map(|(listener, _)| Arc::clone(listener)) else {
         return;
     };
-    let id = listener.id.0;
-    worker.stats.borrow_mut().connection_opened(id);
-    let closed = Rc::clone(&worker);
+    let _open = worker.open(listener.id);
     let mut client = Client::new(worker, stream, (peer, bind), listener, permit);
     poll_fn(|cx| {
         client.deadline.register(cx);
@@ -39,7 +37,6 @@ pub async fn serve(
         End::Linger => linger(client).await,
         End::Abort => io::abort(client.stream),
     }
-    closed.stats.borrow_mut().connection_closed(id);
 }
 
 /// How a connection ends.

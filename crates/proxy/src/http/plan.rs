@@ -13,7 +13,7 @@ use crate::worker::buffers::Buffer;
 use crate::worker::view::View;
 use evenly_core::error::Failure;
 use evenly_core::listener::Service;
-use evenly_core::route::{Action, Request, Route, RouteTable};
+use evenly_core::route::{Action, PoolIndex, Request, Route, RouteTable};
 use evenly_core::target::normalize_path;
 use evenly_core::template::Variables;
 use evenly_http1::{
@@ -131,47 +131,65 @@ fn routed(
         listener: &client.listener.name,
         fields: &fields,
     };
+    let sought = Sought { route, request: &request, variables: &variables };
+    admit(client, &scene, &sought, tally)
+}
+
+/// A request whose route is found.
+struct Sought<'a> {
+    route: &'a Arc<Route>,
+    request: &'a Request<'a>,
+    variables: &'a Variables<'a>,
+}
+
+/// *Admit*: does what the route says if no endpoint is needed, refuses what is too large, and chooses the pool.
+fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, tally: Tally) -> Plan {
+    let Sought { route, variables, .. } = sought;
     let pool = match &route.action {
         Action::Pool(pool) => *pool,
         Action::Split(split) => split.choose(client.worker.random.borrow_mut().next()),
         Action::Redirect { location, status } => {
-            let answer = Answer::redirect(client, location, *status, &variables, &scene.manner());
+            let answer = Answer::redirect(client, location, *status, variables, &scene.manner());
             return scene.answer(answer, tally, route);
         }
         Action::Respond(response) => {
-            let answer = Answer::respond(client, response, route, &variables, &scene.manner());
+            let answer = Answer::respond(client, response, route, variables, &scene.manner());
             return scene.answer(answer, tally, route);
         }
     };
     let body_limit = route.body_bytes.or(client.listener.limits.body_bytes).unwrap_or(u64::MAX);
-    if matches!(head.body, BodyLength::Length(length) if length > body_limit) {
+    if matches!(scene.head.body, BodyLength::Length(length) if length > body_limit) {
         return scene.fail(client, tally, Some(route), Failure::RequestTooLarge);
     }
-    let key = view.snapshot.hash_key(pool).and_then(|key| key.key(&request, client_ip));
-    let pool = pool.0 as usize;
+    exchange(client, scene, sought, pool, body_limit, tally)
+}
+
+/// Renders what the endpoint will get, and keeps of the request what the later steps need.
+fn exchange(
+    client: &Client,
+    scene: &Scene<'_>,
+    sought: &Sought<'_>,
+    pool: PoolIndex,
+    body_limit: u64,
+    tally: Tally,
+) -> Plan {
+    let (Scene { view, head, .. }, Sought { route, request, variables }) = (scene, sought);
     let upgrade = head.upgrade.filter(|_| route.allow_upgrade && head.body == BodyLength::None);
     let mut text = client.worker.buffers.text();
-    let rendering = Rendering {
-        head,
-        route,
-        path: &path,
-        variables: &variables,
-        request_id: request_id.as_str(),
-        upgrade,
-    };
+    let rendering = Rendering { head, route, variables, upgrade };
     let Ok(host_at) = render(client, &rendering, &mut text) else {
         return scene.fail(client, tally, Some(route), Failure::RequestBad);
     };
     let response_fields = (!route.response_rules.is_empty()).then(|| {
         let mut fields = client.worker.buffers.text();
-        route.response_rules.write(&mut fields, &variables);
+        route.response_rules.write(&mut fields, variables);
         fields
     });
     Plan::Forward(Exchange {
         view: Rc::clone(view),
         route: view.route(route.id),
-        pool,
-        key,
+        pool: pool.0 as usize,
+        key: view.snapshot.hash_key(pool).and_then(|key| key.key(request, variables.client_ip)),
         head: text,
         host_at,
         body: BodyReader::from(head.body),
@@ -192,7 +210,7 @@ fn routed(
 
 /// What an answer of Evenly's own depends on.
 struct Scene<'a> {
-    view: &'a View,
+    view: &'a Rc<View>,
     head: &'a RequestHead<'a, 'a>,
     request_length: Option<usize>,
 }

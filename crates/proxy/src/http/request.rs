@@ -16,12 +16,8 @@ pub struct Rendering<'a> {
     pub head: &'a RequestHead<'a, 'a>,
     /// The route it takes.
     pub route: &'a Route,
-    /// The normalised path.
-    pub path: &'a str,
     /// Values for the route's templates.
     pub variables: &'a Variables<'a>,
-    /// 32 hexadecimal digits, or what a trusted proxy sent.
-    pub request_id: &'a str,
     /// Whether `Upgrade` is passed on.
     pub upgrade: Option<&'a [u8]>,
 }
@@ -40,8 +36,8 @@ pub fn render(
     out.push(b' ');
     match &route.rewrite {
         _ if head.target.form == TargetForm::Authority => out.extend_from_slice(head.target.raw.as_bytes()),
-        Some(rewrite) => rewrite.write(rendering.path, out)?,
-        None => out.extend_from_slice(rendering.path.as_bytes()),
+        Some(rewrite) => rewrite.write(rendering.variables.path, out)?,
+        None => out.extend_from_slice(rendering.variables.path.as_bytes()),
     }
     if let Some(query) = head.target.query {
         out.push(b'?');
@@ -124,7 +120,7 @@ fn forwarding(client: &Client, rendering: &Rendering<'_>, out: &mut Vec<u8>) {
     if !head.host.is_empty() && !has(FieldKind::XForwardedHost) {
         line(out, b"X-Forwarded-Host: ", head.host.as_bytes());
     }
-    line(out, b"X-Request-Id: ", rendering.request_id.as_bytes());
+    line(out, b"X-Request-Id: ", rendering.variables.request_id.as_bytes());
     if client.listener.forwarded {
         forwarded(client, head.host, out);
     }

@@ -2,6 +2,7 @@
 //!
 //! Free buffers wait in a stack, so that the one used last, still in the processor's cache, is lent next.
 
+use crate::splice::{Pipe, Pipes};
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
@@ -27,6 +28,7 @@ const FREE_TEXTS: usize = 1024;
 pub struct Buffers {
     free: RefCell<Vec<Box<[u8]>>>,
     texts: RefCell<Vec<Vec<u8>>>,
+    pipes: Rc<Pipes>,
 }
 
 impl Buffers {
@@ -36,6 +38,11 @@ impl Buffers {
         let bytes =
             bytes.unwrap_or_else(|| vec![0; HEADROOM + READ_BYTES + TAILROOM + STAGGER].into_boxed_slice());
         Buffer { bytes, start: HEADROOM, end: HEADROOM, home: Rc::clone(self) }
+    }
+
+    /// Lends a pipe, empty; `None` when no descriptor is left.
+    pub fn pipe(&self) -> Option<Pipe> {
+        self.pipes.lend().ok()
     }
 
     /// Lends a text to render into, empty.

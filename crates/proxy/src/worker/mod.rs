@@ -15,6 +15,7 @@ use crate::upstream::IdleConnections;
 use accept::Acceptors;
 use buffers::Buffers;
 use deadlines::{Deadlines, TICK};
+use evenly_core::listener::ListenerId;
 use evenly_core::random::Random;
 use evenly_core::snapshot::Snapshot;
 use std::cell::{Cell, RefCell};
@@ -109,6 +110,12 @@ impl Worker {
         u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
     }
 
+    /// Counts a connection of a listener in, and out when the guard goes, however its task ends.
+    pub fn open(self: &Rc<Self>, listener: ListenerId) -> Open {
+        self.stats.borrow_mut().connection_opened(listener.0);
+        Open { worker: Rc::clone(self), listener }
+    }
+
     fn apply(&self, configuration: Configuration) {
         let previous = self.pin();
         let Configuration { snapshot, permits, log, .. } = configuration;
@@ -116,6 +123,18 @@ impl Worker {
         self.stats.borrow_mut().retain(&view.snapshot);
         self.view.replace(Rc::new(view));
         self.log.replace(log);
+    }
+}
+
+/// A counted connection.
+pub struct Open {
+    worker: Rc<Worker>,
+    listener: ListenerId,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.worker.stats.borrow_mut().connection_closed(self.listener.0);
     }
 }
 

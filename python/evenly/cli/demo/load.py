@@ -38,26 +38,29 @@ async def keep_asking(port: int, record: Record) -> None:
 
 
 async def _ask_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, record: Record) -> None:
-    """Sends requests on one connection until it fails."""
+    """Sends requests on one connection until it fails or the other side announces its end."""
     request = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: evenly-demo\r\n\r\n".encode()
     while True:
         began = time.monotonic()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 writer.write(request)
-                endpoint = await _read_answer(reader)
+                endpoint, goes_on = await _read_answer(reader)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, IndexError):
             record(Sample(time.monotonic(), None, 0.0))
             await asyncio.sleep(RETRY_SECONDS)
             return
         now = time.monotonic()
         record(Sample(now, endpoint, now - began))
+        if not goes_on:
+            return
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> str | None:
-    """Who answered; `None` if the answer is an error."""
+async def _read_answer(reader: asyncio.StreamReader) -> tuple[str | None, bool]:
+    """Who answered, `None` if the answer is an error; and whether the connection takes another request."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     status, *lines = head.splitlines()
     fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
     await reader.readexactly(int(fields["content-length"]))
-    return fields.get("x-endpoint") if status.split()[1] == "200" else None
+    endpoint = fields.get("x-endpoint") if status.split()[1] == "200" else None
+    return endpoint, fields.get("connection", "").lower() != "close"

@@ -56,6 +56,7 @@ class Play:
         self.figures = Figures(time.monotonic())
         self._seconds = seconds
         self._victim = self.scene.endpoints[0]
+        self._has_begun = False
         self._ended = asyncio.Event()
         self._killed: float | None = None
         self._revived: float | None = None
@@ -67,7 +68,7 @@ class Play:
         with self._interruptible():
             async with self.scene.running():
                 output.print(screen.introduction(self.scene))
-                self.figures = Figures(time.monotonic())
+                self.figures, self._has_begun = Figures(time.monotonic()), True
                 clients = [asyncio.create_task(keep_asking(self.scene.port, self.figures.add)) for _ in range(CLIENTS)]
                 plot = asyncio.create_task(self._plot())
                 await self._show()
@@ -93,7 +94,9 @@ class Play:
             await asyncio.sleep(cycle * (1 - RETURNS))
 
     def _state_changed(self, endpoint: Endpoint, reason: str) -> None:
-        """Evenly's log says that an endpoint is in or out."""
+        """Evenly's log says that an endpoint is in or out; until the play has begun, that is no news."""
+        if not self._has_begun:
+            return
         now = time.monotonic()
         because = f": {reason}" if reason else ""
         if endpoint is self._victim and endpoint.state == "unhealthy" and self._killed is not None:

@@ -68,6 +68,39 @@ fn a_change_is_seen_by_the_next_pick() {
 }
 
 #[test]
+fn weights_that_are_swapped_count_at_once() {
+    let mut picker = picker(2);
+    let pool = Arc::clone(picker.pool());
+    for weights in [[1, 3], [3, 1]] {
+        for (member, weight) in pool.members.iter().zip(weights) {
+            member.endpoint.set_weight_override(Some(weight));
+        }
+        pool.changed();
+        let picks = picks(&mut picker, 8);
+        let counts = [0, 1].map(|id| picks.iter().filter(|picked| **picked == id).count());
+        assert_eq!(counts, weights.map(|weight| usize::from(weight) * 2));
+    }
+}
+
+#[test]
+fn tables_follow_the_weights_of_those_that_get_no_traffic_too() {
+    let key = document::HashKey { source: document::HashSource::Uri, name: None };
+    let document = document::Pool { balance: Balance::Maglev, hash_key: Some(key), ..document(3) };
+    let mut old = Picker::new(pool(&document, None), Random::new(1));
+    let pool = Arc::clone(old.pool());
+    pool.members[2].endpoint.set_health(Health::Unhealthy);
+    pool.changed();
+    assert!(old.pick(None, None, 0).is_ok());
+    pool.members[2].endpoint.set_weight_override(Some(30));
+    pool.changed();
+    let mut new = Picker::new(pool, Random::new(2));
+    for key in (0..200).map(crate::pool::hash::mix) {
+        let [old, new] = [&mut old, &mut new].map(|picker| picker.pick(Some(key), None, 0).unwrap());
+        assert_eq!(old.endpoint().id(), new.endpoint().id(), "a worker that came later agrees");
+    }
+}
+
+#[test]
 fn exclusion() {
     let mut two = picker(2);
     assert!((0..20).all(|_| two.pick(None, Some(EndpointId(0)), 0).unwrap().endpoint().id().0 == 1));
