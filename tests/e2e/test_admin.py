@@ -68,7 +68,7 @@ def test_running_configuration(web, servers, tmp_path) -> None:
 def over_tcp(port, servers, tmp_path):
     """A balancer whose admin interface is on TCP, with a token; and its base address."""
     token = tmp_path / "token"
-    token.write_text("correct horse battery staple\n")
+    token.write_text("correct-horse-battery-staple\n")
     token.chmod(0o600)
     admin = port()
     text = configuration(*servers("a"), bind=port()) + f'[admin]\nbind = "{admin}"\ntoken_file = "{token}"\n'
@@ -82,7 +82,7 @@ def test_token(over_tcp) -> None:
     assert httpx.get(f"{base}/healthz").status_code == 200
     assert httpx.get(f"{base}/metrics").status_code == 401
     assert httpx.get(f"{base}/api/status", headers={"Authorization": "Bearer wrong"}).status_code == 401
-    right = {"Authorization": "Bearer correct horse battery staple"}
+    right = {"Authorization": "Bearer correct-horse-battery-staple"}
     assert httpx.get(f"{base}/api/status", headers=right).status_code == 200
     assert httpx.get(f"{base}/metrics", headers=right).status_code == 200
 

@@ -27,7 +27,7 @@ def test_round_robin(web, servers) -> None:
     assert "ccc" not in "".join(sequence)
 
 
-@pytest.mark.parametrize("balance", ["random", "two-choices", "least-requests", "peak-ewma"])
+@pytest.mark.parametrize("balance", ["random", "two-choices", "least-requests"])
 def test_everyone_gets_some(web, servers, balance) -> None:
     """Among equals that answer equally fast nobody starves."""
     client = web(*servers("a", "b", "c"), pool=f'balance = "{balance}"').connect()

@@ -99,14 +99,14 @@ def test_reasons(web, endpoint) -> None:
 
 def test_counters_survive_a_reload(web, servers) -> None:
     """Counters never go back."""
-    serving = web(*servers("a"))
+    serving = web(*servers("a"), routes='[[routes]]\nname = "all"\npool = "app"\n')
     client = serving.connect()
     for _ in range(5):
         client.ask()
     serving.balancer.until(lambda: serving.balancer.metric("evenly_requests_total") == 5)
     text = serving.balancer.file.read_text()
     for number in range(3):
-        serving.balancer.reload(f'{text}\n[[routes]]\npath = "/{number}"\nrespond = {{}}\n[[routes]]\npool = "app"\n')
+        serving.balancer.reload(f'{text}\n[[routes]]\npath = "/{number}"\nrespond = {{}}\n')
         client.ask()
         serving.balancer.until(lambda number=number: serving.balancer.metric("evenly_requests_total") == 6 + number)
 

@@ -1,10 +1,11 @@
 """Programs that others wrote: curl as the client, nginx as the endpoint."""
 
 import shutil
-import socket
 import subprocess
 
 import pytest
+
+from ..support.balancer import Lines
 
 
 @pytest.fixture
@@ -14,32 +15,28 @@ def curl() -> str:
 
 
 @pytest.fixture
-def nginx(tmp_path):
-    """nginx on a free port, serving a folder; its address."""
+def nginx(tmp_path, port):
+    """nginx on a reserved port, serving a folder; its address."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         pytest.skip("nginx is not installed")
     (tmp_path / "html").mkdir()
     (tmp_path / "html" / "large.bin").write_bytes(bytes(range(256)) * 40_000)
-    # Bound and listening already: nginx takes the descriptor over as it would from itself during an upgrade.
-    listening = socket.create_server(("127.0.0.1", 0))
-    address = "{}:{}".format(*listening.getsockname())
+    bound = port()
     file = tmp_path / "nginx.conf"
     file.write_text(
-        f"daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/error.log;\n"
-        f"events {{}}\nhttp {{ access_log off; server {{ listen {address}; root {tmp_path}/html; gzip off;\n"
+        f"daemon off; master_process off; pid {tmp_path}/pid; error_log stderr notice;\n"
+        f"events {{}}\nhttp {{ access_log off; server {{ listen {bound} reuseport; root {tmp_path}/html; gzip off;\n"
         "location /upload { client_max_body_size 0; return 200 done; } } }\n"
     )
-    process = subprocess.Popen(
-        [program, "-c", str(file), "-p", str(tmp_path)],
-        pass_fds=[listening.fileno()],
-        env={"NGINX": f"{listening.fileno()};"},
-        stderr=subprocess.PIPE,
-    )
-    yield address
+    process = subprocess.Popen([program, "-c", str(file), "-p", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    log = Lines(process.stderr)
+    # Said once the sockets listen.
+    log.wait(lambda line: "OS: " in line)
+    yield str(bound)
     process.terminate()
-    process.communicate(timeout=10)
-    listening.close()
+    process.wait(timeout=10)
 
 
 def test_download(web, nginx, curl, tmp_path) -> None:

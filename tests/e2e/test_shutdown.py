@@ -3,10 +3,18 @@
 import signal
 import time
 
-import pytest
-
 from ..support.endpoint import OK
+from ..support.ports import Port
 from ..support.wire import Peer
+
+
+def refuses(port: Port) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        Peer.connect(port.address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_sigterm_finishes_what_is_under_way(web, endpoint) -> None:
@@ -19,9 +27,7 @@ def test_sigterm_finishes_what_is_under_way(web, endpoint) -> None:
     serving.balancer.signal(signal.SIGTERM)
     serving.balancer.notification("STOPPING=1")
     assert serving.balancer.admin.get("/healthz").status_code == 503
-    serving.port.release()
-    with pytest.raises(ConnectionRefusedError):
-        Peer.connect(serving.port.address)
+    serving.balancer.until(lambda: refuses(serving.port))
     peer.send(OK)
     response = client.read_response()
     assert (response.status, (response.one("Connection") or "").lower()) == (200, "close")

@@ -139,6 +139,7 @@ def test_connection_limit(relay, endpoint) -> None:
     second.send("2")
     assert not endpoint.is_asked(0.3)
     first.close()
+    peer.close()
     assert endpoint.accept().read_exactly(1) == b"2"
     second.close()
 

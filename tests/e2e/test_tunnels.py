@@ -78,7 +78,7 @@ def test_websocket(web, run, port) -> None:
             async for message in connection:
                 await connection.send(message)
 
-        async with websockets.serve(echo, "127.0.0.1", 0) as server:
+        async with websockets.serve(echo, "127.0.0.1", 0, max_size=None) as server:
             address = "{}:{}".format(*next(iter(server.sockets)).getsockname())
             serving = await asyncio.to_thread(web, address)
             async with websockets.connect(f"ws://{serving.port}/", max_size=None) as client:

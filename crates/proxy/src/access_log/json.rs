@@ -11,7 +11,7 @@ pub(super) fn begin(out: &mut Vec<u8>, asked: &Asked<'_>) -> usize {
     clock::write_iso(out);
     out.push(b'"');
     // Writing to memory does not fail.
-    let _ = write!(out, ",\"client\":\"{}\"", asked.client);
+    let _ = write!(out, ",\"client\":\"{}\",\"peer\":\"{}\"", asked.client, asked.peer);
     let texts: [(&str, &[u8]); 8] = [
         ("listener", asked.listener.as_bytes()),
         ("protocol", asked.protocol.as_bytes()),

@@ -13,7 +13,7 @@ use crate::worker::buffers::Text;
 use evenly_core::document::LogFormat;
 use evenly_core::listener::Listener;
 use evenly_http1::{FieldKind, RequestHead};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 /// A worker's access log.
@@ -45,7 +45,10 @@ pub struct Names<'a> {
 
 /// What the log takes from the request itself. Bytes as received; each format escapes what it must.
 struct Asked<'a> {
-    client: SocketAddr,
+    /// Who asked, behind trusted proxies too.
+    client: IpAddr,
+    /// Who is connected.
+    peer: SocketAddr,
     listener: &'a str,
     request_id: &'a str,
     method: &'a str,
@@ -61,7 +64,7 @@ impl Line {
     pub fn request(
         worker: &Rc<Worker>,
         listener: &Listener,
-        client: SocketAddr,
+        (client, peer): (IpAddr, SocketAddr),
         head: &RequestHead<'_, '_>,
         request_id: &str,
     ) -> Option<Self> {
@@ -73,6 +76,7 @@ impl Line {
         };
         let asked = Asked {
             client,
+            peer,
             listener: &listener.name,
             request_id,
             method: head.method,
@@ -89,12 +93,13 @@ impl Line {
     pub fn unread(
         worker: &Rc<Worker>,
         listener: &Listener,
-        client: SocketAddr,
+        peer: SocketAddr,
         protocol: &str,
     ) -> Option<Self> {
         let format = format(worker)?;
         let asked = Asked {
-            client,
+            client: peer.ip().to_canonical(),
+            peer,
             listener: &listener.name,
             request_id: "",
             method: "",

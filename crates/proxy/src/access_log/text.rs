@@ -11,7 +11,7 @@ use std::io::Write;
 /// bytes: returns where they go.
 pub(super) fn begin(out: &mut Vec<u8>, asked: &Asked<'_>) -> usize {
     // Writing to memory does not fail.
-    let _ = write!(out, "{} - - [", asked.client.ip().to_canonical());
+    let _ = write!(out, "{} - - [", asked.client);
     clock::write_log_date(out);
     out.extend_from_slice(b"] \"");
     if asked.method.is_empty() {

@@ -103,6 +103,8 @@ pub struct Tally {
     pub connect: Duration,
     /// From sending to the response's head.
     pub upstream: Duration,
+    /// When the last byte of the answer was sent; `None` until then.
+    pub ended: Option<Instant>,
     /// Bytes from the client, head included.
     pub bytes_in: u64,
     /// Bytes to the client, head included.
@@ -126,6 +128,7 @@ impl Tally {
             started,
             connect: Duration::ZERO,
             upstream: Duration::ZERO,
+            ended: None,
             bytes_in: 0,
             bytes_out: 0,
             status: 0,

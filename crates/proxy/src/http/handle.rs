@@ -198,9 +198,11 @@ async fn respond(
         exchange.tally.failure = Some(broken.of_response());
         return Ok(Next::Abort);
     }
+    let now = Instant::now();
+    exchange.tally.ended = Some(now);
     let is_sent = upload.is_none() && !exchange.is_cut;
     if response.keep_upstream && is_sent && !excess {
-        client.worker.idle.keep(upstream, exchange.pool(), exchange.tally.started);
+        client.worker.idle.keep(upstream, exchange.pool(), now);
     }
     Ok(match (response.keep_client, is_sent) {
         (true, true) => Next::Request,

@@ -68,9 +68,12 @@ pub fn plan(client: &mut Client, view: &Rc<View>, input: &Buffer) -> Plan {
     routed(client, view, &head, input, started)
 }
 
-/// Takes over what a reload has changed of the connection's listener; false when it is gone.
+/// Takes over what a reload has changed of the connection's listener; false when it is gone or speaks no HTTP any more.
 fn refresh(client: &mut Client, view: &View) -> bool {
     let Some((listener, _)) = view.listener(client.bind) else { return false };
+    if matches!(listener.service, Service::Tcp(_)) {
+        return false;
+    }
     if !Arc::ptr_eq(listener, &client.listener) {
         client.is_trusted = listener.trusted.contains(client.peer.ip().to_canonical());
         client.listener = Arc::clone(listener);
@@ -97,16 +100,16 @@ fn routed(
     started: Instant,
 ) -> Plan {
     let request_id = RequestId::of(client, head);
-    let tally = Tally::new(
-        started,
-        Line::request(&client.worker, &client.listener, client.peer, head, request_id.as_str()),
-    );
+    let fields = HeadFields(head.fields);
+    let client_ip = client.listener.trusted.client_address(client.peer.ip().to_canonical(), &fields);
+    let line =
+        Line::request(&client.worker, &client.listener, (client_ip, client.peer), head, request_id.as_str());
+    let tally = Tally::new(started, line);
     let scene = Scene { view, head, request_length: request_length(head, input.len()) };
     let is_connect = head.target.form == TargetForm::Authority;
     let Ok(path) = normalize_path(head.target.path) else {
         return scene.fail(client, tally, None, Failure::RequestBad);
     };
-    let fields = HeadFields(head.fields);
     let request = Request {
         method: head.method,
         host: head.host,
@@ -119,7 +122,6 @@ fn routed(
         let failure = if is_connect { Failure::TunnelRefused } else { Failure::RouteNone };
         return scene.fail(client, tally, None, failure);
     };
-    let client_ip = client.listener.trusted.client_address(client.peer.ip().to_canonical(), &fields);
     let variables = Variables {
         client_ip,
         method: head.method,
@@ -174,7 +176,8 @@ fn exchange(
     tally: Tally,
 ) -> Plan {
     let (Scene { view, head, .. }, Sought { route, request, variables }) = (scene, sought);
-    let upgrade = head.upgrade.filter(|_| route.allow_upgrade && head.body == BodyLength::None);
+    let is_bodiless = matches!(head.body, BodyLength::None | BodyLength::Length(0));
+    let upgrade = head.upgrade.filter(|to| route.allow_upgrade && is_bodiless && !is_h2c(to));
     let mut text = client.worker.buffers.text();
     let rendering = Rendering { head, route, variables, upgrade };
     let Ok(host_at) = render(client, &rendering, &mut text) else {
@@ -292,7 +295,13 @@ fn random_hex(client: &Client) -> [u8; 32] {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The routes of the client's listener; a listener that a reload has turned to TCP has none.
+/// Whether an `Upgrade` offers HTTP/2 without TLS. Behind such an upgrade requests would pass that nobody has routed
+/// ("h2c smuggling", Bishop Fox 2020); RFC 9113 §3.1 has withdrawn it.
+fn is_h2c(protocols: &[u8]) -> bool {
+    protocols.split(|byte| *byte == b',').any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"h2c"))
+}
+
+/// The routes of the client's listener, which speaks HTTP: `refresh` has seen to that.
 fn table(client: &Client) -> Option<&RouteTable> {
     match &client.listener.service {
         Service::Http(table) => Some(table),

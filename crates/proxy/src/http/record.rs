@@ -41,7 +41,9 @@ fn counted(client: &Client, tally: &Tally, route: u32, pool: u32) -> Record {
         queue_nanos: 0,
         connect_nanos: nanos(tally.connect),
         upstream_nanos: nanos(tally.upstream),
-        total_nanos: nanos(tally.started.elapsed()),
+        total_nanos: nanos(
+            tally.ended.map_or_else(|| tally.started.elapsed(), |ended| ended - tally.started),
+        ),
         resent: tally.is_resent,
     }
 }
