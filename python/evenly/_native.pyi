@@ -5,7 +5,9 @@ is a place in the document ("pools[0].endpoints[1].address"), empty if it is not
 `OSError` (a socket, a file) or `KeyError` (an unknown pool or endpoint).
 """
 
-from typing import final
+from typing import Self, final
+
+__all__ = ["Dataplane", "DocumentError", "check"]
 
 class DocumentError(Exception):
     """`args` is `(path, message)`."""
@@ -20,7 +22,7 @@ def check(document: str) -> str:
 class Dataplane:
     """Workers and the service thread, running from construction until `stop`."""
 
-    def __init__(self, document: str, sockets: list[tuple[str, list[int]]], health: str) -> None:
+    def __new__(cls, document: str, sockets: list[tuple[str, list[int]]], health: str) -> Self:
         """Starts serving.
 
         `sockets`: listening descriptors taken over from a parent or from systemd, by bind address ("0.0.0.0:8080");
@@ -28,10 +30,10 @@ class Dataplane:
         """
 
     def apply(self, document: str) -> str:
-        """Swaps the configuration; on any error the running one stays. Returns the new generation and changes as JSON:
+        """Swaps the configuration; on any error the running one stays. Returns what changed, as JSON:
 
-        `{"generation": 2, "listeners": {"added": [...], "removed": [...], "changed": [...]}, "pools": {…}, "routes": {…},
-        "warnings": [{"path", "message"}]}`.
+        `{"generation": 2, "listeners": {"added": [...], "removed": [...], "changed": [...]}, "pools": {…},
+        "routes": {…}, "warnings": [{"path", "message"}]}`; names are the user's.
         """
 
     def status(self) -> str:

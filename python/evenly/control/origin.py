@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evenly.config import AdminAddress, Document, Loaded, Machine, Resolved, document, from_arguments, load, resolve
 from evenly.control.admin import check_token_file
+from evenly.control.process.watch import Fingerprint, fingerprint
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class Configuration:
 
     resolved: Resolved
     document: Document
-    files: tuple[Path, ...]
-    """All that was read for it."""
+    fingerprint: Fingerprint
+    """All files that were read for it, as they were just before."""
 
     @property
     def addresses(self) -> list[str]:
@@ -50,17 +51,20 @@ class Origin:
 
     def read(self) -> Configuration:
         """Reads, checks and resolves it. Raises `ConfigError`. Blocks, perhaps for long: names are looked up."""
+        before = fingerprint(() if self.file is None else (self.file,))
         loaded = self.read_settings()
+        before += fingerprint(self._beside(loaded))
         resolved = resolve(loaded, Machine.here())
         check_token_file(resolved)
         if self.admin is not None:
             resolved = replace(resolved, admin=replace(resolved.admin, bind=self.admin))
-        return Configuration(resolved, document(resolved), self._files(resolved))
+        return Configuration(resolved, document(resolved), before)
 
-    def _files(self, resolved: Resolved) -> tuple[Path, ...]:
+    def _beside(self, loaded: Loaded) -> tuple[Path, ...]:
+        """The files that the configuration names and that are read with it."""
         if self.file is None:
             return ()
-        directory, settings = resolved.loaded.source.directory, resolved.settings
+        directory, settings = loaded.source.directory, loaded.settings
         pages = [page.file for page in settings.error_pages.values()]
         beside = [name for name in (*pages, settings.admin.token_file) if name is not None]
-        return (self.file, *(directory / name for name in beside))
+        return tuple(directory / name for name in beside)

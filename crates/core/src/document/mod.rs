@@ -14,7 +14,8 @@ pub use pool::{
     Balance, Endpoint, HashKey, HashSource, HealthCheck, KeepAlive, Pool, PoolTimeouts, Probe, StatusRange,
 };
 pub use route::{
-    Action, FieldMatch, FieldRules, HostRewrite, Methods, PathMatch, PathRewrite, Route, RouteTimeouts, ValueMatch,
+    Action, FieldMatch, FieldRules, HostRewrite, Methods, PathMatch, PathRewrite, Route, RouteTimeouts,
+    ValueMatch,
 };
 
 use serde::Deserialize;
@@ -100,7 +101,11 @@ impl DocumentError {
 
 impl std::fmt::Display for DocumentError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
+        if self.path.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.path, self.message)
+        }
     }
 }
 
@@ -113,8 +118,9 @@ impl Document {
     /// The first field that is missing, unknown or of the wrong type, with its path.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let mut json = serde_json::Deserializer::from_str(text);
-        let document = serde_path_to_error::deserialize(&mut json)
-            .map_err(|e| DocumentError::new(e.path().to_string().trim_start_matches(['.', '?']), e.inner().to_string()))?;
+        let document = serde_path_to_error::deserialize(&mut json).map_err(|e| {
+            DocumentError::new(e.path().to_string().trim_start_matches(['.', '?']), e.inner().to_string())
+        })?;
         json.end().map_err(|e| DocumentError::new("", e.to_string()))?;
         Ok(document)
     }

@@ -220,7 +220,9 @@ struct Scene<'a> {
 
 impl Scene<'_> {
     fn manner(&self) -> Manner {
-        let keep_alive = self.head.keep_alive && self.request_length.is_some();
+        // Behind a CONNECT the client may already be sending what was meant for its tunnel.
+        let is_connect = self.head.target.form == TargetForm::Authority;
+        let keep_alive = self.head.keep_alive && self.request_length.is_some() && !is_connect;
         Manner { is_head: self.head.method == "HEAD", keep_alive, version: self.head.version }
     }
 

@@ -49,16 +49,19 @@ class Debounce:
         return False
 
 
-async def watch(files: Callable[[], Iterable[Path]], changed: Callable[[], None]) -> None:
-    """Calls `changed` after each change, until cancelled. `files` is asked each time: a reload may alter the list."""
-    watched = tuple(files())
-    debounce = Debounce(await asyncio.to_thread(fingerprint, watched))
+async def watch(read: Callable[[], Fingerprint], changed: Callable[[], None]) -> None:
+    """Calls `changed` after each change, until cancelled.
+
+    `read` gives the fingerprint of what the running configuration was read from, taken before it was read: a change
+    that comes while the process starts or reloads is then seen as one. It is asked each time, as a reload may alter it.
+    """
+    basis = read()
+    debounce = Debounce(basis)
     while True:
         await asyncio.sleep(POLL_SECONDS)
-        now = tuple(files())
-        if now != watched:
-            # The list came with a configuration that has just been read, so its files count as read.
-            watched = now
-            debounce = Debounce(await asyncio.to_thread(fingerprint, watched))
-        elif debounce.changed(await asyncio.to_thread(fingerprint, watched)):
+        if read() != basis:
+            basis = read()
+            debounce = Debounce(basis)
+        files = [Path(name) for name, *_ in basis]
+        if debounce.changed(await asyncio.to_thread(fingerprint, files)):
             changed()
