@@ -9,6 +9,9 @@ DEMO_SECONDS ?= 0
 # Test processes at once; end-to-end tests start balancers of their own, so more than the cores does not help.
 JOBS ?= 2
 
+# maturin calls pip as well; its progress is no news.
+export PIP_QUIET := 1
+
 BIN := .venv/bin
 VENV := .build/venv.stamp
 NATIVE := .build/native.stamp
@@ -28,8 +31,8 @@ build: $(NATIVE) ## the virtual environment and the packet path, in .venv
 $(VENV): pyproject.toml
 	@command -v $(CARGO) >/dev/null || { echo "make needs cargo (Rust 1.88 or newer); without it, 'pip install .' fetches its own"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python -m pip install --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --group dev
 	@mkdir -p .build && touch $@
 
 $(NATIVE): $(VENV) $(RUST_SOURCES)
@@ -80,6 +83,7 @@ bench: $(NATIVE) ## side by side with HAProxy, nginx and Envoy; renders docs/ben
 fuzz: ## run each fuzz target for SECONDS
 	@rustup run nightly rustc --version >/dev/null 2>&1 || { echo "make fuzz needs a nightly toolchain (libFuzzer's instrumentation is unstable): rustup toolchain install nightly"; exit 1; }
 	@command -v cargo-fuzz >/dev/null || test -x .build/tools/bin/cargo-fuzz || $(CARGO) install cargo-fuzz --locked --root .build/tools
+	fuzz/seed
 	@set -e; PATH="$$PWD/.build/tools/bin:$$PATH"; for target in $$($(CARGO) +nightly fuzz list); do \
 		echo "fuzz: $$target for $(SECONDS) s"; \
 		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(SECONDS) -print_final_stats=1; done

@@ -23,7 +23,7 @@ def endpoint() -> Iterator[Endpoint]:
 def servers() -> Iterator[Callable[..., Servers]]:
     """Starts endpoints that answer by themselves: `servers("a", "b")`."""
     with ExitStack() as running:
-        yield lambda *names: running.enter_context(Servers(*names))
+        yield lambda *names, **options: running.enter_context(Servers(*names, **options))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What wrk, h2load and callgrind print, as numbers. Pure."""
+"""What wrk and h2load print, as numbers. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -54,12 +54,3 @@ def h2load(output: str) -> Load:
         raise ValueError(f"not a report of h2load: {output!r}")
     failures = int(total.group(3)) + sum(map(int, refused.groups()))
     return Load(int(total.group(2)), failures, duration(took.group(1)), {})
-
-
-def callgrind_total(profile: str) -> int:
-    """Take the count of executed instructions (event ``Ir``) from a callgrind output file."""
-    events = re.search(r"^events: Ir\b", profile, re.MULTILINE)
-    counts = re.findall(r"^(?:totals|summary): (\d+)", profile, re.MULTILINE)
-    if events is None or not counts:
-        raise ValueError("not a callgrind profile of instructions")
-    return int(counts[-1])

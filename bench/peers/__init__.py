@@ -75,7 +75,7 @@ EVENLY = Peer(
     name="evenly",
     template="evenly.toml.in",
     command=lambda config, _: [evenly_program() or "evenly", "run", str(config)],
-    version=lambda: machine.first_line([evenly_program() or "evenly", "--version"], r"(\d[\w.+-]*)"),
+    version=lambda: machine.first_line([evenly_program() or "evenly", "version"], r"(\d[\w.+-]*)"),
     absent=lambda: _unless(evenly_program(), "no `evenly` beside this Python: run `make build`"),
 )
 HAPROXY = Peer(

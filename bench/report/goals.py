@@ -38,6 +38,7 @@ GOALS = (
     *(Goal(row, peer, 1.00) for row in ("close", "download1m", "tcp-bulk") for peer in ("haproxy", "nginx")),
     *(Goal(f"routes-{kind}", "evenly 1 route", 1.10) for kind in ("hosts", "prefixes")),
     Goal("idle", None, 4096),
+    Goal("health", None, 15),
     *(Goal(f"instructions{count}", None, 12_000) for count in (1, 16)),
 )
 

@@ -59,6 +59,7 @@ def page(results: Results) -> str:
         *(_routes(row) for row in results.rows if row.name.startswith("routes-")),
         *(_latency(row) for row in results.rows if row.figure == "p99_us"),
         *(_memory(row) for row in results.rows if row.figure == "private_bytes"),
+        *(_checks(row) for row in results.rows if row.figure == "core_percent"),
         _instructions([row for row in results.rows if row.figure == "instructions"]),
         _doubts(results.rows),
     ]
@@ -172,14 +173,26 @@ def _memory(row: Measured) -> str:
     return text + table(("", "private", "PSS"), lines)
 
 
+def _checks(row: Measured) -> str:
+    figures = ("core_percent", "checks_per_second")
+    lines = [
+        (label, *(words.with_noise(figure, row.values(label, figure)) for figure in figures)) for label in row.samples
+    ]
+    text = (
+        f"## {row.title}\n\nCPU time of the whole process without traffic, in percent of one core: an HTTP check is a "
+        "connection, a request and its response.\n\n"
+    )
+    return text + table(("", "% of a core", "checks a second"), lines)
+
+
 def _instructions(rows: Sequence[Measured]) -> str:
     if not rows:
         return ""
     columns = list(dict.fromkeys(label for row in rows for label in row.samples))
     lines = [(row.title, *(words.with_noise(row.figure, row.values(label)) for label in columns)) for row in rows]
     text = (
-        "## User instructions\n\nCounted by callgrind: n and 2n requests, the difference divided by n. "
-        "*bare* adds no header.\n\n"
+        "## User instructions\n\nCounted by callgrind: n and 2n requests, the difference divided by n. In Evenly, "
+        "threads that run Python are not counted: they take no part in requests. *bare* adds no header.\n\n"
     )
     return text + table(("", *columns), lines)
 

@@ -25,6 +25,8 @@ FIGURES = {
     "private_bytes": Figure("bytes", 0),
     "proportional_bytes": Figure("bytes", 0),
     "instructions": Figure("", 0),
+    "core_percent": Figure("% of a core", 1),
+    "checks_per_second": Figure("/s", 0),
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.peers import DIRECT, ENVOY, EVENLY, FLOOR, HAPROXY, NGINX, NGINX_TCP, Contender
 from bench.rows import Row
+from bench.rows.health import Health
 from bench.rows.idle import Idle
 from bench.rows.instructions import Instructions
 from bench.rows.rate import Rate
@@ -54,6 +55,16 @@ def routed(kind: str) -> tuple[Contender, ...]:
     return (Contender("evenly", EVENLY, {"ROUTES": many}), Contender("evenly 1 route", EVENLY, {"ROUTES": one}))
 
 
+ENDPOINTS = 10_000
+
+
+def checked() -> str:
+    """A pool of :data:`ENDPOINTS` endpoints, one address each; the port that is checked is the origin's."""
+    addresses = ", ".join(f'"127.1.{number // 250}.{number % 250 + 1}:80"' for number in range(ENDPOINTS))
+    check = '{ type = "http", path = "/", interval = "5s", port = @CHECKED@ }'
+    return f"[pools.checked]\nendpoints = [{addresses}]\nhealth_check = {check}\n"
+
+
 def connections(count: int) -> str:
     return f"{count} connection{'s' if count > 1 else ''}"
 
@@ -79,6 +90,12 @@ ROWS: tuple[Row, ...] = (
         )
     ),
     Rate("rate", "Latency at 5,000 requests a second, 50 connections", HTTP, connections=50, rate=5_000),
+    Health(
+        "health",
+        f"Checking {ENDPOINTS:,} endpoints every 5 s",
+        (Contender("evenly", EVENLY, {"POOLS": checked()}),),
+        ENDPOINTS,
+    ),
     Idle("idle", "10,000 idle keep-alive connections", PROXIES, connections=10_000),
     *(
         Instructions(f"instructions{count}", f"User instructions per request, {connections(count)}", COUNTED, count)

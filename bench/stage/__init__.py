@@ -26,10 +26,13 @@ class Started:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where everything runs: a directory for written files, and the origin."""
+    """Where everything runs: a directory for written files, and the origin with its ports.
+
+    ``checked`` answers on all of 127.0.0.0/8, as many endpoints as a row wants."""
 
     work: Path
     origin: int
+    checked: int
     descriptors: int
 
     @contextmanager
@@ -48,7 +51,9 @@ class Stage:
         # The floor relays whatever comes, so its one port is good for both kinds of load.
         ports = dict.fromkeys(("HTTP", "TCP"), found[peer.serves[0]]) | found
         name = contender.label.replace(" ", "-")
-        values = self._values(name) | {key: str(port) for key, port in ports.items()} | dict(contender.values)
+        values = self._values(name) | {key: str(port) for key, port in ports.items()}
+        # A row knows no ports when it is written, so its values may name others.
+        values |= {key: fill(value, values) for key, value in contender.values.items()}
         config = self.work / f"{name}.conf"
         if peer.template is not None:
             # The extension stays (envoy takes the format from it).
@@ -58,11 +63,16 @@ class Stage:
         with started(command, self.work / f"{name}.log", sorted(found.values()), seconds, self.work) as running:
             yield Started(contender.label, running, ports["HTTP"], ports["TCP"])
 
+    def admin(self, name: str) -> Path:
+        """Where the contender of that name has its admin socket, if it is one that has."""
+        return self.work / f"{name}.sock"
+
     def _values(self, name: str) -> dict[str, str]:
         return {
             "ORIGIN": str(self.origin),
+            "CHECKED": str(self.checked),
             "WORK": str(self.work),
-            "ADMIN": str(self.work / f"{name}.sock"),
+            "ADMIN": str(self.admin(name)),
             "DESCRIPTORS": str(self.descriptors),
             "STREAM": str(NGINX_STREAM),
             "MASTER": "on",
@@ -70,6 +80,7 @@ class Stage:
             "BUFFERS": "",
             "ADD": "",
             "ROUTES": '[[routes]]\npool = "app"\n',
+            "POOLS": "",
         }
 
 
@@ -107,9 +118,10 @@ def set_up() -> Iterator[Stage]:
             directory.chmod(0o755)
         for name, size in FILES.items():
             (files / name).write_bytes(b"x" * size)
-        (origin,) = machine.free_ports(1)
+        origin, checked = machine.free_ports(2)
         values = {
             "ORIGIN": str(origin),
+            "CHECKED": str(checked),
             "WORK": str(work),
             "FILES": str(files),
             "SMALL": SMALL_BODY,
@@ -119,5 +131,5 @@ def set_up() -> Iterator[Stage]:
         template = (peers.TEMPLATES / "origin.conf.in").read_text(encoding="utf-8")
         config.write_text(fill(template, values), encoding="utf-8")
         command = machine.pinned(machine.LOAD_CORE, peers.NGINX.command(config, values))
-        stack.enter_context(started(command, work / "origin.log", [origin], directory=work))
-        yield Stage(work, origin, descriptors)
+        stack.enter_context(started(command, work / "origin.log", [origin, checked], directory=work))
+        yield Stage(work, origin, checked, descriptors)

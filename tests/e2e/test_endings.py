@@ -89,6 +89,24 @@ def test_client_goes_away_while_the_endpoint_works(web, endpoint) -> None:
     assert serving.balancer.access(target="/left")["reason"] == "client-gone"
 
 
+@pytest.mark.parametrize("more", ["\r\n", "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["line-end", "request"])
+def test_client_goes_away_having_sent_more(web, endpoint, more) -> None:
+    """That it had sent something behind its request does not hide that it went."""
+    serving = web(endpoint, top='access_log = "-"')
+    client = serving.connect()
+    client.send("GET /left HTTP/1.1\r\nHost: a\r\n\r\n")
+    peer = endpoint.accept()
+    peer.read_request()
+    client.send(more)
+    # Once the second hint is through, the balancer has looked at the client at least once since it sent more.
+    for _ in range(2):
+        peer.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        assert client.read_response().status == 103
+    client.reset()
+    peer.expect_cut()
+    assert serving.balancer.access(target="/left")["reason"] == "client-gone"
+
+
 def test_client_goes_away_within_its_body(web, endpoint) -> None:
     """Half a body is never passed on as a whole one."""
     client = web(endpoint).connect()
@@ -132,6 +150,21 @@ def test_client_that_closed_its_side_is_not_waited_for_long(web, endpoint) -> No
     peer.read_request()
     peer.expect_cut()
     assert serving.balancer.access(target="/half")["reason"] == "client-gone"
+
+
+def test_closing_does_not_destroy_the_response(web, endpoint) -> None:
+    """Unread input at the close makes the kernel send a reset, which must not overtake the response (RFC 9112 §9.6)."""
+    serving = web(endpoint, top='access_log = "-"')
+    # The response is larger than this buffer, so that its end is still on its way when the balancer closes.
+    client = serving.connect(receive_buffer=4096)
+    client.send("GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    peer = endpoint.accept()
+    peer.read_request()
+    client.send("\r\n")
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 15000\r\n\r\n", b"x" * 15_000)
+    serving.balancer.access(target="/last")
+    assert client.read_response().body == b"x" * 15_000
+    client.expect_end()
 
 
 def test_endpoint_closes_only_its_sending_side(web, endpoint) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ..support.endpoint import OK, Endpoint
+from ..support.endpoint import OK
 
 
 def test_reuse_on_both_sides(web, endpoint) -> None:
@@ -58,9 +58,9 @@ def test_client_asks_to_close(web, endpoint) -> None:
     assert peer.read_request().target == "/2"
 
 
-def idle_connection(web, endpoint, *more: object):
+def idle_connection(web, endpoint, **parts: str):
     """A client, and an endpoint's connection that rests in the pool."""
-    serving = web(endpoint, *more, top='access_log = "-"')
+    serving = web(endpoint, top='access_log = "-"', **parts)
     client = serving.connect()
     client.send("GET /warm HTTP/1.1\r\nHost: a\r\n\r\n")
     peer, _ = endpoint.serve()
@@ -125,11 +125,37 @@ def test_not_after_a_byte_of_response(web, endpoint) -> None:
     assert not endpoint.is_asked()
 
 
-def test_refused_goes_to_another_endpoint(web, endpoint) -> None:
+HINTS = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+
+def test_not_after_an_interim_response(web, endpoint) -> None:
+    """An interim response, too, shows that the request is being processed."""
+    _, client, peer = idle_connection(web, endpoint)
+    client.send("GET /hinted HTTP/1.1\r\nHost: a\r\n\r\n")
+    peer.read_request()
+    peer.send(HINTS)
+    assert client.read_response().status == 103
+    peer.close()
+    assert client.read_response().status == 502
+    assert not endpoint.is_asked()
+
+
+@pytest.mark.parametrize("host", ["", 'host_rewrite = "endpoint"'], ids=["preserved", "rewritten"])
+def test_not_when_the_body_is_gone(web, endpoint, host) -> None:
+    """A body that streamed through cannot be sent again, even if the method is idempotent."""
+    _, client, peer = idle_connection(web, endpoint, routes=f'[[routes]]\npool = "app"\n{host}\n')
+    client.send("PUT /large HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", b"x" * 100_000)
+    assert len(peer.read_request().body) == 100_000
+    peer.send(HINTS)
+    assert client.read_response().status == 103
+    peer.close()
+    assert client.read_response().status == 502
+    assert not endpoint.is_asked()
+
+
+def test_refused_goes_to_another_endpoint(web, endpoint, port) -> None:
     """A connection that was refused proves that nothing was processed: even a POST goes to another endpoint."""
-    with Endpoint() as gone:
-        address = str(gone)
-    client = web(address, endpoint, pool="keepalive = { max_idle = 0 }").connect()
+    client = web(port(), endpoint, pool="keepalive = { max_idle = 0 }").connect()
     for number in range(4):
         client.send(f"POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
         _, request = endpoint.serve()

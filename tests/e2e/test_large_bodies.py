@@ -87,6 +87,31 @@ def test_a_slow_endpoint_holds_up_its_client(web, endpoint) -> None:
     peer.send(OK)
 
 
+def test_connections_are_reused_after_large_bodies(web, servers) -> None:
+    """What moved inside the kernel leaves the endpoint's connection as fit for the next request as any other."""
+    backend = servers("a")[0]
+    client = web(backend).connect()
+    for _ in range(10):
+        assert len(client.ask("/bytes/1000000").body) == 1_000_000
+    assert backend.connections == 1
+
+
+def test_upload_goes_on_while_a_response_begins(web, endpoint) -> None:
+    """An endpoint that sends the beginning of a head and reads the body before it sends the rest gets that body."""
+    size = 5_000_000
+    client = web(endpoint, pool='timeouts = { response = "2s" }').connect()
+    client.send(f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n")
+    peer = endpoint.accept()
+    peer.read_head()
+    peer.send(OK[:20])
+    pushing = threading.Thread(target=client.send, args=(b"x" * size,), daemon=True)
+    pushing.start()
+    assert peer.read_exactly(size) == b"x" * size
+    peer.send(OK[20:])
+    assert client.read_response().status == 200
+    pushing.join()
+
+
 def test_many_small_chunks(web, endpoint) -> None:
     """A hundred thousand chunks of one byte cost time, not memory."""
     serving = web(endpoint)

@@ -97,6 +97,20 @@ def test_reasons(web, endpoint) -> None:
     serving.balancer.until(lambda: serving.balancer.metric("evenly_terminations_total", reason="response-timeout") == 1)
 
 
+def test_a_client_that_leaves_is_not_the_endpoints_failure(web, endpoint) -> None:
+    """What the client did is counted as a termination, and not against the endpoint."""
+    serving = web(endpoint)
+    metric, until = serving.balancer.metric, serving.balancer.until
+    client = serving.connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    peer = endpoint.accept()
+    peer.read_request()
+    client.reset()
+    peer.expect_cut()
+    until(lambda: metric("evenly_terminations_total", reason="client-gone") == 1)
+    assert metric("evenly_endpoint_failures_total") == 0
+
+
 def test_counters_survive_a_reload(web, servers) -> None:
     """Counters never go back."""
     serving = web(*servers("a"), routes='[[routes]]\nname = "all"\npool = "app"\n')

@@ -7,6 +7,7 @@ import pytest
 import websockets
 
 from ..support.balancer import configuration, run_verb
+from ..support.endpoint import OK, Endpoint
 from ..support.load import Load
 from ..support.server import pattern
 from ..support.wire import Peer
@@ -92,6 +93,36 @@ def test_pools_keep_their_connections(web, endpoint) -> None:
     serving.balancer.reload(text.replace("[pools.app]", '[pools.app]\nbalance = "random"'))
     client.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
     assert peer.read_request().target == "/2"
+
+
+@pytest.mark.parametrize("under_way", [True, False], ids=["under-way", "idle"])
+def test_a_new_pool_gets_no_old_connection(run, port, endpoint, under_way) -> None:
+    """A connection to an endpoint that a reload removed is never used for one that a later reload adds."""
+    bound = port()
+
+    def text(**pools: Endpoint) -> str:
+        routes = [f'[[routes]]\npath = "/{name}"\npool = "{name}"\n' for name in pools]
+        listed = [f'[pools.{name}]\nendpoints = ["{each}"]\n' for name, each in pools.items()]
+        return "\n".join(["workers = 1", f'[listeners.web]\nbind = "{bound}"', *listed, *routes])
+
+    with Endpoint() as other, Endpoint() as added:
+        balancer = run(text(old=endpoint))
+        with Peer.connect(bound.address) as client:
+            client.send("GET /old HTTP/1.1\r\nHost: a\r\n\r\n")
+            peer = endpoint.accept()
+            peer.read_request()
+            if not under_way:
+                peer.send(OK)
+                client.read_response()
+            balancer.reload(text(other=other))
+            balancer.reload(text(other=other, added=added))
+            if under_way:
+                peer.send(OK)
+                client.read_response()
+            client.send("GET /added HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert added.serve()[1].target == "/added"
+            assert client.read_response().status == 200
+            peer.expect_end()
 
 
 def test_listeners_come_and_go(run, port, servers) -> None:

@@ -3,6 +3,7 @@
 import signal
 import time
 
+from ..support.balancer import Web
 from ..support.endpoint import OK
 from ..support.ports import Port
 from ..support.wire import Peer
@@ -45,6 +46,50 @@ def test_sigterm_closes_idle_connections(web, servers) -> None:
     client.expect_end()
     assert serving.balancer.wait() == 0
     assert time.monotonic() - began < 5
+
+
+def drain(serving: Web) -> None:
+    """SIGTERM, and the worker has heard of it: it was the last to close the listening socket."""
+    serving.balancer.signal(signal.SIGTERM)
+    serving.balancer.until(lambda: refuses(serving.port))
+
+
+def test_sigterm_with_a_request_behind(web, endpoint) -> None:
+    """A pipelined request that is not answered any more does not destroy the response before it."""
+    serving = web(endpoint, top='access_log = "-"')
+    # The response is larger than this buffer, so that its end is still on its way when the balancer closes.
+    client = serving.connect(receive_buffer=4096)
+    client.send("GET /last HTTP/1.1\r\nHost: a\r\n\r\n")
+    peer = endpoint.accept()
+    peer.read_request()
+    client.send("GET /never HTTP/1.1\r\nHost: a\r\n\r\n")
+    drain(serving)
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 15000\r\n\r\n", b"x" * 15_000)
+    serving.balancer.access(target="/last")
+    response = client.read_response()
+    assert (response.body, response.one("Connection")) == (b"x" * 15_000, "close")
+    client.expect_end()
+    client.close()
+    assert serving.balancer.wait() == 0
+
+
+def test_sigterm_during_an_early_response(web, endpoint) -> None:
+    """A client that is still sending gets the response that ends its upload, while draining as at any other time."""
+    serving = web(endpoint, top='access_log = "-"')
+    client = serving.connect(receive_buffer=4096)
+    client.send("POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+    peer = endpoint.accept()
+    peer.read_head()
+    drain(serving)
+    peer.send("HTTP/1.1 413 Too Large\r\nContent-Length: 15000\r\n\r\n", b"x" * 15_000)
+    serving.balancer.access(target="/large")
+    for _ in range(10):
+        client.send(b"y" * 1000)
+    response = client.read_response()
+    assert (response.status, response.body) == (413, b"x" * 15_000)
+    client.expect_end()
+    client.close()
+    assert serving.balancer.wait() == 0
 
 
 def test_deadline(web, endpoint) -> None:

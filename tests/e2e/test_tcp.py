@@ -1,10 +1,10 @@
 """TCP listeners carry bytes: both directions, half-close, bulk, deadlines and limits; same pools, same health."""
 
 import threading
+import time
 
 import pytest
 
-from ..support.endpoint import Endpoint
 from ..support.server import pattern
 from ..support.wire import Peer
 
@@ -109,11 +109,37 @@ def test_idle_timeout(relay, endpoint) -> None:
     assert balancer.access(listener="db")["reason"] == "idle-timeout"
 
 
-def test_refused_goes_to_another_endpoint(relay, endpoint) -> None:
+def test_send_timeout(relay, endpoint) -> None:
+    """A client that takes nothing is cut, and so is the endpoint that has more for it."""
+    balancer, bound = relay(endpoint, top='access_log = "-"', listener='timeouts = { send = "300ms" }')
+    with Peer.connect(bound.address, receive_buffer=4096) as client:
+        peer = endpoint.accept()
+        with pytest.raises(ConnectionError):
+            peer.send(bytes(100_000_000))
+        assert balancer.access(listener="db")["reason"] == "send-timeout"
+        assert client.drain() < 100_000_000
+
+
+@pytest.mark.parametrize("side", ["client", "endpoint"])
+def test_half_close_timeout(relay, endpoint, side) -> None:
+    """Once one side has said all, the other may not keep the connection in silence."""
+    balancer, bound = relay(endpoint, top='access_log = "-"', listener='timeouts = { half_close = "300ms" }')
+    with Peer.connect(bound.address) as client:
+        peer = endpoint.accept()
+        first, second = (client, peer) if side == "client" else (peer, client)
+        first.send("question")
+        first.half_close()
+        assert second.read_exactly(8) == b"question"
+        began = time.monotonic()
+        first.expect_cut()
+        second.expect_cut()
+        assert 0.2 < time.monotonic() - began < 5
+    assert balancer.access(listener="db")["reason"] == "idle-timeout"
+
+
+def test_refused_goes_to_another_endpoint(relay, endpoint, port) -> None:
     """An endpoint that is not there is skipped."""
-    with Endpoint() as gone:
-        address = str(gone)
-    _, bound = relay(address, endpoint)
+    _, bound = relay(port(), endpoint)
     for _ in range(4):
         with Peer.connect(bound.address) as client:
             peer = endpoint.accept()

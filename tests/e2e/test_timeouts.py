@@ -97,6 +97,21 @@ def test_send_timeout(web, servers) -> None:
     assert client.drain() < 50_000_000
 
 
+def test_minimum_rate_of_an_own_answer(web) -> None:
+    """Evenly's own answers, too, are not held for a client that takes them too slowly."""
+    size, requests = 1_000_000, 20
+    serving = web(
+        top='access_log = "-"',
+        listener='limits = { min_rate = "10MiB/s", min_rate_grace = "200ms" }\ntimeouts = { send = "1m" }',
+        routes=f'[[routes]]\nrespond = {{ body = "{"x" * size}" }}\n',
+    )
+    client = serving.connect(receive_buffer=4096)
+    # The kernel's buffers take a few megabytes; somewhere behind them an answer gets stuck.
+    client.send("GET /own HTTP/1.1\r\nHost: a\r\n\r\n" * requests)
+    serving.balancer.access(target="/own", reason="send-timeout")
+    assert client.drain() < size * requests
+
+
 def test_response_timeout(web, endpoint) -> None:
     """An endpoint that does not answer is 504; the client's connection goes on, the endpoint's does not."""
     serving = web(endpoint, top='access_log = "-"', pool=f'timeouts = {{ response = "{SHORT}" }}')
@@ -159,11 +174,9 @@ def test_connect_timeout(web, deaf) -> None:
     assert serving.balancer.access(target="/deaf")["reason"] == "connect-timeout"
 
 
-def test_connect_refused(web, endpoint) -> None:
+def test_connect_refused(web, port) -> None:
     """An endpoint that is not there is 502, and the reason says so."""
-    address = str(endpoint)
-    endpoint.close()
-    serving = web(address, top='access_log = "-"')
+    serving = web(port(), top='access_log = "-"')
     response = serving.connect().ask("/gone")
     assert response.status == 502
     assert serving.balancer.access(target="/gone")["reason"] == "connect-failed"

@@ -2,6 +2,7 @@
 
 from ..support.balancer import configuration, run_verb
 from ..support.load import Load
+from ..support.server import pattern
 from ..support.wire import Peer
 
 
@@ -43,6 +44,29 @@ def test_what_is_under_way_is_finished_by_the_old_process(run, port, servers) ->
         assert balancer.process.poll() is None
         backends.release()
         assert client.read_response().status == 200
+    assert balancer.wait() == 0
+
+
+def test_a_tunnel_and_a_download_go_on(run, port, servers, endpoint) -> None:
+    """An open tunnel and a download under way stay with the old process, whole."""
+    backend = servers("a")[0]
+    bound = port()
+    routes = f'[pools.chat]\nendpoints = ["{endpoint}"]\n[[routes]]\npath = "/chat"\npool = "chat"\n'
+    balancer = run(configuration(backend, bind=bound, routes=routes + '[[routes]]\npool = "app"\n'))
+    size = 50_000_000
+    with Peer.connect(bound.address) as chat, Peer.connect(bound.address, receive_buffer=65536) as download:
+        chat.send("GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        peer, _ = endpoint.serve("HTTP/1.1 101 -\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        chat.read_head()
+        download.send(f"GET /bytes/{size} HTTP/1.1\r\nHost: a\r\n\r\n")
+        download.read_head()
+        upgrade(balancer)
+        chat.send("still there?")
+        assert peer.read_exactly(12) == b"still there?"
+        peer.send("yes")
+        assert chat.read_exactly(3) == b"yes"
+        assert download.read_exactly(size) == pattern(0, size)
+        peer.close()
     assert balancer.wait() == 0
 
 

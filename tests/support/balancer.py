@@ -85,6 +85,7 @@ class Balancer:
         arguments: tuple[str, ...] = (),
         environment: Mapping[str, str] | None = None,
         descriptors: tuple[socket.socket, ...] = (),
+        descriptor_limit: int | None = None,
     ) -> None:
         # A short path, because a Unix socket's has at most 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="evenly-"))
@@ -100,6 +101,9 @@ class Balancer:
             "NOTIFY_SOCKET": str(self.directory / "notify"),
             "RUNTIME_DIRECTORY": str(self.directory),
         } | dict(environment or {})  # fmt: skip
+        if descriptor_limit is not None:
+            # In a shell that becomes Evenly: code between fork and exec is not safe beside the threads of the tests.
+            command = ["bash", "-c", f'ulimit -n {descriptor_limit}; exec "$@"', "evenly", *command]
         self.process = _start(command, environment, descriptors)
         assert self.process.stderr is not None
         assert self.process.stdout is not None
@@ -202,6 +206,15 @@ class Balancer:
         """Resident memory in bytes, now."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def pipe_ends(self) -> int:
+        """Descriptors of the process that are ends of pipes, now."""
+        found = 0
+        for each in Path(f"/proc/{self.pid}/fd").iterdir():
+            # One that was listed may be closed by now.
+            with contextlib.suppress(FileNotFoundError):
+                found += str(each.readlink()).startswith("pipe:")
+        return found
 
     def follow(self, pid: int) -> None:
         """After an upgrade: the process to look at and to end is another one."""

@@ -1,7 +1,8 @@
 """Ports for listeners, reserved so that no other process gets them between the choice and the bind.
 
 A socket with SO_REUSEPORT that is bound and does not listen holds its port against everyone but sockets of the same
-user with the same option, and gets no connections (socket(7)). Evenly binds with it anyway.
+user with the same option (socket(7)). Evenly binds with it anyway. As long as nobody listens, connections are refused,
+which makes a reserved port an endpoint that is not there.
 """
 
 import socket

@@ -54,9 +54,9 @@ class Server:
         """Requests other than health checks."""
         return sum(count for path, count in self.requests.items() if path != "/healthz")
 
-    async def listen(self) -> asyncio.Server:
-        """Starts on a free port."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20, backlog=1024)
+    async def listen(self, ip: str = "127.0.0.1") -> asyncio.Server:
+        """Starts on a free port. On `0.0.0.0` every address of 127.0.0.0/8 leads here: many endpoints, one server."""
+        server = await asyncio.start_server(self._serve, ip, 0, limit=1 << 20, backlog=1024)
         self.address = "{}:{}".format(*server.sockets[0].getsockname())
         return server
 
@@ -115,12 +115,12 @@ class Server:
 class Servers:
     """Servers in one background thread, so that a test can be written as a plain dialogue."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, ip: str = "127.0.0.1") -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="endpoints", daemon=True)
         self._thread.start()
         self.all = [Server(name) for name in names]
-        self._listening = [self._run(server.listen()) for server in self.all]
+        self._listening = [self._run(server.listen(ip)) for server in self.all]
 
     def __iter__(self) -> Iterator[Server]:
         return iter(self.all)
@@ -132,13 +132,24 @@ class Servers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(DEADLINE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(DEADLINE)
+        self._loop.close()
 
     def release(self) -> None:
         """Lets every `/hold` go on."""
         for server in self.all:
             self._loop.call_soon_threadsafe(server.release)
+
+    async def _end(self) -> None:
+        """Stops listening and drops every connection, so that the loop has nothing left when it stops."""
+        for listening in self._listening:
+            listening.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _run(self, work: "asyncio.Future[asyncio.Server] | object") -> asyncio.Server:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(DEADLINE)  # type: ignore[arg-type]

@@ -247,7 +247,11 @@ impl Dataplane {
     /// Stops accepting, and lets connections end after what is under way on them.
     pub fn drain(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
-        self.control().workers.iter().for_each(|worker| worker.send(Command::Drain));
+        let mut control = self.control();
+        control.workers.iter().for_each(|worker| worker.send(Command::Drain));
+        // As long as one descriptor of a socket is open, the kernel goes on taking connections for it. A successor has
+        // descriptors of its own.
+        control.sockets.retain(|_| false);
     }
 
     /// Client connections that are open.

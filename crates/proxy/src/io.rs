@@ -8,7 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Reads into a fresh buffer once there is something; an empty buffer is the end of the stream.
@@ -57,10 +57,12 @@ pub fn poll_shutdown(stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::R
 }
 
 /// Whether an idle connection is still as it was left: not closed, and nothing on it that nobody asked for. Costs no
-/// system call: epoll has reported the change before the worker's current turn, or it is not known yet.
+/// system call as long as epoll has reported nothing since the last read that emptied the socket; otherwise one look.
 pub fn is_quiet(stream: &TcpStream) -> bool {
-    let mut cx = Context::from_waker(std::task::Waker::noop());
-    stream.poll_read_ready(&mut cx).is_pending()
+    let looked = stream.try_io(Interest::READABLE, || {
+        socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()])
+    });
+    looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Closes with a reset, so that the peer cannot take what it got for the whole.

@@ -19,6 +19,12 @@ use tokio::net::TcpStream;
 /// small messages are faster by copying.
 const FULL_READS: u32 = 4;
 
+/// Fewer bytes at once than this are no bulk any more: copying them is as cheap, and needs no pipe.
+const SHORT_SPLICE: u64 = 16 * 1024;
+
+/// Reads of one turn, after which the worker's other connections come first: at most 4 MiB, some 2 ms.
+const TURN_READS: u32 = 4;
+
 /// Bytes that must be left for a pipe to pay, where their number is known.
 const SPLICE_BYTES: u64 = 256 * 1024;
 
@@ -155,7 +161,7 @@ impl Pace {
     }
 
     /// Something moved.
-    fn moved(&mut self, deadline: &Deadline) {
+    pub fn moved(&mut self, deadline: &Deadline) {
         if let Some(wait) = self.waiting.take() {
             let waited = deadline.at(Duration::ZERO).saturating_sub(wait.since);
             let end = if wait.is_for_source { &mut self.source } else { &mut self.sink };
@@ -164,7 +170,7 @@ impl Pace {
     }
 
     /// Nothing moves; whether that is so for too long.
-    fn is_late(&mut self, deadline: &Deadline, is_for_source: bool, bytes: u64) -> bool {
+    pub fn is_late(&mut self, deadline: &Deadline, is_for_source: bool, bytes: u64) -> bool {
         let wait = match self.waiting {
             Some(wait) if wait.is_for_source == is_for_source => wait,
             _ => {
@@ -242,6 +248,7 @@ impl Pump {
         buffers: &Rc<Buffers>,
         deadline: &Deadline,
     ) -> Poll<Result<(), Broken>> {
+        let mut reads = 0;
         loop {
             match self.poll_flush(cx, sink, deadline) {
                 Poll::Ready(Ok(())) => {}
@@ -259,12 +266,24 @@ impl Pump {
                 None => self.poll_read(cx, source, buffers),
             };
             match filled {
-                Poll::Ready(Ok(())) => self.pace.moved(deadline),
+                Poll::Ready(Ok(())) if reads < TURN_READS => {
+                    reads += 1;
+                    self.pace.moved(deadline);
+                }
+                Poll::Ready(Ok(())) => {
+                    self.pace.moved(deadline);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
                 Poll::Pending if self.pace.is_late(deadline, true, self.received) => {
                     return Poll::Ready(Err(Broken::SourceLate));
                 }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    // It is empty now, and others may need it while this source is silent.
+                    self.pipe = None;
+                    return Poll::Pending;
+                }
             }
         }
     }
@@ -318,6 +337,9 @@ impl Pump {
         self.received += n;
         if self.received > self.limit {
             return Poll::Ready(Err(Broken::TooLarge));
+        }
+        if n < SHORT_SPLICE {
+            self.full_reads = 0;
         }
         if let BodyReader::Length { left } = &mut self.body {
             *left -= n;

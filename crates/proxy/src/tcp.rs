@@ -4,7 +4,7 @@ use crate::access_log::{Line, Names};
 use crate::io;
 use crate::metrics::{NONE, Record};
 use crate::permits::Permit;
-use crate::tunnel::{Direction, End, relay};
+use crate::tunnel::{Direction, End, Patience, relay};
 use crate::upstream::{Upstream, dial};
 use crate::worker::Worker;
 use crate::worker::deadlines::Deadline;
@@ -40,7 +40,7 @@ pub async fn serve(
     bind: SocketAddr,
     _permit: Permit,
 ) {
-    let view = worker.pin();
+    let Some(view) = worker.view_of(bind) else { return };
     let Some(listener) = view.listener(bind).map(|(listener, _)| Arc::clone(listener)) else { return };
     let Service::Tcp(pool) = &listener.service else { return };
     let _open = worker.open(listener.id);
@@ -88,14 +88,16 @@ impl Connection<'_> {
                 return Some(failure);
             }
         };
-        let (mut up, mut down) = (Direction::new(None), Direction::new(None));
-        let idle = self.listener.timeouts.idle;
+        let timeouts = &self.listener.timeouts;
+        let patience = Patience { idle: timeouts.idle, half_close: timeouts.half_close, send: timeouts.send };
+        let (mut up, mut down) = (Direction::new(None, Duration::MAX), Direction::new(None, patience.send));
         let sides = (&mut stream, &mut upstream.stream);
-        let end = relay(sides, (&mut up, &mut down), &self.worker.buffers, &deadline, idle).await;
+        let end = relay(sides, (&mut up, &mut down), &self.worker.buffers, &deadline, patience).await;
         tally.bytes = (up.bytes(), down.bytes());
         let failure = match end {
             End::Closed => return None,
             End::DownstreamBroke => Failure::ClientGone,
+            End::DownstreamSlow => Failure::SendTimeout,
             End::UpstreamBroke => Failure::UpstreamTruncated,
             End::Idle => Failure::IdleTimeout,
         };
@@ -115,7 +117,7 @@ impl Connection<'_> {
             let began = Instant::now();
             let due = deadline.at(Duration::from_millis(self.pool().timeouts.connect_ms));
             deadline.set_at(due);
-            let mut dialling = pin!(dial(&endpoint));
+            let mut dialling = pin!(dial(&endpoint, &self.worker.idle));
             let dialled = poll_fn(|cx| match dialling.as_mut().poll(cx) {
                 Poll::Ready(dialled) => Poll::Ready(dialled.map_err(|_| Failure::ConnectFailed)),
                 Poll::Pending if deadline.is_past(due) => Poll::Ready(Err(Failure::ConnectTimeout)),

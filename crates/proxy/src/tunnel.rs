@@ -4,7 +4,7 @@
 //! written, and the way back stays open (half-close).
 
 use crate::io;
-use crate::pump::{Broken, Course, Pace, Patience, Pump};
+use crate::pump::{self, Broken, Course, Pace, Pump};
 use crate::worker::buffers::{Buffer, Buffers};
 use crate::worker::deadlines::Deadline;
 use evenly_http1::BodyReader;
@@ -23,8 +23,21 @@ pub enum End {
     DownstreamBroke,
     /// The other side broke.
     UpstreamBroke,
-    /// No byte in either direction for the idle timeout.
+    /// The client took nothing for too long.
+    DownstreamSlow,
+    /// No byte in either direction for too long.
     Idle,
+}
+
+/// How long a tunnel waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For any byte in either direction.
+    pub idle: Duration,
+    /// The same, once one side has closed its sending half.
+    pub half_close: Duration,
+    /// For the client to take something of what there is for it.
+    pub send: Duration,
 }
 
 /// One direction.
@@ -36,11 +49,11 @@ pub struct Direction {
 }
 
 impl Direction {
-    /// A direction that begins with what was read already.
-    pub fn new(first: Option<Buffer>) -> Self {
-        // Each direction may be silent as long as the other is not; `relay` keeps that time for both.
-        let forever = Pace::new(Patience::idle(Duration::MAX), Patience::idle(Duration::MAX));
-        let course = Course { body: BodyReader::UntilClose, chunked: false, limit: u64::MAX, pace: forever };
+    /// A direction that begins with what was read already. Each may be silent as long as the other is not, so the time
+    /// for that is kept by [`relay`] for both; `sink` is the receiving side's own.
+    pub fn new(first: Option<Buffer>, sink: Duration) -> Self {
+        let pace = Pace::new(pump::Patience::idle(Duration::MAX), pump::Patience::idle(sink));
+        let course = Course { body: BodyReader::UntilClose, chunked: false, limit: u64::MAX, pace };
         let mut pump = Pump::new(None, course);
         if let Some(first) = first {
             pump.take(first).expect("bytes without framing cannot be framed wrong");
@@ -73,20 +86,21 @@ impl Direction {
     }
 }
 
-/// Relays until both directions have closed, one side breaks, or nothing moves for `idle`.
+/// Relays until both directions have closed, one side breaks, or nothing moves for too long.
 pub async fn relay(
     (downstream, upstream): (&mut TcpStream, &mut TcpStream),
     (up, down): (&mut Direction, &mut Direction),
     buffers: &Rc<Buffers>,
     deadline: &Deadline,
-    idle: Duration,
+    patience: Patience,
 ) -> End {
-    let mut moved = up.bytes() + down.bytes();
-    deadline.set(idle);
+    let mut seen = (up.bytes() + down.bytes(), false);
+    let mut due = deadline.at(patience.idle);
     poll_fn(|cx| {
         let first = up.poll(cx, (&mut *downstream, &mut *upstream), buffers, deadline);
         let second = down.poll(cx, (&mut *upstream, &mut *downstream), buffers, deadline);
         match (first, second) {
+            (_, Poll::Ready(Err(Broken::SinkLate))) => return Poll::Ready(End::DownstreamSlow),
             (Poll::Ready(Err(Broken::Sink)), _) | (_, Poll::Ready(Err(Broken::Source))) => {
                 return Poll::Ready(End::UpstreamBroke);
             }
@@ -94,13 +108,14 @@ pub async fn relay(
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(End::Closed),
             _ => {}
         }
-        let now = up.bytes() + down.bytes();
-        if now > moved {
-            moved = now;
-            deadline.set(idle);
-        } else if deadline.passed() {
+        let now = (up.bytes() + down.bytes(), up.is_closed || down.is_closed);
+        if now != seen {
+            seen = now;
+            due = deadline.at(if now.1 { patience.idle.min(patience.half_close) } else { patience.idle });
+        } else if deadline.is_past(due) {
             return Poll::Ready(End::Idle);
         }
+        deadline.set_at(due.min(up.pump.due()).min(down.pump.due()));
         Poll::Pending
     })
     .await

@@ -2,7 +2,8 @@
 
 use crate::io::is_quiet;
 use evenly_core::pool::{Endpoint, EndpointId, Pool};
-use std::cell::RefCell;
+use rustix::io::Errno;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,8 +13,10 @@ use tokio::net::{TcpSocket, TcpStream};
 pub struct Upstream {
     /// The socket.
     pub stream: TcpStream,
-    /// Where it leads.
+    /// The endpoint's number in the snapshot that it was dialled under.
     pub endpoint: EndpointId,
+    /// Where it leads.
+    pub address: SocketAddr,
     /// Whether it carried a request before: then its endpoint may have closed it while the next one was on its way.
     pub reused: bool,
 }
@@ -21,34 +24,44 @@ pub struct Upstream {
 /// An idle connection, with when it became idle.
 struct Idle {
     stream: TcpStream,
+    /// Numbers are given out again after a reload, so the number alone does not say where a connection leads.
+    address: SocketAddr,
     since: Instant,
     /// Copied from the pool, so that a sweep needs no snapshot.
     timeout: Duration,
 }
 
 /// A worker's idle upstream connections, by endpoint.
-#[derive(Default)]
 pub struct IdleConnections {
     by_endpoint: RefCell<Vec<Vec<Idle>>>,
+    total: Cell<usize>,
+    most: usize,
 }
 
 impl IdleConnections {
+    /// None yet, and never more than `most`: descriptors are for clients first.
+    pub fn new(most: usize) -> Self {
+        Self { by_endpoint: RefCell::default(), total: Cell::new(0), most }
+    }
+
     /// Takes the connection that was used last and is still quiet; closes those that are not.
-    pub fn take(&self, endpoint: EndpointId) -> Option<Upstream> {
+    pub fn take(&self, endpoint: &Endpoint) -> Option<Upstream> {
         let mut all = self.by_endpoint.borrow_mut();
-        let stack = all.get_mut(endpoint.0 as usize)?;
-        while let Some(idle) = stack.pop() {
-            if is_quiet(&idle.stream) {
-                return Some(Upstream { stream: idle.stream, endpoint, reused: true });
+        let stack = all.get_mut(endpoint.id().0 as usize)?;
+        while let Some(Idle { stream, address, .. }) = stack.pop() {
+            self.total.set(self.total.get() - 1);
+            if address == endpoint.address() && is_quiet(&stream) {
+                return Some(Upstream { stream, endpoint: endpoint.id(), address, reused: true });
             }
         }
         None
     }
 
-    /// Keeps a connection whose last exchange ended cleanly; the one idle longest makes room.
+    /// Keeps a connection whose last exchange ended cleanly. At the endpoint's bound the one idle longest makes room;
+    /// at the worker's, it is closed instead.
     pub fn keep(&self, upstream: Upstream, pool: &Pool, now: Instant) {
         let most = pool.keepalive.max_idle as usize;
-        if most == 0 {
+        if most == 0 || self.total.get() >= self.most {
             return;
         }
         let mut all = self.by_endpoint.borrow_mut();
@@ -59,13 +72,17 @@ impl IdleConnections {
         let stack = &mut all[index];
         if stack.len() >= most {
             stack.remove(0);
+            self.total.set(self.total.get() - 1);
         }
+        let Upstream { stream, address, .. } = upstream;
         let timeout = Duration::from_millis(pool.keepalive.idle_timeout_ms);
-        stack.push(Idle { stream: upstream.stream, since: now, timeout });
+        stack.push(Idle { stream, address, since: now, timeout });
+        self.total.set(self.total.get() + 1);
     }
 
     /// Closes what is idle for too long or was closed by its endpoint, and everything to endpoints that are gone.
     pub fn sweep(&self, now: Instant, is_known: impl Fn(EndpointId) -> bool) {
+        let mut total = 0;
         for (index, stack) in self.by_endpoint.borrow_mut().iter_mut().enumerate() {
             if stack.is_empty() {
                 continue;
@@ -74,22 +91,39 @@ impl IdleConnections {
             stack.retain(|idle| {
                 known && now.duration_since(idle.since) < idle.timeout && is_quiet(&idle.stream)
             });
+            total += stack.len();
             if stack.is_empty() {
                 stack.shrink_to_fit();
             }
         }
+        self.total.set(total);
     }
 
-    /// Closes all.
+    /// Closes all: what lies idle is the first to go when descriptors run out.
     pub fn clear(&self) {
         self.by_endpoint.borrow_mut().clear();
+        self.total.set(0);
     }
 }
 
-/// Connects to an endpoint. The caller holds the deadline.
-pub async fn dial(endpoint: &Endpoint) -> io::Result<Upstream> {
-    let stream = dial_address(endpoint.address()).await?;
-    Ok(Upstream { stream, endpoint: endpoint.id(), reused: false })
+/// Connects to an endpoint; without a descriptor left, at the cost of all idle connections. The caller holds the
+/// deadline.
+pub async fn dial(endpoint: &Endpoint, idle: &IdleConnections) -> io::Result<Upstream> {
+    let address = endpoint.address();
+    let stream = match dial_address(address).await {
+        Err(error) if is_out_of_descriptors(&error) => {
+            idle.clear();
+            dial_address(address).await
+        }
+        dialled => dialled,
+    }?;
+    Ok(Upstream { stream, endpoint: endpoint.id(), address, reused: false })
+}
+
+/// Whether the process or the system has no descriptor left (EMFILE, ENFILE).
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let number = error.raw_os_error();
+    [Errno::MFILE, Errno::NFILE].into_iter().any(|errno| number == Some(errno.raw_os_error()))
 }
 
 async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {

@@ -75,7 +75,9 @@ class Supervisor:
         """Answers the admin API until the end is asked for, then drains."""
         await self.admin.start(self)
         if watch:
-            self._in_background(watch_files(lambda: self.configuration.fingerprint, lambda: self.request_reload("--watch")))
+            self._in_background(
+                watch_files(lambda: self.configuration.fingerprint, lambda: self.request_reload("--watch"))
+            )
         interval = systemd.watchdog_interval(os.environ)
         if interval is not None:
             self._in_background(_feed_watchdog(interval))

@@ -1,4 +1,4 @@
-"""The output of wrk, h2load and callgrind, as they print it."""
+"""The output of wrk and h2load, as they print it."""
 
 import pytest
 
@@ -58,17 +58,6 @@ def test_h2load_counts_what_is_not_2xx():
     load = parse.h2load(H2LOAD)
     assert (load.requests, load.failures) == (1990, 20)
     assert load.seconds == pytest.approx(0.21509)
-
-
-def test_callgrind_takes_the_total():
-    profile = "# callgrind format\nversion: 1\npid: 7\nevents: Ir\nsummary: 12\n\nfn=(1)\n3 4\n\ntotals: 345\n"
-    assert parse.callgrind_total(profile) == 345
-
-
-@pytest.mark.parametrize("profile", ["", "events: Ir\n", "events: Dr\ntotals: 3\n"])
-def test_other_text_is_no_profile(profile):
-    with pytest.raises(ValueError, match="not a callgrind profile"):
-        parse.callgrind_total(profile)
 
 
 @pytest.mark.parametrize("read", [parse.wrk, parse.h2load])

@@ -75,7 +75,7 @@ impl Answer {
     }
 
     fn begin(client: &Client, status: u16, manner: &Manner) -> Self {
-        let keep_alive = manner.keep_alive && !client.worker.is_draining();
+        let keep_alive = manner.keep_alive && !client.is_leaving();
         let mut text = client.worker.buffers.text();
         // Writing to memory does not fail.
         let _ = write!(text, "HTTP/1.1 {status} {}\r\nDate: ", reason_phrase(status));
@@ -118,23 +118,30 @@ impl Answer {
     }
 }
 
-/// Writes `bytes` to the client, with its patience between two writes. The error, too, says how many bytes it took.
+/// Writes `bytes` to the client, with its patience and minimum rate. The error, too, says how many bytes it took.
 pub async fn write_all(client: &mut Client, bytes: &[u8]) -> Result<u64, u64> {
-    let patience = client.listener.timeouts.send;
-    client.deadline.set(patience);
+    let mut pace = None;
     let mut sent = 0;
     while sent < bytes.len() {
         let wrote = poll_fn(|cx| match io::poll_write(&mut client.stream, cx, &bytes[sent..]) {
             Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Some(n)),
             Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending if client.deadline.passed() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                let pace = pace.get_or_insert_with(|| client.pace_of_sending());
+                if pace.is_late(&client.deadline, false, sent as u64) {
+                    return Poll::Ready(None);
+                }
+                client.deadline.set_at(pace.due());
+                Poll::Pending
+            }
         });
         match wrote.await {
             Some(n) => sent += n,
             None => return Err(sent as u64),
         }
-        client.deadline.set(patience);
+        if let Some(pace) = &mut pace {
+            pace.moved(&client.deadline);
+        }
     }
     Ok(sent as u64)
 }

@@ -2,6 +2,7 @@
 
 use crate::io;
 use crate::permits::Permit;
+use crate::pump::{Pace, Patience};
 use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
 use crate::worker::deadlines::Deadline;
@@ -10,13 +11,13 @@ use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// How long an idle connection may still bring its last request while the worker drains. Closing at once would reset
+/// How long an idle connection may still bring its last request when the worker drains or its listener went away. Closing at once would reset
 /// requests that are on their way; waiting longer would hold up the end.
-const DRAIN_IDLE: Duration = Duration::from_secs(1);
+const LEAVE_IDLE: Duration = Duration::from_secs(1);
 
 /// A client's connection.
 pub struct Client {
@@ -49,7 +50,7 @@ enum Watch {
     On,
     /// It closed its sending side. Whether it still listens shows only when it is sent something.
     HalfClosed { due: u64 },
-    /// It has sent more (pipelining): what comes behind cannot be seen.
+    /// It has sent more than is kept (pipelining): what comes behind cannot be seen.
     Off,
 }
 
@@ -95,15 +96,15 @@ impl Client {
         if let Some(carry) = carry {
             return Ok(carry);
         }
-        let mut is_draining = false;
+        let mut is_leaving = false;
         self.deadline.set(self.listener.timeouts.idle);
         poll_fn(|cx| {
             if let Poll::Ready(read) = io::poll_read(&mut self.stream, cx, &self.worker.buffers) {
                 return Poll::Ready(read.ok().filter(|buffer| !buffer.is_empty()).ok_or(NoInput::Closed));
             }
-            if self.worker.is_draining() && !is_draining {
-                is_draining = true;
-                self.deadline.set(DRAIN_IDLE);
+            if self.is_leaving() && !is_leaving {
+                is_leaving = true;
+                self.deadline.set(LEAVE_IDLE);
             }
             if self.deadline.passed() { Poll::Ready(Err(NoInput::Late)) } else { Poll::Pending }
         })
@@ -127,24 +128,61 @@ impl Client {
             Watch::Off => Poll::Pending,
             Watch::HalfClosed { due } if self.deadline.is_past(due) => Poll::Ready(()),
             Watch::HalfClosed { .. } => Poll::Pending,
-            Watch::On if self.stream.poll_read_ready(cx).is_pending() => Poll::Pending,
-            Watch::On => {
-                let mut byte = [0];
-                match self.stream.poll_peek(cx, &mut tokio::io::ReadBuf::new(&mut byte)) {
-                    Poll::Ready(Ok(0)) => {
-                        let due = self.deadline.at(self.listener.timeouts.half_close);
-                        self.watch = Watch::HalfClosed { due };
-                        Poll::Pending
-                    }
-                    Poll::Ready(Ok(_)) => {
+            Watch::On => self.poll_more(cx),
+        }
+    }
+
+    /// Reads what comes while the client waits, which is the beginning of its next request or the end of its sending:
+    /// a client that has gone shows only behind all that it sent.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let read = match &mut self.carry {
+                Some(carry) => {
+                    carry.compact();
+                    if carry.room().is_empty() {
                         self.watch = Watch::Off;
-                        Poll::Pending
+                        return Poll::Pending;
                     }
-                    Poll::Ready(Err(_)) => Poll::Ready(()),
-                    Poll::Pending => Poll::Pending,
+                    ready!(io::poll_read_into(&mut self.stream, cx, carry)).map(|n| n == 0)
                 }
+                None => ready!(io::poll_read(&mut self.stream, cx, &self.worker.buffers)).map(|buffer| {
+                    let is_end = buffer.is_empty();
+                    self.carry = (!is_end).then_some(buffer);
+                    is_end
+                }),
+            };
+            match read {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.watch =
+                        Watch::HalfClosed { due: self.deadline.at(self.listener.timeouts.half_close) };
+                    return Poll::Pending;
+                }
+                Err(_) => return Poll::Ready(()),
             }
         }
+    }
+
+    /// Whether there is input that nobody has read, or will be: closing on it would reset what was just sent.
+    pub fn may_have_more(&self) -> bool {
+        self.carry.is_some() || !io::is_quiet(&self.stream)
+    }
+
+    /// The patience for a client that is sent something by a source that never waits.
+    pub fn pace_of_sending(&self) -> Pace {
+        Pace::new(Patience::idle(Duration::MAX), self.patience_for_taking())
+    }
+
+    /// The patience for a client that is sent something.
+    pub fn patience_for_taking(&self) -> Patience {
+        let limits = &self.listener.limits;
+        let grace = Duration::from_millis(limits.min_rate_grace_ms);
+        Patience::paced(self.listener.timeouts.send, limits.min_rate, grace)
+    }
+
+    /// Whether the connection is to end after what is under way on it.
+    pub fn is_leaving(&self) -> bool {
+        self.worker.is_leaving(self.bind)
     }
 
     /// The client took something: if it has closed its sending side, it gets its patience anew.

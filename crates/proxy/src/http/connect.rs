@@ -7,6 +7,7 @@ use evenly_core::error::Failure;
 use evenly_core::pool::Endpoint;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -35,13 +36,14 @@ pub async fn connect(
     endpoint: &Endpoint,
     was_lost: bool,
 ) -> Result<Upstream, Lost> {
-    if !was_lost && let Some(upstream) = client.worker.idle.take(endpoint.id()) {
+    if !was_lost && let Some(upstream) = client.worker.idle.take(endpoint) {
         client.worker.stats.borrow_mut().upstream_reused(endpoint.id().0);
         return Ok(upstream);
     }
+    let worker = Rc::clone(&client.worker);
     let began = Instant::now();
     let due = client.deadline.at(exchange.connect_timeout());
-    let mut dialling = pin!(dial(endpoint));
+    let mut dialling = pin!(dial(endpoint, &worker.idle));
     let dialled = poll_fn(|cx| {
         if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
             return Poll::Ready(dialled.map_err(|_| Failure::ConnectFailed));

@@ -48,6 +48,9 @@ pub struct Exchange {
     pub awaits_continue: bool,
     /// The route's fields for the response, rendered while the request was at hand.
     pub response_fields: Option<Text>,
+    /// Whether all that was sent is still at hand, and nothing of a response has come: the condition for sending it
+    /// once more.
+    pub can_repeat: bool,
     /// Whether the endpoint stopped taking the request before its end: its client may still be sending.
     pub is_cut: bool,
     /// The tick at which the endpoint's response head is late; `u64::MAX` while the request is still being sent.

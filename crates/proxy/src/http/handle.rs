@@ -11,13 +11,13 @@ use super::settle::{Response, Settled, settle};
 use super::upgrade::tunnel;
 use super::upload;
 use super::wait::{more_head, response_head};
-use crate::pump::{Broken, Course, Pace, Patience, Pump};
+use crate::pump::{Course, Pace, Patience, Pump};
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
-use evenly_core::error::Failure;
+use evenly_core::error::{Failure, Side};
 use evenly_core::pool::{EndpointId, Lease, NoEndpoint};
 use evenly_http1::BodyReader;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Bodies up to this size are copied behind their head and sent with it: below it, copying costs less than a second
 /// piece to send.
@@ -39,7 +39,7 @@ pub enum Next {
 
 /// Takes one request through the steps, from the first bytes of its head in `input`.
 pub async fn handle(client: &mut Client, input: Buffer) -> Next {
-    let view = client.worker.pin();
+    let Some(view) = client.worker.view_of(client.bind) else { return Next::Close };
     match plan(client, &view, &input) {
         Plan::MoreHead => Next::MoreHead(input),
         Plan::Answer(planned) => say(client, *planned, Some(input)).await,
@@ -99,7 +99,9 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
         match outcome {
             Ok(next) => return next,
             Err(now) => {
-                client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, now.failure);
+                if now.failure.side() == Side::Upstream {
+                    client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, now.failure);
+                }
                 if !now.may_resend || lost.is_some() {
                     return fail(client, exchange, now.failure, upload.is_none()).await;
                 }
@@ -137,9 +139,10 @@ async fn attempt(
     let mut buffer = response_head(client, exchange, upload, &mut upstream).await?;
     loop {
         match settle(client, exchange, &buffer, upload.is_none()) {
-            Settled::MoreHead => more_head(client, exchange, &mut upstream, &mut buffer).await?,
+            Settled::MoreHead => more_head(client, exchange, upload, &mut upstream, &mut buffer).await?,
             Settled::Interim(text, length) => {
                 exchange.awaits_continue = false;
+                exchange.can_repeat = false;
                 if write_all(client, &text).await.is_err() {
                     return Err(Lost::for_good(Failure::ClientGone));
                 }
@@ -181,7 +184,7 @@ async fn respond(
             drop(buffer);
             let sent = write_all(client, &response.text).await;
             exchange.tally.bytes_out += sent.unwrap_or_else(|sent| sent);
-            (sent.map(drop).map_err(|_| Broken::Sink), excess)
+            (sent.map(drop).map_err(|_| Failure::ClientGone), excess)
         }
         _ => {
             let mut pump = Pump::new(
@@ -194,8 +197,8 @@ async fn respond(
             (sent, pump.excess.is_some())
         }
     };
-    if let Err(broken) = sent {
-        exchange.tally.failure = Some(broken.of_response());
+    if let Err(failure) = sent {
+        exchange.tally.failure = Some(failure);
         return Ok(Next::Abort);
     }
     let now = Instant::now();
@@ -206,6 +209,7 @@ async fn respond(
     }
     Ok(match (response.keep_client, is_sent) {
         (true, true) => Next::Request,
+        (false, true) if client.may_have_more() || exchange.keep_alive => Next::Linger,
         (false, true) => Next::Close,
         (_, false) => Next::Linger,
     })
@@ -223,10 +227,7 @@ fn whole_body(response: &Response, buffer: &Buffer) -> Option<usize> {
 
 /// How a response's body is pumped.
 fn download(client: &Client, exchange: &Exchange, body: &BodyReader, chunked: bool) -> Course {
-    let (timeouts, limits) = (&client.listener.timeouts, &client.listener.limits);
-    let sink =
-        Patience::paced(timeouts.send, limits.min_rate, Duration::from_millis(limits.min_rate_grace_ms));
-    let pace = Pace::new(Patience::idle(exchange.idle_timeout()), sink);
+    let pace = Pace::new(Patience::idle(exchange.idle_timeout()), client.patience_for_taking());
     Course { body: *body, chunked, limit: u64::MAX, pace }
 }
 

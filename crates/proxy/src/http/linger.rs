@@ -15,17 +15,25 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// The whole; a client that sends on and on after its answer gets its reset then.
 const WHOLE: Duration = Duration::from_secs(30);
 
+/// The silence that is enough when the worker drains; twice that is the whole.
+const LEAVING: Duration = Duration::from_secs(1);
+
 /// Closes the sending side and reads until the client closes too, is silent, or has had its time.
 pub async fn linger(mut client: Client) {
     if poll_fn(|cx| io::poll_shutdown(&mut client.stream, cx)).await.is_err() {
         return;
     }
-    let end = client.deadline.at(WHOLE);
+    let mut end = client.deadline.at(WHOLE);
+    let mut silence = SILENCE;
     loop {
-        client.deadline.set_at(client.deadline.at(SILENCE).min(end));
+        if client.is_leaving() && silence > LEAVING {
+            silence = LEAVING;
+            end = end.min(client.deadline.at(LEAVING * 2));
+        }
+        client.deadline.set_at(client.deadline.at(silence).min(end));
         let read = poll_fn(|cx| match io::poll_read(&mut client.stream, cx, &client.worker.buffers) {
             Poll::Ready(read) => Poll::Ready(read.ok().map(|buffer| buffer.len())),
-            Poll::Pending if client.deadline.passed() || client.worker.is_draining() => Poll::Ready(None),
+            Poll::Pending if client.deadline.passed() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
         if matches!(read.await, None | Some(0)) {

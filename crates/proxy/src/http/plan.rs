@@ -205,6 +205,7 @@ fn exchange(
         wants_upgrade: upgrade.is_some(),
         awaits_continue: head.expect_continue && head.version == Version::Http11,
         response_fields,
+        can_repeat: true,
         is_cut: false,
         response_due: u64::MAX,
         tally,

@@ -3,8 +3,9 @@
 use super::client::Client;
 use super::exchange::Exchange;
 use super::wait::end_upload;
-use crate::pump::{Broken, Pump};
+use crate::pump::Pump;
 use crate::upstream::Upstream;
+use evenly_core::error::Failure;
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -15,23 +16,22 @@ pub async fn relay(
     upstream: &mut Upstream,
     download: &mut Pump,
     upload: &mut Option<Pump>,
-) -> Result<(), Broken> {
+) -> Result<(), Failure> {
     let mut seen = download.written;
     poll_fn(|cx| {
         if let Some(pump) = upload {
             let sides = (&mut client.stream, &mut upstream.stream);
             if let Poll::Ready(outcome) = pump.poll(cx, sides, &client.worker.buffers, &client.deadline) {
-                let failed = end_upload(client, exchange, upload, outcome).is_err();
                 // The response has begun, so the client cannot be told; but it can see that this is not the whole.
-                if failed {
-                    return Poll::Ready(Err(Broken::Sink));
+                if let Err(failure) = end_upload(client, exchange, upload, outcome) {
+                    return Poll::Ready(Err(failure));
                 }
             }
         }
         let sides = (&mut upstream.stream, &mut client.stream);
         let outcome = download.poll(cx, sides, &client.worker.buffers, &client.deadline);
         if outcome.is_ready() {
-            return outcome;
+            return outcome.map_err(|broken| broken.of_response());
         }
         if download.written > seen {
             // It takes what it is sent, so it is there, whether or not it has more to say.
@@ -39,7 +39,7 @@ pub async fn relay(
             client.listens();
         }
         if upload.is_none() && client.poll_gone(cx).is_ready() {
-            return Poll::Ready(Err(Broken::Sink));
+            return Poll::Ready(Err(Failure::ClientGone));
         }
         let body_due = upload.as_ref().map_or(u64::MAX, Pump::due);
         client.deadline.set_at(download.due().min(body_due).min(client.gone_due()));

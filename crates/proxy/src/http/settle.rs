@@ -79,7 +79,7 @@ fn response(
     let is_chunked = is_open_ended && exchange.version == Version::Http11;
     // HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
     let keep_client =
-        exchange.keep_alive && is_sent && (is_chunked || !is_open_ended) && !client.worker.is_draining();
+        exchange.keep_alive && is_sent && (is_chunked || !is_open_ended) && !client.is_leaving();
     let mut text = client.worker.buffers.text();
     write_status_line(&mut text, Version::Http11, head.status, head.reason);
     let route = exchange.route();

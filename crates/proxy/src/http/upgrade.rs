@@ -4,7 +4,7 @@ use super::answer::write_all;
 use super::client::Client;
 use super::exchange::Exchange;
 use super::handle::Next;
-use crate::tunnel::{Direction, End, relay};
+use crate::tunnel::{Direction, End, Patience, relay};
 use crate::upstream::Upstream;
 use crate::worker::buffers::{Buffer, Text};
 use evenly_core::error::Failure;
@@ -28,18 +28,22 @@ pub async fn tunnel(
         return Next::Close;
     }
     drop(head);
-    let mut up = Direction::new(client.carry.take());
-    let mut down = Direction::new((!rest.is_empty()).then_some(rest));
     let idle = Duration::from_millis(exchange.pool().timeouts.tunnel_idle_ms);
+    // A protocol behind an upgrade has its own way to close; half of a tunnel may stay open as long as it is used.
+    let patience = Patience { idle, half_close: idle, send: client.listener.timeouts.send };
+    let mut up = Direction::new(client.carry.take(), Duration::MAX);
+    let mut down = Direction::new((!rest.is_empty()).then_some(rest), patience.send);
     let sides = (&mut client.stream, &mut upstream.stream);
     // Boxed: a tunnel's state would otherwise make every idle connection larger.
     let end =
-        Box::pin(relay(sides, (&mut up, &mut down), &client.worker.buffers, &client.deadline, idle)).await;
+        Box::pin(relay(sides, (&mut up, &mut down), &client.worker.buffers, &client.deadline, patience))
+            .await;
     exchange.tally.bytes_in += up.bytes();
     exchange.tally.bytes_out += down.bytes();
     exchange.tally.failure = match end {
         End::Closed => None,
         End::DownstreamBroke => Some(Failure::ClientGone),
+        End::DownstreamSlow => Some(Failure::SendTimeout),
         End::UpstreamBroke => Some(Failure::UpstreamTruncated),
         End::Idle => Some(Failure::IdleTimeout),
     };

@@ -72,6 +72,7 @@ pub async fn send(
     put_host(exchange, upstream);
     if let Some(pump) = upload {
         let empty = client.worker.buffers.text();
+        exchange.can_repeat = false;
         pump.lead(std::mem::replace(&mut exchange.head, empty));
         return Ok(());
     }
@@ -114,5 +115,7 @@ fn put_host(exchange: &mut Exchange, upstream: &Upstream) {
     // Writing to memory does not fail.
     let _ = write!(line, "Host: {address}\r\n");
     exchange.host_at = Some(at.start..at.start + line.len());
-    exchange.head.splice(at, line);
+    if exchange.head.get(at.clone()).is_some() {
+        exchange.head.splice(at, line);
+    }
 }

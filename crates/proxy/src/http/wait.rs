@@ -21,8 +21,6 @@ pub async fn response_head(
     if upload.is_none() || exchange.awaits_continue {
         exchange.response_due = client.deadline.at(exchange.response_timeout());
     }
-    // Whatever may come back to the endpoint a second time has to be in memory still.
-    let can_repeat = upload.is_none() && exchange.method.is_idempotent();
     poll_fn(|cx| {
         if let Poll::Ready(failed) = poll_upload(client, exchange, upload, upstream, cx) {
             return Poll::Ready(Err(failed));
@@ -32,7 +30,7 @@ pub async fn response_head(
             Poll::Ready(_) => {
                 return Poll::Ready(Err(Lost {
                     failure: Failure::UpstreamClosed,
-                    may_resend: can_repeat,
+                    may_resend: exchange.can_repeat && exchange.method.is_idempotent(),
                     was_reused: upstream.reused,
                 }));
             }
@@ -100,10 +98,12 @@ pub fn end_upload(
     }
 }
 
-/// Reads more of a response head whose beginning is in `buffer`.
+/// Reads more of a response head whose beginning is in `buffer`. The request's body goes on meanwhile: the endpoint may
+/// be waiting for it.
 pub async fn more_head(
     client: &mut Client,
     exchange: &mut Exchange,
+    upload: &mut Option<Pump>,
     upstream: &mut Upstream,
     buffer: &mut Buffer,
 ) -> Result<(), Lost> {
@@ -111,20 +111,25 @@ pub async fn more_head(
     if buffer.room().is_empty() {
         return Err(Lost::for_good(Failure::ResponseBad));
     }
+    // A head that has begun is due, whether or not the body moves on.
     let due = exchange.response_due.min(client.deadline.at(exchange.response_timeout()));
     poll_fn(|cx| {
+        if let Poll::Ready(failed) = poll_upload(client, exchange, upload, upstream, cx) {
+            return Poll::Ready(Err(failed));
+        }
         match io::poll_read_into(&mut upstream.stream, cx, buffer) {
             Poll::Ready(Ok(n)) if n > 0 => return Poll::Ready(Ok(())),
             Poll::Ready(_) => return Poll::Ready(Err(Lost::for_good(Failure::UpstreamClosed))),
             Poll::Pending => {}
         }
-        if client.poll_gone(cx).is_ready() {
+        if upload.is_none() && client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Lost::for_good(Failure::ClientGone)));
         }
         if client.deadline.is_past(due) {
             return Poll::Ready(Err(Lost::for_good(Failure::ResponseTimeout)));
         }
-        client.deadline.set_at(due.min(client.gone_due()));
+        let body_due = upload.as_ref().map_or(u64::MAX, Pump::due);
+        client.deadline.set_at(due.min(body_due).min(client.gone_due()));
         Poll::Pending
     })
     .await

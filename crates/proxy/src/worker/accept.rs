@@ -1,6 +1,7 @@
 //! *Accept*: takes connections off this worker's listening sockets, each under a permit.
 
 use super::Worker;
+use crate::upstream::is_out_of_descriptors;
 use crate::{http, tcp};
 use evenly_core::listener::Service;
 use rustc_hash::FxHashMap;
@@ -32,6 +33,10 @@ impl Acceptors {
         let view = worker.pin();
         let gone: Vec<SocketAddr> =
             self.tasks.keys().filter(|bind| view.listener(**bind).is_none()).copied().collect();
+        if !gone.is_empty() {
+            // Their idle connections learn that they are to end.
+            worker.deadlines.wake_all();
+        }
         for bind in gone {
             self.tasks.remove(&bind).into_iter().flatten().for_each(|acceptor| acceptor.close(worker, bind));
         }
@@ -86,6 +91,9 @@ async fn accept(worker: Rc<Worker>, socket: Rc<TcpListener>, bind: SocketAddr) {
             }
             Err(error) => {
                 worker.stats.borrow_mut().accept_error(&error);
+                if is_out_of_descriptors(&error) {
+                    worker.idle.clear();
+                }
                 if !is_of_one_connection(&error) {
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -104,8 +112,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// Gives a connection its permit and its task, or gives it back when a limit is reached.
 fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, bind: SocketAddr) -> Option<TcpStream> {
-    let view = worker.pin();
-    // A socket whose listener went away in a reload: the connection came before and finds nobody any more.
+    let view = worker.view_of(bind)?;
     let (listener, permits) = view.listener(bind)?;
     let Some(permit) = permits.acquire() else { return Some(stream) };
     let worker = Rc::clone(worker);

@@ -17,11 +17,12 @@ const TAILROOM: usize = 8;
 const STAGGER: usize = 192;
 /// Capacity that rendered heads start with; most requests fit.
 const TEXT_BYTES: usize = 4096 + STAGGER;
-/// A text that grew beyond this is freed rather than kept.
-const TEXT_KEEP_BYTES: usize = 64 * 1024;
+/// A text that grew beyond this is freed rather than kept. A small body behind its head has to fit, or every response
+/// with one would allocate anew.
+const TEXT_KEEP_BYTES: usize = 32 * 1024;
 /// Free buffers and texts kept by a worker; bursts above it return their memory.
 const FREE_BUFFERS: usize = 64;
-const FREE_TEXTS: usize = 1024;
+const FREE_TEXTS: usize = 256;
 
 /// A worker's free buffers.
 #[derive(Default)]

@@ -18,18 +18,23 @@ use deadlines::{Deadlines, TICK};
 use evenly_core::listener::ListenerId;
 use evenly_core::random::Random;
 use evenly_core::snapshot::Snapshot;
+use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use view::View;
 
 /// Ticks between two sweeps of idle upstream connections: one second.
 const TICKS_PER_SWEEP: u32 = 20;
+
+/// For how long a listener's last view is kept after a reload took it away. Its idle connections end within a second;
+/// those with something long under way are served no further request after that.
+const RETIRED: Duration = Duration::from_secs(60);
 
 /// What the dataplane asks of a worker. The queue is unbounded, but every sender waits for its answer.
 pub enum Command {
@@ -90,6 +95,8 @@ pub struct Worker {
     /// No new work: connections end after what is under way.
     draining: Cell<bool>,
     view: RefCell<Rc<View>>,
+    /// By address: the last view of listeners that a reload took away, for their connections' last requests.
+    retired: RefCell<FxHashMap<SocketAddr, Retired>>,
     /// The beginning of the worker's time, for the balancers' nanoseconds. Equal for all workers.
     epoch: Instant,
 }
@@ -100,9 +107,18 @@ impl Worker {
         Rc::clone(&self.view.borrow())
     }
 
-    /// Whether connections are to end.
-    pub fn is_draining(&self) -> bool {
-        self.draining.get()
+    /// The view to serve connections of an address with: the current one, or the last that had a listener there.
+    pub fn view_of(&self, bind: SocketAddr) -> Option<Rc<View>> {
+        let view = self.pin();
+        if view.listener(bind).is_some() {
+            return Some(view);
+        }
+        self.retired.borrow().get(&bind).map(|retired| Rc::clone(&retired.view))
+    }
+
+    /// Whether connections of an address are to end after what is under way on them.
+    pub fn is_leaving(&self, bind: SocketAddr) -> bool {
+        self.draining.get() || self.retired.borrow().contains_key(&bind)
     }
 
     /// Nanoseconds since the process began to serve.
@@ -118,12 +134,24 @@ impl Worker {
 
     fn apply(&self, configuration: Configuration) {
         let previous = self.pin();
+        let since = Instant::now();
         let Configuration { snapshot, permits, log, .. } = configuration;
         let view = View::new(snapshot, permits, Some(&previous), &mut self.random.borrow_mut());
         self.stats.borrow_mut().retain(&view.snapshot);
+        let mut retired = self.retired.borrow_mut();
+        retired.retain(|bind, _| view.listener(*bind).is_none());
+        let gone = previous.binds().filter(|bind| view.listener(*bind).is_none());
+        retired.extend(gone.map(|bind| (bind, Retired { view: Rc::clone(&previous), since })));
+        drop(retired);
         self.view.replace(Rc::new(view));
         self.log.replace(log);
     }
+}
+
+/// The last view of a listener that is gone.
+struct Retired {
+    view: Rc<View>,
+    since: Instant,
 }
 
 /// A counted connection.
@@ -167,16 +195,18 @@ pub fn start(index: usize, seed: u64, epoch: Instant, first: Configuration) -> i
 async fn run(seed: u64, epoch: Instant, first: Configuration, mut inbox: UnboundedReceiver<Command>) {
     let mut random = Random::new(seed);
     let Configuration { snapshot, permits, sockets, log } = first;
+    let most_idle = most_idle(snapshot.document.workers);
     let view = View::new(snapshot, permits, None, &mut random);
     let worker = Rc::new(Worker {
         buffers: Rc::default(),
         deadlines: Rc::default(),
-        idle: IdleConnections::default(),
+        idle: IdleConnections::new(most_idle),
         stats: RefCell::default(),
         random: RefCell::new(random),
         log: RefCell::new(log),
         draining: Cell::new(false),
         view: RefCell::new(Rc::new(view)),
+        retired: RefCell::default(),
         epoch,
     });
     let mut acceptors = Acceptors::default();
@@ -204,6 +234,14 @@ async fn run(seed: u64, epoch: Instant, first: Configuration, mut inbox: Unbound
     // Returning drops the runtime, and with it every connection's task.
 }
 
+/// Idle upstream connections that a worker may keep: all workers together a quarter of the descriptors, since half of
+/// them are for clients and each busy client needs one to its endpoint.
+fn most_idle(workers: u16) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let quarter = limit.map_or(usize::MAX, |limit| usize::try_from(limit / 4).unwrap_or(usize::MAX));
+    quarter / usize::from(workers.max(1))
+}
+
 async fn tick(worker: Rc<Worker>) {
     let mut interval = tokio::time::interval(TICK);
     // After a stall the missed ticks are of no use: time went on for the peers as well.
@@ -215,7 +253,9 @@ async fn tick(worker: Rc<Worker>) {
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             let view = worker.pin();
-            worker.idle.sweep(Instant::now(), |id| view.has_endpoint(id));
+            let now = Instant::now();
+            worker.idle.sweep(now, |id| view.has_endpoint(id));
+            worker.retired.borrow_mut().retain(|_, retired| now.duration_since(retired.since) < RETIRED);
         }
     }
 }

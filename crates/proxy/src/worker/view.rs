@@ -72,6 +72,11 @@ impl View {
         Some((&self.snapshot.listeners[index], &self.permits[index]))
     }
 
+    /// The addresses of all listeners.
+    pub fn binds(&self) -> impl Iterator<Item = SocketAddr> {
+        self.by_bind.keys().copied()
+    }
+
     /// Whether an endpoint is in any pool.
     pub fn has_endpoint(&self, id: EndpointId) -> bool {
         self.endpoints.contains(&id.0)

@@ -1,0 +1,64 @@
+"""Every example and every whole configuration in the documents is one that Evenly accepts; the examples serve, too."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ..support.balancer import run_verb
+from ..support.wire import Peer
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted(ROOT.glob("examples/*/evenly.toml"))
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# A block that names a listener is a whole file; others are excerpts.
+WHOLE = [
+    (path, block)
+    for path in DOCUMENTS
+    for block in re.findall(r"^```toml\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+    if "[listeners." in block and "[pools." in block
+]
+
+
+def test_they_are_there() -> None:
+    """Empty lists would pass everything."""
+    assert len(EXAMPLES) >= 5
+    assert WHOLE
+
+
+@pytest.mark.parametrize(("path", "block"), WHOLE, ids=lambda value: value.stem if isinstance(value, Path) else "")
+def test_documents(path: Path, block: str, tmp_path: Path) -> None:
+    """What a page shows as a file is one."""
+    file = tmp_path / "evenly.toml"
+    file.write_text(block)
+    run_verb("check", str(file))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.parent.name)
+def test_example(example: Path, run, port, servers, tmp_path: Path) -> None:
+    """Runs the example with its addresses replaced by ones of this machine, and asks it something."""
+    text = example.read_text()
+    addresses = dict.fromkeys(re.findall(r'"((?:[\w.-]*|\[::\]):\d+)"', text))
+    bound = re.findall(r'bind = "([^"]+)"', text)
+    backends = iter(servers(*("ready" for _ in addresses)))
+    for address in addresses:
+        addresses[address] = str(port() if address in bound else next(backends))
+    for address, replacement in addresses.items():
+        text = text.replace(f'"{address}"', f'"{replacement}"')
+    token = tmp_path / "token"
+    token.write_text("example-token\n")
+    token.chmod(0o600)
+    text = text.replace('token_file = "token"', f'token_file = "{token}"')
+    balancer = run(text.replace("/var/log/evenly", str(tmp_path)))
+    written = tomllib.loads(text)
+    for name, pool in written["pools"].items():
+        if pool.get("health_check") and name != "cache":
+            for endpoint in pool["endpoints"]:
+                address = endpoint["address"] if isinstance(endpoint, dict) else endpoint
+                balancer.wait_log("endpoint", pool=name, endpoint=address, to="healthy")
+    listener = next(iter(written["listeners"].values()))
+    host, number = listener["bind"].rsplit(":", 1)
+    with Peer.connect((host, int(number))) as client:
+        response = client.ask("/", host="shop.example.com")
+        assert (response.status, response.text) == (200, "ready")
