@@ -131,7 +131,7 @@ fn pick(client: &Client, exchange: &Exchange, lost: Option<&(EndpointId, Lost)>)
 async fn attempt(
     client: &mut Client,
     exchange: &mut Exchange,
-    upload: &mut Option<Pump>,
+    upload: &mut Option<Box<Pump>>,
     mut upstream: Upstream,
     lease: &Lease,
 ) -> Result<Next, Lost> {
@@ -155,7 +155,8 @@ async fn attempt(
             Settled::Switch(text, length) => {
                 buffer.consume(length);
                 exchange.tally.arrived(Instant::now());
-                return Ok(tunnel(client, exchange, upstream, text, buffer).await);
+                // Boxed: a tunnel's state would otherwise make every idle connection larger.
+                return Ok(Box::pin(tunnel(client, exchange, upstream, text, buffer)).await);
             }
             Settled::Final(response) => {
                 exchange.tally.arrived(Instant::now());
@@ -171,7 +172,7 @@ async fn attempt(
 async fn respond(
     client: &mut Client,
     exchange: &mut Exchange,
-    upload: &mut Option<Pump>,
+    upload: &mut Option<Box<Pump>>,
     mut upstream: Upstream,
     mut response: Response,
     mut buffer: Buffer,

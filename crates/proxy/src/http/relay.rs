@@ -15,7 +15,7 @@ pub async fn relay(
     exchange: &mut Exchange,
     upstream: &mut Upstream,
     download: &mut Pump,
-    upload: &mut Option<Pump>,
+    upload: &mut Option<Box<Pump>>,
 ) -> Result<(), Failure> {
     let mut seen = download.written;
     poll_fn(|cx| {
@@ -41,7 +41,7 @@ pub async fn relay(
         if upload.is_none() && client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Failure::ClientGone));
         }
-        let body_due = upload.as_ref().map_or(u64::MAX, Pump::due);
+        let body_due = upload.as_ref().map_or(u64::MAX, |pump| pump.due());
         client.deadline.set_at(download.due().min(body_due).min(client.gone_due()));
         Poll::Pending
     })

@@ -34,10 +34,7 @@ pub async fn tunnel(
     let mut up = Direction::new(client.carry.take(), Duration::MAX);
     let mut down = Direction::new((!rest.is_empty()).then_some(rest), patience.send);
     let sides = (&mut client.stream, &mut upstream.stream);
-    // Boxed: a tunnel's state would otherwise make every idle connection larger.
-    let end =
-        Box::pin(relay(sides, (&mut up, &mut down), &client.worker.buffers, &client.deadline, patience))
-            .await;
+    let end = relay(sides, (&mut up, &mut down), &client.worker.buffers, &client.deadline, patience).await;
     exchange.tally.bytes_in += up.bytes();
     exchange.tally.bytes_out += down.bytes();
     exchange.tally.failure = match end {

@@ -24,7 +24,7 @@ pub fn begin(
     client: &mut Client,
     exchange: &mut Exchange,
     mut input: Buffer,
-) -> Result<Option<Pump>, Failure> {
+) -> Result<Option<Box<Pump>>, Failure> {
     exchange.tally.bytes_in = exchange.head_length as u64;
     input.consume(exchange.head_length);
     if exchange.body.is_done() {
@@ -41,7 +41,8 @@ pub fn begin(
         client.carry = (!input.is_empty()).then_some(input);
         return Ok(None);
     }
-    let mut pump = Pump::new(None, course(client, exchange));
+    // Boxed: a request with a large body can afford that, and an idle connection cannot afford the room.
+    let mut pump = Box::new(Pump::new(None, course(client, exchange)));
     if !input.is_empty() {
         pump.take(input).map_err(|broken| broken.of_request())?;
     }
@@ -66,7 +67,7 @@ fn course(client: &Client, exchange: &Exchange) -> Course {
 pub async fn send(
     client: &mut Client,
     exchange: &mut Exchange,
-    upload: &mut Option<Pump>,
+    upload: &mut Option<Box<Pump>>,
     upstream: &mut Upstream,
 ) -> Result<(), Lost> {
     put_host(exchange, upstream);

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 pub async fn response_head(
     client: &mut Client,
     exchange: &mut Exchange,
-    upload: &mut Option<Pump>,
+    upload: &mut Option<Box<Pump>>,
     upstream: &mut Upstream,
 ) -> Result<Buffer, Lost> {
     if upload.is_none() || exchange.awaits_continue {
@@ -42,7 +42,7 @@ pub async fn response_head(
         if client.deadline.is_past(exchange.response_due) {
             return Poll::Ready(Err(Lost::for_good(Failure::ResponseTimeout)));
         }
-        let body_due = upload.as_ref().map_or(u64::MAX, Pump::due);
+        let body_due = upload.as_ref().map_or(u64::MAX, |pump| pump.due());
         client.deadline.set_at(exchange.response_due.min(body_due).min(client.gone_due()));
         Poll::Pending
     })
@@ -53,7 +53,7 @@ pub async fn response_head(
 fn poll_upload(
     client: &mut Client,
     exchange: &mut Exchange,
-    upload: &mut Option<Pump>,
+    upload: &mut Option<Box<Pump>>,
     upstream: &mut Upstream,
     cx: &mut Context<'_>,
 ) -> Poll<Lost> {
@@ -77,7 +77,7 @@ fn poll_upload(
 pub fn end_upload(
     client: &mut Client,
     exchange: &mut Exchange,
-    upload: &mut Option<Pump>,
+    upload: &mut Option<Box<Pump>>,
     outcome: Result<(), Broken>,
 ) -> Result<(), Failure> {
     if let Some(pump) = upload.take() {
@@ -103,7 +103,7 @@ pub fn end_upload(
 pub async fn more_head(
     client: &mut Client,
     exchange: &mut Exchange,
-    upload: &mut Option<Pump>,
+    upload: &mut Option<Box<Pump>>,
     upstream: &mut Upstream,
     buffer: &mut Buffer,
 ) -> Result<(), Lost> {
@@ -128,7 +128,7 @@ pub async fn more_head(
         if client.deadline.is_past(due) {
             return Poll::Ready(Err(Lost::for_good(Failure::ResponseTimeout)));
         }
-        let body_due = upload.as_ref().map_or(u64::MAX, Pump::due);
+        let body_due = upload.as_ref().map_or(u64::MAX, |pump| pump.due());
         client.deadline.set_at(due.min(body_due).min(client.gone_due()));
         Poll::Pending
     })
