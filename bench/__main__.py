@@ -92,11 +92,13 @@ def judge(rows: Sequence[Measured]) -> int:
 
 
 def render(found: Results) -> None:
-    """Write docs/benchmarks.md and its chart."""
+    """Write docs/benchmarks.md, its chart, and the table in the README."""
     (DOCS / "benchmarks.md").write_text(markdown.page(found), encoding="utf-8")
     cpu = [row for row in found.rows if row.figure == "cpu_us" and not row.name.startswith("routes-")]
     (DOCS / "benchmarks.svg").write_text(chart.chart(cpu), encoding="utf-8")
-    say("rendered: docs/benchmarks.md, docs/benchmarks.svg")
+    readme = DOCS.parent / "README.md"
+    readme.write_text(markdown.filled(readme.read_text(encoding="utf-8"), markdown.digest(found)), encoding="utf-8")
+    say("rendered: docs/benchmarks.md, docs/benchmarks.svg, the table in README.md")
 
 
 def _rows(text: str) -> list[Row]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.record import Results
 from bench.report import words
-from bench.report.goals import OURS, verdicts
+from bench.report.goals import GOALS, OURS, verdicts
 from bench.session import Measured
 
 PEERS = ("haproxy", "nginx", "envoy", "floor")
@@ -31,6 +31,10 @@ generator and origin need more CPU than the proxy and are exhausted first.
   short. *direct* is the load on the origin without any proxy.
 * Configurations: {configurations}. Raw numbers: [latest.json](../bench/results/latest.json).
 """
+
+# The marks in README.md.
+OPENING = "<!-- benchmarks:"
+CLOSING = "<!-- /benchmarks -->"
 
 CONFIGURATIONS = (
     "evenly.toml.in",
@@ -64,6 +68,29 @@ def page(results: Results) -> str:
         _doubts(results.rows),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def digest(results: Results) -> str:
+    """The table for the README: the rows that Evenly promises something about, as ratios."""
+    promised = [row for row in results.rows if row.name in {goal.row for goal in GOALS if goal.against in PEERS}]
+    lines = [
+        (row.title, *(words.ratio(row.values(OURS), row.values(label)) for label in PEERS[:3])) for row in promised
+    ]
+    return table(("Evenly ÷", *(_named(label, results) for label in PEERS[:3])), lines)
+
+
+def filled(text: str, content: str) -> str:
+    """`text` with `content` between its two marks. Raises ``ValueError`` when it has none."""
+    before, opening, rest = text.partition(OPENING)
+    _, closing, after = rest.partition(CLOSING)
+    if not closing:
+        raise ValueError(f"no {OPENING!r} and {CLOSING!r} to write between")
+    first_line, _, _ = rest.partition("\n")
+    return f"{before}{opening}{first_line}\n\n{content}\n{closing}{after}"
+
+
+def _named(label: str, results: Results) -> str:
+    return f"{label} {results.versions[label]}" if label in results.versions else label
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

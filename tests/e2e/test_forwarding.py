@@ -119,6 +119,18 @@ def test_hop_by_hop_fields_of_responses(web, endpoint) -> None:
     assert response.one("X-Kept") == "1"
 
 
+def test_a_response_without_a_date_gets_one(web, endpoint) -> None:
+    """Whoever passes a response on says when it came (RFC 9110, section 6.6.1); a date that is there stays."""
+    client = web(endpoint).connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    peer, _ = endpoint.serve(OK)
+    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", client.read_response().one("Date") or "")
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    peer.read_request()
+    peer.send("HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n")
+    assert client.read_response().all("Date") == ["Sun, 06 Nov 1994 08:49:37 GMT"]
+
+
 def test_connection_cannot_name_away_what_matters(web, endpoint) -> None:
     """A client cannot make the balancer drop Host or the forwarding fields by naming them in Connection."""
     client = web(endpoint).connect()

@@ -141,6 +141,7 @@ impl Dataplane {
         let shares =
             control.sockets.bind(&binds(&snapshot), workers, |address| is_bound(&running, address))?;
         control.limit(&snapshot, &self.permits);
+        control.sockets.hold_off(|address| !is_bound(&snapshot, address));
         let (done, answers) = sync_channel(workers);
         for (index, sockets) in shares.into_iter().enumerate() {
             let configuration = control.configuration(&snapshot, sockets);

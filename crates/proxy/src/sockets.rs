@@ -5,7 +5,7 @@
 
 use rustix::net::sockopt::set_ipv6_v6only;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -14,6 +14,8 @@ use std::os::fd::OwnedFd;
 #[derive(Default)]
 pub struct Sockets {
     by_bind: BTreeMap<SocketAddr, Vec<TcpListener>>,
+    /// Addresses whose sockets came from elsewhere, and may live on there.
+    adopted: BTreeSet<SocketAddr>,
 }
 
 /// An address to listen on.
@@ -58,6 +60,7 @@ impl Sockets {
     /// not name are closed by [`Sockets::retain`].
     pub fn adopt(&mut self, inherited: Vec<(SocketAddr, Vec<OwnedFd>)>) -> io::Result<()> {
         for (address, descriptors) in inherited {
+            self.adopted.insert(address);
             for descriptor in descriptors {
                 let socket = Socket::from(descriptor);
                 socket.set_nonblocking(true)?;
@@ -112,9 +115,25 @@ impl Sockets {
         Ok(shares)
     }
 
+    /// Keeps new clients away from addresses that are to be closed: their first packet is dropped, so that they ask
+    /// again in a second and are refused then, or reach who listens there by that time. Without it, a client that
+    /// connects between a worker's last look into the queue and the socket's end would be connected and reset.
+    ///
+    /// Best effort: where the kernel refuses the filter, that moment stays. Sockets that were adopted are left alone,
+    /// since the filter would hold for whoever gave them, too.
+    pub fn hold_off(&self, is_leaving: impl Fn(SocketAddr) -> bool) {
+        let drop_all = [socket2::SockFilter::new(BPF_RETURN, 0, 0, 0)];
+        let is_own = |address: &SocketAddr| !self.adopted.contains(address);
+        let leaving = self.by_bind.iter().filter(|(address, _)| is_own(address) && is_leaving(**address));
+        for socket in leaving.flat_map(|(_, sockets)| sockets) {
+            let _ = socket2::SockRef::from(socket).attach_filter(&drop_all);
+        }
+    }
+
     /// Closes the sockets of addresses that are not needed any more.
     pub fn retain(&mut self, is_needed: impl Fn(SocketAddr) -> bool) {
         self.by_bind.retain(|address, _| is_needed(*address));
+        self.adopted.retain(|address| is_needed(*address));
     }
 
     /// Duplicates for a successor.
@@ -132,6 +151,9 @@ impl Sockets {
         first.and_then(|socket| socket.local_addr().ok()).unwrap_or(bind)
     }
 }
+
+/// The instruction `BPF_RET | BPF_K` of a socket filter: how many bytes of the packet to keep; 0 drops it (bpf(4)).
+const BPF_RETURN: u16 = 0x06;
 
 /// Binds one socket of its own to `address`.
 fn listen(address: SocketAddr, bind: &Bind) -> io::Result<TcpListener> {

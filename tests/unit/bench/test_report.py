@@ -92,3 +92,19 @@ def test_results_come_back_from_their_file(tmp_path):
     assert again.rows[0].values("evenly") == [8.0, 9.0]
     assert markdown.page(again) == markdown.page(results(SMALL))
     assert json.loads(path.read_text())["plan"] == {"runs": 2, "seconds": 1}
+
+
+def test_the_readme_gets_the_rows_that_are_promised():
+    text = markdown.digest(results(SMALL, cpu("small16", evenly=[1.0], haproxy=[1.0])))
+    assert text.splitlines()[0] == "| Evenly ÷ | haproxy 2.6.12 | nginx | envoy |"
+    assert "| Row small64 | 0.85 (0.80–0.90) | 1.00 (1.00–1.00) | – |" in text
+    assert "Row small16" not in text
+
+
+def test_the_readme_is_filled_between_its_marks_again_and_again():
+    text = f"before\n{markdown.OPENING} who writes it -->\n{markdown.CLOSING}\nafter\n"
+    once = markdown.filled(text, "| table |\n")
+    assert once == f"before\n{markdown.OPENING} who writes it -->\n\n| table |\n\n{markdown.CLOSING}\nafter\n"
+    assert markdown.filled(once, "| table |\n") == once
+    with pytest.raises(ValueError, match="no"):
+        markdown.filled("no marks", "x")

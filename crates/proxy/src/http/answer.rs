@@ -112,36 +112,45 @@ impl Answer {
         self
     }
 
-    /// Sends it; the bytes that the client took, which are all of them unless it broke or was too slow.
-    pub async fn send(&self, client: &mut Client) -> Result<u64, u64> {
+    /// Sends it.
+    pub async fn send(&self, client: &mut Client) -> Sent {
         write_all(client, &self.text).await
     }
 }
 
-/// Writes `bytes` to the client, with its patience and minimum rate. The error, too, says how many bytes it took.
-pub async fn write_all(client: &mut Client, bytes: &[u8]) -> Result<u64, u64> {
+/// How far something got that was sent to the client.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    /// Bytes that the client took.
+    pub bytes: u64,
+    /// Why it took no more; `None` when it took all.
+    pub failure: Option<Failure>,
+}
+
+/// Writes `bytes` to the client, with its patience and minimum rate.
+pub async fn write_all(client: &mut Client, bytes: &[u8]) -> Sent {
     let mut pace = None;
     let mut sent = 0;
     while sent < bytes.len() {
         let wrote = poll_fn(|cx| match io::poll_write(&mut client.stream, cx, &bytes[sent..]) {
-            Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Some(n)),
-            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Ok(n)),
+            Poll::Ready(_) => Poll::Ready(Err(Failure::ClientGone)),
             Poll::Pending => {
                 let pace = pace.get_or_insert_with(|| client.pace_of_sending());
                 if pace.is_late(&client.deadline, false, sent as u64) {
-                    return Poll::Ready(None);
+                    return Poll::Ready(Err(Failure::SendTimeout));
                 }
                 client.deadline.set_at(pace.due());
                 Poll::Pending
             }
         });
         match wrote.await {
-            Some(n) => sent += n,
-            None => return Err(sent as u64),
+            Ok(n) => sent += n,
+            Err(failure) => return Sent { bytes: sent as u64, failure: Some(failure) },
         }
         if let Some(pace) = &mut pace {
             pace.moved(&client.deadline);
         }
     }
-    Ok(sent as u64)
+    Sent { bytes: sent as u64, failure: None }
 }

@@ -63,9 +63,10 @@ async fn say(client: &mut Client, planned: Planned, input: Option<Buffer>) -> Ne
     let Planned { answer, mut tally, route, request_length } = planned;
     tally.status = answer.status;
     let sent = answer.send(client).await;
-    tally.bytes_out = sent.unwrap_or_else(|sent| sent);
+    tally.bytes_out = sent.bytes;
+    tally.failure = tally.failure.or(sent.failure);
     record_answer(client, route.as_deref(), &mut tally);
-    if sent.is_err() {
+    if sent.failure.is_some() {
         return Next::Abort;
     }
     match (input, request_length) {
@@ -143,8 +144,9 @@ async fn attempt(
             Settled::Interim(text, length) => {
                 exchange.awaits_continue = false;
                 exchange.can_repeat = false;
-                if write_all(client, &text).await.is_err() {
-                    return Err(Lost::for_good(Failure::ClientGone));
+                if let Some(failure) = write_all(client, &text).await.failure {
+                    exchange.tally.failure = Some(failure);
+                    return Ok(Next::Abort);
                 }
                 buffer.consume(length);
                 if buffer.is_empty() {
@@ -184,8 +186,8 @@ async fn respond(
             let excess = buffer.len() > length;
             drop(buffer);
             let sent = write_all(client, &response.text).await;
-            exchange.tally.bytes_out += sent.unwrap_or_else(|sent| sent);
-            (sent.map(drop).map_err(|_| Failure::ClientGone), excess)
+            exchange.tally.bytes_out += sent.bytes;
+            (sent.failure.map_or(Ok(()), Err), excess)
         }
         _ => {
             let mut pump = Pump::new(
@@ -244,10 +246,10 @@ async fn fail(client: &mut Client, exchange: &mut Exchange, failure: Failure, is
     let manner = Manner { is_head, keep_alive, version: exchange.version };
     let answer = Answer::failure(client, &exchange.view.snapshot.error_pages, failure, &manner);
     let sent = answer.send(client).await;
-    exchange.tally.bytes_out += sent.unwrap_or_else(|sent| sent);
-    match sent {
-        Err(_) => Next::Abort,
-        Ok(_) if answer.keep_alive => Next::Request,
-        Ok(_) => Next::Linger,
+    exchange.tally.bytes_out += sent.bytes;
+    match sent.failure {
+        Some(_) => Next::Abort,
+        None if answer.keep_alive => Next::Request,
+        None => Next::Linger,
     }
 }

@@ -4,10 +4,11 @@
 
 use super::client::Client;
 use super::exchange::{Exchange, Method};
+use crate::clock;
 use crate::worker::buffers::{Buffer, READ_BYTES, Text};
 use evenly_core::error::Failure;
 use evenly_http1::{
-    BodyLength, BodyReader, HeadLimits, MAX_FIELDS, ResponseHead, Slots, Version, parse_response,
+    BodyLength, BodyReader, FieldKind, HeadLimits, MAX_FIELDS, ResponseHead, Slots, Version, parse_response,
     write_status_line,
 };
 
@@ -89,6 +90,12 @@ fn response(
             text.extend_from_slice(fields);
         }
         None => head.copy_fields(&mut text, |field| !field.hop),
+    }
+    // Whoever passes a response on without one says when it came (RFC 9110 §6.6.1).
+    if !head.fields.iter().any(|field| field.kind == FieldKind::Date) && !route.response_rules.drops("date") {
+        text.extend_from_slice(b"Date: ");
+        clock::write_http_date(&mut text);
+        text.extend_from_slice(b"\r\n");
     }
     if is_chunked {
         text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

@@ -22,10 +22,10 @@ pub async fn tunnel(
         exchange.tally.status = 101;
     }
     let sent = write_all(client, &head).await;
-    exchange.tally.bytes_out += sent.unwrap_or_else(|sent| sent);
-    if sent.is_err() {
-        exchange.tally.failure = Some(Failure::ClientGone);
-        return Next::Close;
+    exchange.tally.bytes_out += sent.bytes;
+    if sent.failure.is_some() {
+        exchange.tally.failure = sent.failure;
+        return Next::Abort;
     }
     drop(head);
     let idle = Duration::from_millis(exchange.pool().timeouts.tunnel_idle_ms);

@@ -5,6 +5,8 @@ use crate::upstream::is_out_of_descriptors;
 use crate::{http, tcp};
 use evenly_core::listener::Service;
 use rustc_hash::FxHashMap;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -24,8 +26,13 @@ pub struct Acceptors {
 
 struct Acceptor {
     socket: Rc<TcpListener>,
+    waiting: Waiting,
     task: tokio::task::JoinHandle<()>,
 }
+
+/// Connections that wait for a permit. While the socket is open that is at most one: the others wait in the kernel's
+/// queue, which is bounded, and behind which clients wait with their first packet.
+type Waiting = Rc<RefCell<VecDeque<(TcpStream, SocketAddr)>>>;
 
 impl Acceptors {
     /// Adds new sockets and closes those whose address the worker's snapshot no longer names.
@@ -43,9 +50,8 @@ impl Acceptors {
         for (bind, socket) in sockets {
             match TcpListener::from_std(socket) {
                 Ok(socket) => {
-                    let socket = Rc::new(socket);
-                    let task = tokio::task::spawn_local(accept(Rc::clone(worker), Rc::clone(&socket), bind));
-                    self.tasks.entry(bind).or_default().push(Acceptor { socket, task });
+                    let acceptor = Acceptor::start(worker, socket, bind);
+                    self.tasks.entry(bind).or_default().push(acceptor);
                 }
                 // Only a runtime without descriptors refuses; the address then has no acceptor here.
                 Err(error) => worker.stats.borrow_mut().accept_error(&error),
@@ -62,31 +68,36 @@ impl Acceptors {
 }
 
 impl Acceptor {
-    /// Stops accepting, after serving who is already in the queue: closing the socket would reset them.
+    fn start(worker: &Rc<Worker>, socket: TcpListener, bind: SocketAddr) -> Self {
+        let (socket, waiting) = (Rc::new(socket), Waiting::default());
+        let accepting = accept(Rc::clone(worker), Rc::clone(&socket), Rc::clone(&waiting), bind);
+        Self { socket, waiting, task: tokio::task::spawn_local(accepting) }
+    }
+
+    /// Stops accepting, and serves who came before that: closing the socket resets who is still in its queue.
     fn close(self, worker: &Rc<Worker>, bind: SocketAddr) {
         self.task.abort();
+        let mut waiting = self.waiting.borrow_mut();
         // Asked of the kernel, not of tokio, which may not have heard yet of the last arrivals.
         while let Ok((socket, peer)) = socket2::SockRef::from(&*self.socket).accept() {
             let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
             if let (Ok(stream), Some(peer)) = (stream, peer.as_socket()) {
-                serve(worker, stream, peer, bind);
+                waiting.push_back((stream, peer));
             }
         }
+        drop(waiting);
+        tokio::task::spawn_local(serve_waiting(Rc::clone(worker), self.waiting, bind));
     }
 }
 
-async fn accept(worker: Rc<Worker>, socket: Rc<TcpListener>, bind: SocketAddr) {
+async fn accept(worker: Rc<Worker>, socket: Rc<TcpListener>, waiting: Waiting, bind: SocketAddr) {
     loop {
         match poll_fn(|cx| socket.poll_accept(cx)).await {
             Ok((stream, peer)) => {
-                let mut waiting = serve(&worker, stream, peer, bind);
-                if waiting.is_some() {
+                if let Some(stream) = serve(&worker, stream, peer, bind) {
                     worker.stats.borrow_mut().accept_limited();
-                }
-                // At the limit: this one waits here, and the others in the kernel's queue.
-                while let Some(stream) = waiting {
-                    tokio::time::sleep(PAUSE).await;
-                    waiting = serve(&worker, stream, peer, bind);
+                    waiting.borrow_mut().push_back((stream, peer));
+                    serve_waiting(Rc::clone(&worker), Rc::clone(&waiting), bind).await;
                 }
             }
             Err(error) => {
@@ -98,6 +109,18 @@ async fn accept(worker: Rc<Worker>, socket: Rc<TcpListener>, bind: SocketAddr) {
                     tokio::time::sleep(PAUSE).await;
                 }
             }
+        }
+    }
+}
+
+/// Serves who waits, in order, as permits become free. Ends when nobody waits any more, or when the listener's last
+/// view is dropped.
+async fn serve_waiting(worker: Rc<Worker>, waiting: Waiting, bind: SocketAddr) {
+    loop {
+        let Some((stream, peer)) = waiting.borrow_mut().pop_front() else { return };
+        if let Some(stream) = serve(&worker, stream, peer, bind) {
+            waiting.borrow_mut().push_front((stream, peer));
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
