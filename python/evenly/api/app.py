@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from evenly import __version__
-from evenly.api import observe, pools, problems, process
+from evenly.api import edits, observe, pools, problems, process
 from evenly.control.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def create(supervisor: Supervisor) -> FastAPI:
     )
     app.include_router(observe.routes(supervisor))
     app.include_router(pools.routes(supervisor))
+    app.include_router(edits.routes(supervisor))
     app.include_router(process.routes(supervisor))
     problems.install(app)
     return app

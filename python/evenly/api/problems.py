@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from evenly.config import ConfigError
 from evenly.control.admin import AdminError
 from evenly.control.binding import ListenError
-from evenly.control.supervisor import DrainingError, UnknownNameError
+from evenly.control.editing import ConflictError, UnknownNameError
+from evenly.control.supervisor import DrainingError
 from evenly.control.upgrade.successor import UpgradeError
 
 MEDIA_TYPE = "application/problem+json"
@@ -53,9 +54,12 @@ def install(app: FastAPI) -> None:
     async def unknown(_: Request, error: UnknownNameError) -> JSONResponse:
         return problem(404, str(error), known=error.known)
 
-    @app.exception_handler(DrainingError)
-    async def not_serving(_: Request, error: DrainingError) -> JSONResponse:
+    async def conflict(_: Request, error: Exception) -> JSONResponse:
         return problem(409, str(error))
+
+    # A process that drains, and an edit that contradicts what runs.
+    for refused_now in (DrainingError, ConflictError):
+        app.add_exception_handler(refused_now, conflict)
 
     async def failed(_: Request, error: Exception) -> JSONResponse:
         return problem(500, str(error))

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
+from evenly.control.difference import Difference
 from evenly.control.status import Changes, Status
 from evenly.control.supervisor import Supervisor
+
+
+class Candidate(BaseModel):
+    """A configuration that is not running."""
+
+    text: str = Field(description="Its text, TOML.")
+    name: str = Field("configuration", description="What problems call it.")
+    directory: Path = Field(description="Where its relative paths start, on the machine of the process; absolute.")
+
+    @field_validator("directory")
+    @classmethod
+    def _check_absolute(cls, directory: Path) -> Path:
+        if not directory.is_absolute():
+            raise ValueError("expected an absolute path")
+        return directory
 
 
 class Upgraded(BaseModel):
@@ -34,6 +52,11 @@ def routes(supervisor: Supervisor) -> APIRouter:
     async def reload() -> Changes:
         """Reads the configuration again and applies it; if anything is wrong with it the running one stays."""
         return await supervisor.reload()
+
+    @router.post("/diff")
+    async def diff(candidate: Candidate) -> Difference:
+        """What a reload would touch if this were the file; nothing is changed. Edits and discovered endpoints stay."""
+        return await supervisor.difference(candidate.text, candidate.name, candidate.directory)
 
     @router.post("/upgrade")
     async def upgrade() -> Upgraded:

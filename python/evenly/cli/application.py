@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from evenly.cli import FAILED, MISTAKEN, check, drain, maintenance, ready, reload, status, upgrade, version
+from evenly.cli import (
+    FAILED,
+    MISTAKEN,
+    add,
+    check,
+    diff,
+    drain,
+    edits,
+    maintenance,
+    ready,
+    reload,
+    remove,
+    status,
+    upgrade,
+    version,
+)
 from evenly.cli import run as run_verb
 from evenly.cli.client import AdminRequestError
 from evenly.cli.demo import verb as demo
@@ -28,11 +43,15 @@ SERVING, OPERATING, TRYING = "Serve", "Ask and steer what runs", "Try it"
 app.command(rich_help_panel=SERVING)(run_verb.run)
 app.command(rich_help_panel=SERVING)(check.check)
 app.command(rich_help_panel=OPERATING)(status.status)
+app.command(rich_help_panel=OPERATING)(diff.diff)
 app.command(rich_help_panel=OPERATING)(reload.reload)
 app.command(rich_help_panel=OPERATING)(upgrade.upgrade)
 app.command(rich_help_panel=OPERATING)(drain.drain)
 app.command(rich_help_panel=OPERATING)(maintenance.maintenance)
 app.command(rich_help_panel=OPERATING)(ready.ready)
+app.command(rich_help_panel=OPERATING)(add.add)
+app.command(rich_help_panel=OPERATING)(remove.remove)
+app.command(rich_help_panel=OPERATING)(edits.edits)
 app.command(rich_help_panel=TRYING)(demo.demo)
 app.command(rich_help_panel=TRYING)(version.version)
 

@@ -18,11 +18,12 @@ def reload(admin: AdminOption = None, file: FileOption = None, token_file: Token
 def describe(changes: Changes) -> str:
     """What changed in one line: "pools: app changed; routes: old removed"."""
     nouns = {"listeners": changes.listeners, "pools": changes.pools, "routes": changes.routes}
-    parts = [f"{noun}: {_names(names)}" for noun, names in nouns.items() if _names(names)]
+    parts = [f"{noun}: {describe_names(names)}" for noun, names in nouns.items() if describe_names(names)]
     return "; ".join(parts) or "nothing changed"
 
 
-def _names(names: ChangedNames) -> str:
+def describe_names(names: ChangedNames) -> str:
+    """What changed of one noun: "app changed; old removed", or nothing."""
     verbs = {"added": names.added, "changed": names.changed, "removed": names.removed}
     return ", ".join(f"{_listed(group)} {verb}" for verb, group in verbs.items() if group)
 

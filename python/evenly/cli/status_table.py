@@ -29,7 +29,7 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
     before = {} if since is None else {pool.name: pool for pool in since[0].pools}
     parts: list[RenderableType] = [_head(status, now), Text(), _listeners(status.listeners)]
     for pool in status.pools:
-        parts += [Text(), _pool_title(pool), _endpoints(pool, before.get(pool.name), elapsed)]
+        parts += [Text(), _pool_title(pool), *_source(pool, now), _endpoints(pool, before.get(pool.name), elapsed)]
         parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy"]
     return Group(*parts)
 
@@ -62,6 +62,7 @@ def _head(status: Status, now: float) -> Text:
         (str(status.phase), "green" if serving else "yellow"),
         f"{facts} · {status.workers} worker{'' if status.workers == 1 else 's'}\n",
         (status.configuration, "dim"),
+        (f" · {status.edits:,} edited at run time" if status.edits else "", "yellow"),
     )
 
 
@@ -84,6 +85,21 @@ def _pool_title(pool: PoolStatus) -> Text:
     return Text.assemble(
         "pool ", (pool.name, "bold"), f" · {pool.balance} · ", (f"{usable} of {len(pool.endpoints)} healthy", style)
     )
+
+
+def _source(pool: PoolStatus, now: float) -> list[Text]:
+    """Where a pool's endpoints come from, how old that answer is, and why there is no newer one."""
+    discovery = pool.discovery
+    if discovery is None:
+        return []
+    style = {"answering": "green", "failing": "bold red"}.get(discovery.state, "cyan")
+    age = f" · answered {duration(now - discovery.answered)} ago" if discovery.answered else ""
+    left_out = f" · {discovery.left_out:,} left out" if discovery.left_out else ""
+    facts = f" · {discovery.endpoints:,} found{left_out}{age}"
+    lines = [Text.assemble("  from ", discovery.source, " · ", (str(discovery.state), style), facts)]
+    if discovery.error:
+        lines.append(Text(f"  for {duration(now - discovery.failing_since)}: {discovery.error}", "dim"))
+    return lines
 
 
 def _endpoints(pool: PoolStatus, before: PoolStatus | None, elapsed: float | None) -> Table:

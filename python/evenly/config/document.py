@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .found import NOTHING, Found, members
 from .load import Source
 from .problems import Place, Problem
 from .resolve import Resolved, ResolvedEndpoint
@@ -72,15 +73,20 @@ class Document:
         return place
 
 
-def document(resolved: Resolved) -> Document:
-    """Writes the document. The same configuration gives the same text, byte for byte."""
+def document(resolved: Resolved, found: Found = NOTHING) -> Document:
+    """Writes the document. The same configuration gives the same text, byte for byte.
+
+    `found` is what discovery has found, by pool.
+    """
     settings = resolved.settings
     log = settings.access_log
     tree = {
         "workers": resolved.workers,
         "max_connections": resolved.max_connections,
         "listeners": [At((name,), _listener(name, listener)) for name, listener in settings.listeners.items()],
-        "pools": [At((name,), _pool(name, pool, resolved.endpoints[name])) for name, pool in settings.pools.items()],
+        "pools": [
+            At((name,), _pool(name, pool, members(resolved, found, name))) for name, pool in settings.pools.items()
+        ],
         "routes": [_route(route) for route in settings.routes],
         "error_pages": {
             str(status): {"content_type": page.content_type, "body": page.body}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .load import Loaded
 from .problems import Place, Problem
-from .schema import AdminAddress, Duration, ErrorPage, Settings
+from .schema import AdminAddress, Duration, Endpoint, ErrorPage, Settings
 from .schema.words import join_port
 
 # Looks up a host name: its IP addresses, at least one. Raises `OSError`.
@@ -56,6 +56,11 @@ class ResolvedEndpoint:
     weight: int
     backup: bool
 
+    @classmethod
+    def of(cls, endpoint: Endpoint, address: str, index: int) -> "ResolvedEndpoint":
+        """One address of an endpoint."""
+        return cls(index, address, endpoint.weight, endpoint.backup)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -88,6 +93,8 @@ class Resolved:
     error_pages: dict[int, Page]
     access_log_path: str | None
     """Absolute, or "-"."""
+    state_directory: Path | None
+    """Absolute."""
     warnings: list[Problem]
     """Those of loading included."""
 
@@ -113,6 +120,7 @@ def resolve(loaded: Loaded, machine: Machine, lookup: Lookup | None = None) -> R
         endpoints=_resolve_endpoints(settings, lookup or look_up, problems),
         error_pages=_read_pages(loaded, problems),
         access_log_path=_log_path(loaded),
+        state_directory=state_directory(loaded),
         warnings=[*loaded.warnings, *_capped_connections(loaded, machine)],
     )
     if problems:
@@ -145,7 +153,7 @@ def _resolve_endpoints(
                 first = seen.setdefault(address, index)
                 if first != index:
                     problems.append((place, f"{address} is already endpoints[{first}]"))
-                resolved[name].append(ResolvedEndpoint(index, address, endpoint.weight, endpoint.backup))
+                resolved[name].append(ResolvedEndpoint.of(endpoint, address, index))
     return resolved
 
 
@@ -215,6 +223,12 @@ def _log_path(loaded: Loaded) -> str | None:
         return None if log is None else "-"
     # The process may change its directory; the log must not move with it.
     return str((loaded.source.directory / log.path).resolve())
+
+
+def state_directory(loaded: Loaded) -> Path | None:
+    """Where the process keeps what must outlive it; absolute, because the process may change its directory."""
+    name = loaded.settings.state_dir
+    return None if name is None else (loaded.source.directory / name).resolve()
 
 
 def _capped_connections(loaded: Loaded, machine: Machine) -> list[Problem]:

@@ -7,7 +7,7 @@ unions (`<http>`), which nobody writes.
 import types
 from collections.abc import Mapping
 from datetime import date, time
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import Tag, ValidationError
 from pydantic_core import ErrorDetails
@@ -26,13 +26,21 @@ _TYPES = {
 }  # fmt: skip
 
 
+T = TypeVar("T", bound=Table)
+
+
 def validate(data: Mapping[str, Any]) -> Settings | list[tuple[Place, str]]:
     """The settings, or the problems in file order of their tables: place and message."""
+    return validate_table(Settings, data, _names(data))
+
+
+def validate_table(table: type[T], data: Any, names: Names | None = None) -> T | list[tuple[Place, str]]:  # noqa: ANN401
+    """One table of the schema from parsed TOML or JSON, or its problems; `names` are what references may name."""
     try:
-        return Settings.model_validate(data, context=_names(data))
+        return table.model_validate(data, context=names)
     except ValidationError as error:
         return [
-            _describe(detail)
+            _describe(detail, table)
             for detail in error.errors(include_url=False)
             # Follows from another problem, which is in the list.
             if detail["type"] != "default_factory_not_called"
@@ -51,12 +59,12 @@ def _names(data: Mapping[str, Any]) -> Names:
     )
 
 
-def _describe(detail: ErrorDetails) -> tuple[Place, str]:
+def _describe(detail: ErrorDetails, root: type[Table]) -> tuple[Place, str]:
     # Union tags are no part of what the user writes; nor is pydantic's mark for a problem with a key itself.
     place = tuple(step for step in detail["loc"] if step != "[key]" and not str(step).startswith("<"))
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
     if kind == "extra_forbidden":
-        return place, _unknown_key(str(detail["loc"][-1]), _keys_at(detail["loc"][:-1]))
+        return place, _unknown_key(str(detail["loc"][-1]), _keys_at(detail["loc"][:-1], root))
     if kind == "missing":
         return place, "required key is missing"
     if kind == "refused":
@@ -66,7 +74,7 @@ def _describe(detail: ErrorDetails) -> tuple[Place, str]:
         hint = f"; {context['hint']}" if context["hint"] else ""
         return place, f"expected {context['what']}, found {_shown(value)}{hint}"
     if kind == "literal_error":
-        return place, _not_among(_literals_at(detail["loc"]), value)
+        return place, _not_among(_literals_at(detail["loc"], root), value)
     return place, f"expected {_TYPES.get(kind) or _extent(kind, context)}, found {_shown(value)}"
 
 
@@ -116,18 +124,18 @@ def _shown(value: object) -> str:
             return type(value).__name__
 
 
-def _keys_at(location: tuple[str | int, ...]) -> list[str]:
-    annotation = _annotation_at(location)
+def _keys_at(location: tuple[str | int, ...], root: type[Table]) -> list[str]:
+    annotation = _annotation_at(location, root)
     return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, Table) else []
 
 
-def _literals_at(location: tuple[str | int, ...]) -> list[Any]:
-    return list(get_args(_annotation_at(location)))
+def _literals_at(location: tuple[str | int, ...], root: type[Table]) -> list[Any]:
+    return list(get_args(_annotation_at(location, root)))
 
 
-def _annotation_at(location: tuple[str | int, ...]) -> object:
+def _annotation_at(location: tuple[str | int, ...], root: type[Table]) -> object:
     """The schema's type at a location: what stands there could have been any of its keys or words."""
-    here: Any = Settings
+    here: Any = root
     for step in location:
         here = _bare(here)
         if isinstance(step, str) and step.startswith("<"):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 import structlog
 
 from evenly import __version__
+from evenly.config import ConfigError, Loaded
+from evenly.config.edits import edited
+from evenly.config.resolve import state_directory
 from evenly.control.admin import OpenAdmin
 from evenly.control.binding import check_addresses, shared
 from evenly.control.dataplane import Dataplane
-from evenly.control.origin import Origin
+from evenly.control.endpoints import Endpoints, found_of, known_of
+from evenly.control.origin import UNEDITED, Origin
 from evenly.control.process import descriptors, events, signals, systemd
+from evenly.control.states import as_health
+from evenly.control.store import EDITS, Kept, Store
 from evenly.control.supervisor import Supervisor
 from evenly.control.upgrade.handover import Inheritance
 from evenly.control.upgrade.predecessor import Predecessor
@@ -46,24 +54,49 @@ async def start(origin: Origin, open_admin: OpenAdmin, predecessor: Predecessor 
     """Reads the configuration, binds and serves; returns once no predecessor stands in the way."""
     inherited = predecessor.inheritance() if predecessor else Inheritance(systemd.listening_sockets(os.environ))
     descriptors.raise_limit()
-    configuration = origin.read()
+    written, before = origin.load()
+    kept = await asyncio.to_thread(_load, written) if inherited.kept is None else inherited.kept
+    configuration = await asyncio.to_thread(origin.prepare, written, before, kept.edits)
     descriptors.report_lowered(configuration.resolved)
     # Before the listeners, because a live admin socket shows that this configuration is being served already.
     admin = open_admin(configuration.resolved.admin, inherited.admin)
     with ExitStack() as undo:
         # A socket that came from the predecessor stays its own if this process does not get to serve.
         undo.callback(admin.abandon)
+        endpoints = Endpoints()
+        settings, directory = configuration.resolved.settings, written.source.directory
+        prepared = await endpoints.prepare(settings, directory, kept.found, hurry=True)
+        endpoints.follow(prepared)
+        configuration = configuration.with_found(found_of(known_of(prepared)))
         sockets = inherited.only(configuration.addresses)
         missing = set(configuration.addresses) - {address for address, _ in sockets}
         check_addresses(configuration, missing, exclusive=predecessor is None)
         workers = configuration.resolved.workers
         one_each = [(address, shared(group, workers)) for address, group in sockets]
-        dataplane = Dataplane.start(configuration.document, one_each, inherited.health)
+        dataplane = Dataplane.start(configuration.document, one_each, inherited.health or as_health(kept.states))
         undo.callback(dataplane.stop)
         if predecessor is not None:
             predecessor.confirm()
         undo.pop_all()
-    return Supervisor(origin, configuration, dataplane, admin, open_admin)
+    return Supervisor(origin, configuration, dataplane, admin, open_admin, endpoints, kept.states)
+
+
+def _load(written: Loaded) -> Kept:
+    """What an earlier process left in `state_dir`, without edits that do not go with the file any more.
+
+    Whoever starts the process has a file that is good; edits of another day must not keep it from serving. A reload
+    says so instead, since then something serves already.
+    """
+    store = Store(state_directory(written))
+    kept = store.load()
+    try:
+        edited(written, kept.edits)
+    except ConfigError as error:
+        store.set_aside(EDITS, f"its edits do not go with the file any more: {error}")
+        kept = replace(kept, edits=UNEDITED)
+        with suppress(OSError):
+            store.save_edits(kept.edits, kept.states)
+    return kept
 
 
 def announce(supervisor: Supervisor) -> None:

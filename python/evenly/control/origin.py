@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evenly.config import AdminAddress, Document, Loaded, Machine, Resolved, document, from_arguments, load, resolve
+from evenly.config.edits import Edits, edited
+from evenly.config.found import Found
 from evenly.control.admin import check_token_file
 from evenly.control.process.watch import Fingerprint, fingerprint
+
+UNEDITED = Edits()
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,20 @@ class Configuration:
     document: Document
     fingerprint: Fingerprint
     """All files that were read for it, as they were just before."""
+    written: Loaded
+    """What the file or the command line says, without edits."""
+    edits: Edits
+    found: Found = field(default_factory=dict)
+    """What discovery has found, by pool."""
 
     @property
     def addresses(self) -> list[str]:
         """Every address that its listeners bind."""
         return [str(address) for listener in self.resolved.settings.listeners.values() for address in listener.bind]
+
+    def with_found(self, found: Found) -> Configuration:
+        """The same with these endpoints from discovery."""
+        return replace(self, found=found, document=document(self.resolved, found))
 
 
 @dataclass(frozen=True)
@@ -49,16 +62,29 @@ class Origin:
         """`--listen` and endpoints."""
         return cls("command line", None, lambda: from_arguments(listen, endpoints, protocol), admin)
 
-    def read(self) -> Configuration:
-        """Reads, checks and resolves it. Raises `ConfigError`. Blocks, perhaps for long: names are looked up."""
+    def load(self) -> tuple[Loaded, Fingerprint]:
+        """Reads it, and nothing that it names. Raises `ConfigError`."""
         before = fingerprint(() if self.file is None else (self.file,))
-        loaded = self.read_settings()
+        return self.read_settings(), before
+
+    def read(self, edits: Edits = UNEDITED) -> Configuration:
+        """Reads, edits, checks and resolves it. Raises `ConfigError`. Blocks, perhaps for long: names are looked up."""
+        return self.prepare(*self.load(), edits)
+
+    def edited(self, running: Configuration, edits: Edits) -> Configuration:
+        """A running one with other edits; its file is not read again. Raises `ConfigError`. Blocks as `read`."""
+        before = running.fingerprint[: 0 if self.file is None else 1]
+        return self.prepare(running.written, before, edits)
+
+    def prepare(self, written: Loaded, before: Fingerprint, edits: Edits) -> Configuration:
+        """Lays edits over what was read, checks and resolves it. Raises `ConfigError`. Blocks as `read`."""
+        loaded = edited(written, edits)
         before += fingerprint(self._beside(loaded))
         resolved = resolve(loaded, Machine.here())
         check_token_file(resolved)
         if self.admin is not None:
             resolved = replace(resolved, admin=replace(resolved.admin, bind=self.admin))
-        return Configuration(resolved, document(resolved), before)
+        return Configuration(resolved, document(resolved), before, written, edits)
 
     def _beside(self, loaded: Loaded) -> tuple[Path, ...]:
         """The files that the configuration names and that are read with it."""

@@ -30,11 +30,13 @@ class OperatorState(StrEnum):
 EndpointState = Literal["starting", "healthy", "unhealthy", "draining", "maintenance"]
 
 
-class _Report(BaseModel):
+class Report(BaseModel):
+    """What every report has: it does not change, and has no field that its reader does not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class EndpointStatus(_Report):
+class EndpointStatus(Report):
     """One endpoint of a pool."""
 
     address: str
@@ -48,15 +50,39 @@ class EndpointStatus(_Report):
     failures: int = Field(description="Of these, how many the endpoint failed.")
 
 
-class PoolStatus(_Report):
+class DiscoveryState(StrEnum):
+    """How it is going with a pool's source."""
+
+    WAITING = "waiting"
+    ANSWERING = "answering"
+    FAILING = "failing"
+
+
+class DiscoveryStatus(Report):
+    """Where a pool's endpoints come from, and how that is going."""
+
+    source: str = Field(description="What is asked.")
+    state: DiscoveryState = Field(
+        description="`waiting` for a first answer, `answering`, or `failing`: then the last good endpoints stay."
+    )
+    endpoints: int = Field(description="Endpoints of the last good answer.")
+    answered: float = Field(description="When it gave that answer, in unix seconds; 0 if never.")
+    changed: float = Field(description="When its answer was last another, in unix seconds; 0 if never yet.")
+    error: str = Field(description="Why it gives no answer now; empty if it does.")
+    failing_since: float = Field(description="Since when, in unix seconds; 0 if it answers.")
+    left_out: int = Field(description="Endpoints of the last answer that its bounds leave out.")
+
+
+class PoolStatus(Report):
     """A pool and its endpoints."""
 
     name: str
     balance: str = Field(description="The balancer.")
     endpoints: list[EndpointStatus]
+    discovery: DiscoveryStatus | None = Field(None, description="Its source, if it has one; added by the process.")
 
 
-class ListenerStatus(_Report):
+class ListenerStatus(Report):
     """Where clients connect."""
 
     name: str
@@ -67,10 +93,10 @@ class ListenerStatus(_Report):
     requests: int = Field(description="Requests since the process started; for tcp, connections.")
 
 
-class DataplaneStatus(_Report):
+class DataplaneStatus(Report):
     """The packet path as a whole."""
 
-    generation: int = Field(description="Counts configurations; every reload that applies adds one.")
+    generation: int = Field(description="Counts configurations; every reload, edit or discovery that applies adds one.")
     workers: int
     connections: int
     requests: int
@@ -86,16 +112,17 @@ class Status(DataplaneStatus):
     pid: int
     started: float = Field(description="When the process started serving, in unix seconds.")
     configuration: str = Field(description="The configuration's file, or the command line it came from.")
+    edits: int = Field(0, description="Edits over the API that the file does not have.")
 
 
-class DocumentWarning(_Report):
+class DocumentWarning(Report):
     """Something in the configuration that works but is probably not meant."""
 
     path: str
     message: str
 
 
-class ChangedNames(_Report):
+class ChangedNames(Report):
     """Names of what a reload added, removed and changed."""
 
     added: list[str] = []
@@ -103,7 +130,7 @@ class ChangedNames(_Report):
     changed: list[str] = []
 
 
-class Changes(_Report):
+class Changes(Report):
     """What a reload did."""
 
     generation: int
@@ -111,3 +138,9 @@ class Changes(_Report):
     pools: ChangedNames = ChangedNames()
     routes: ChangedNames = ChangedNames()
     warnings: list[DocumentWarning] = []
+
+
+class Edited(Changes):
+    """What an edit did."""
+
+    kept: bool = Field(description="Whether it outlives the process; needs `state_dir`.")

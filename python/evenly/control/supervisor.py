@@ -6,22 +6,30 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from evenly import __version__
-from evenly.config import ConfigError, expand
+from evenly.config import ConfigError, expand, load_text
+from evenly.config.edits import Edits
+from evenly.control import exposition
 from evenly.control.admin import AdminError, AdminServer, OpenAdmin
 from evenly.control.binding import ListenError
-from evenly.control.dataplane import Dataplane
+from evenly.control.dataplane import Dataplane, check
+from evenly.control.difference import Difference, difference
+from evenly.control.editing import UnknownNameError
+from evenly.control.endpoints import Endpoints, found_of, known_of
 from evenly.control.origin import Configuration, Origin
 from evenly.control.process import systemd
 from evenly.control.process.watch import watch as watch_files
 from evenly.control.reload import apply, report
-from evenly.control.status import Changes, EndpointStatus, OperatorState, Phase, PoolStatus, Status
+from evenly.control.states import returned, standing_in, with_state
+from evenly.control.status import Changes, Edited, EndpointStatus, OperatorState, Phase, PoolStatus, Status
+from evenly.control.store import Kept, States, Store
 from evenly.control.upgrade.handover import Inheritance
 from evenly.control.upgrade.successor import command, start_successor
 
@@ -29,14 +37,6 @@ POLL_SECONDS = 0.05
 """How often draining looks whether the last connection has ended; nobody notices a twentieth of a second."""
 
 log = structlog.get_logger("evenly")
-
-
-class UnknownNameError(Exception):
-    """A pool or an endpoint that is not there; `known` are those that are."""
-
-    def __init__(self, noun: str, name: str, known: list[str]) -> None:
-        super().__init__(f"expected the {noun} to be one of {', '.join(known) or 'none at all'}; found {name}")
-        self.known = known
 
 
 class DrainingError(Exception):
@@ -53,12 +53,16 @@ class Supervisor:
         dataplane: Dataplane,
         admin: AdminServer,
         open_admin: OpenAdmin,
+        endpoints: Endpoints | None = None,
+        states: States | None = None,
     ) -> None:
         self.origin = origin
         self.configuration = configuration
         self.dataplane = dataplane
         self.admin = admin
+        self.endpoints = endpoints or Endpoints()
         self.phase = Phase.SERVING
+        self.states: States = states or {}
         self._open_admin = open_admin
         self._started = time.time()
         # Reloads, upgrades and changes to endpoints happen one after the other: each starts from what the last left.
@@ -74,6 +78,7 @@ class Supervisor:
     async def run(self, *, watch: bool) -> None:
         """Answers the admin API until the end is asked for, then drains."""
         await self.admin.start(self)
+        self._in_background(self.endpoints.apply_changes(self._apply_found))
         if watch:
             self._in_background(
                 watch_files(lambda: self.configuration.fingerprint, lambda: self.request_reload("--watch"))
@@ -82,6 +87,10 @@ class Supervisor:
         if interval is not None:
             self._in_background(_feed_watchdog(interval))
         await self._ending.wait()
+        await self.endpoints.close()
+        if not self._handed_over and self.endpoints.known:
+            # Not after a handover: the file is the successor's then.
+            await self._keep_found()
         if self._handed_over:
             # The successor answers there now.
             await self.admin.close(handed_over=True)
@@ -94,18 +103,21 @@ class Supervisor:
     async def status(self) -> Status:
         """What the packet path reports, and the process around it."""
         report = await asyncio.to_thread(self.dataplane.status)
+        pools = [pool.model_copy(update={"discovery": self.endpoints.status(pool.name)}) for pool in report.pools]
         return Status(
-            **dict(report),
+            **dict(report) | {"pools": pools},
             phase=self.phase,
             version=__version__,
             pid=os.getpid(),
             started=self._started,
             configuration=self.origin.name,
+            edits=len(self.configuration.edits),
         )
 
     async def metrics(self) -> str:
         """All metrics in Prometheus' text format."""
-        return await asyncio.to_thread(self.dataplane.metrics)
+        own = exposition.render(self.endpoints.watchers, len(self.configuration.edits))
+        return await asyncio.to_thread(self.dataplane.metrics) + own
 
     async def pool(self, name: str) -> PoolStatus:
         """One pool. Raises `UnknownNameError`."""
@@ -125,6 +137,8 @@ class Supervisor:
                 raise UnknownNameError("endpoint", address, known)
             await asyncio.to_thread(self.dataplane.set_endpoint, pool, address, state, weight)
             log.info("endpoint set", pool=pool, endpoint=address, state=state and str(state), weight=weight)
+            self.states = with_state(self.states, pool, address, state, weight)
+            await self._keep_edits()
             return next(each for each in (await self.pool(pool)).endpoints if each.address == address)
 
     async def expanded(self) -> str:
@@ -148,6 +162,29 @@ class Supervisor:
                 raise
             finally:
                 systemd.ready(f"Serving on {', '.join(self.configuration.addresses)}")
+
+    async def edit(self, change: Callable[[Configuration], Edits], what: str) -> Edited:
+        """Applies edits and keeps them; `what` they are, for the log.
+
+        Raises what `change` and `reload` raise; then the running configuration stays.
+        """
+        async with self._changing:
+            self._must_serve()
+            running = self.configuration
+            edits = change(running)
+            changes = await self._swap(await asyncio.to_thread(self.origin.edited, running, edits))
+            log.info("edited", edit=what, generation=changes.generation, edits=len(edits))
+            return Edited(**dict(changes), kept=await self._keep_edits())
+
+    async def difference(self, text: str, name: str, directory: Path) -> Difference:
+        """What a reload would touch if this text stood in the file. Raises `ConfigError`."""
+        running = self.configuration
+        written = await asyncio.to_thread(load_text, text, name, directory)
+        would = await asyncio.to_thread(self.origin.prepare, written, (), running.edits)
+        would = would.with_found(running.found)
+        warnings = [*would.resolved.warnings, *await asyncio.to_thread(check, would.document)]
+        report = await asyncio.to_thread(self.dataplane.status)
+        return difference(running.document, would.document, report, [str(each) for each in warnings])
 
     async def upgrade(self) -> int:
         """Starts a successor, hands over to it, and drains; its process id.
@@ -205,18 +242,78 @@ class Supervisor:
 
     async def _reload(self) -> Changes:
         running = self.configuration
-        configuration = await asyncio.to_thread(self.origin.read)
-        admin = self._admin_for(configuration)
-        try:
-            changes = await asyncio.to_thread(apply, configuration, self.dataplane, running)
-        except Exception:
-            if admin is not self.admin:
-                admin.abandon()
-            raise
-        self.configuration = configuration
+        configuration = await asyncio.to_thread(self.origin.read, running.edits)
+        changes = await self._swap(configuration)
         report(configuration, running, changes)
+        if configuration.resolved.state_directory != running.resolved.state_directory:
+            await self._keep_edits()
+            await self._keep_found()
+        return changes
+
+    async def _swap(self, configuration: Configuration) -> Changes:
+        """Makes another configuration the running one. Raises as `reload`; then the running one stays."""
+        running = self.configuration
+        settings, directory = configuration.resolved.settings, configuration.written.source.directory
+        known = standing_in(running, settings) | self.endpoints.known
+        prepared = await self.endpoints.prepare(settings, directory, known)
+        try:
+            configuration = configuration.with_found(found_of(known_of(prepared)))
+            admin = self._admin_for(configuration)
+            try:
+                changes = await asyncio.to_thread(apply, configuration, self.dataplane, running)
+            except Exception:
+                if admin is not self.admin:
+                    admin.abandon()
+                raise
+        except Exception:
+            self.endpoints.discard(prepared)
+            raise
+        self.endpoints.follow(prepared)
+        self.configuration = configuration
+        await self._restore_states(running)
         await self._move_admin(admin)
         return changes
+
+    async def _apply_found(self) -> None:
+        """Makes what discovery has found the running configuration, and keeps it."""
+        async with self._changing:
+            if self.phase is not Phase.SERVING:
+                return
+            running = self.configuration
+            configuration = await asyncio.to_thread(running.with_found, found_of(self.endpoints.known))
+            if configuration.document.text != running.document.text:
+                try:
+                    changes = await asyncio.to_thread(self.dataplane.apply, configuration.document)
+                except (ConfigError, OSError) as error:
+                    log.error("endpoints not applied", problem=str(error))  # noqa: TRY400 - its text is the reason
+                    return
+                self.configuration = configuration
+                await self._restore_states(running)
+                log.info("endpoints applied", generation=changes.generation, pools=", ".join(changes.pools.changed))
+            await self._keep_found()
+
+    async def _restore_states(self, before: Configuration) -> None:
+        """Sets what an operator has set of endpoints that were away and are back."""
+        for pool, address, each in returned(self.states, before.document, self.configuration.document):
+            with suppress(KeyError):
+                await asyncio.to_thread(self.dataplane.set_endpoint, pool, address, each.state, each.weight)
+
+    async def _keep_edits(self) -> bool:
+        """Whether edits and states outlive the process from now on."""
+        edits = self.configuration.edits
+        return await self._keep(lambda store: store.save_edits(edits, self.states))
+
+    async def _keep_found(self) -> bool:
+        known = self.endpoints.known
+        return await self._keep(lambda store: store.save_found(known))
+
+    async def _keep(self, save: Callable[[Store], bool]) -> bool:
+        store = Store(self.configuration.resolved.state_directory)
+        try:
+            return await asyncio.to_thread(save, store)
+        except OSError as error:
+            log.error("state not kept", directory=str(store.directory), problem=str(error))  # noqa: TRY400
+            return False
 
     def _admin_for(self, configuration: Configuration) -> AdminServer:
         """The server that a configuration asks for: the one that is there, or another that listens already."""
@@ -247,7 +344,8 @@ class Supervisor:
 
     def _inheritance(self) -> Inheritance:
         admin = (self.admin.address, self.admin.descriptor())
-        return Inheritance(self.dataplane.sockets(), self.dataplane.health(), admin)
+        kept = Kept(self.configuration.edits, self.states, self.endpoints.known)
+        return Inheritance(self.dataplane.sockets(), self.dataplane.health(), admin, kept)
 
     def _end_within(self, seconds: float) -> None:
         self.phase = Phase.DRAINING

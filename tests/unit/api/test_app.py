@@ -116,5 +116,52 @@ def test_the_description_lists_every_route(supervisor: Supervisor) -> None:
     paths = set(ask(supervisor, "GET", "/api/openapi.json").json()["paths"])
     assert paths == {
         "/metrics", "/healthz", "/api/status", "/api/config", "/api/reload", "/api/upgrade",
-        "/api/pools", "/api/pools/{pool}", "/api/pools/{pool}/endpoints/{address}",
+        "/api/pools", "/api/pools/{pool}", "/api/pools/{pool}/endpoints/{address}", "/api/routes/{route}",
+        "/api/edits", "/api/diff",
     }  # fmt: skip
+
+
+def test_edits_over_the_api(supervisor: Supervisor, native: RecordingDataplane) -> None:
+    place = "/api/pools/app/endpoints/127.0.0.1:9003"
+    answer = ask(supervisor, "POST", place, {"weight": 3})
+    assert (answer.status_code, answer.json()["generation"], answer.json()["kept"]) == (201, 2, False)
+    assert ask(supervisor, "GET", "/api/status").json()["edits"] == 1
+    assert ask(supervisor, "PUT", "/api/pools/blue", {"endpoints": []}).status_code == 200
+    route = {"host": "b.example", "pool": "blue"}
+    assert ask(supervisor, "PUT", "/api/routes/b?before=default", route).status_code == 200
+    assert [route["name"] for route in native.document["routes"]] == ["b", "default"]
+    made = ask(supervisor, "GET", "/api/edits").json()
+    assert made["endpoints"] == {"app": {"127.0.0.1:9003": {"address": "127.0.0.1:9003", "weight": 3}}}
+    assert (set(made["pools"]), made["routes"]["b"]["before"]) == ({"blue"}, "default")
+    assert "evenly_edits 3" in ask(supervisor, "GET", "/metrics").text.splitlines()
+    for path in ("/api/routes/b", "/api/pools/blue", place):
+        assert ask(supervisor, "DELETE", path).status_code == 200
+    assert ask(supervisor, "GET", "/api/edits").json()["pools"] == {}
+    assert ask(supervisor, "POST", place).status_code == 201
+    assert ask(supervisor, "DELETE", "/api/edits").status_code == 200
+    assert len(native.document["pools"][0]["endpoints"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "expected"),
+    [
+        ("POST", "/api/pools/app/endpoints/127.0.0.1:9001", {}, 409, "has 127.0.0.1:9001 already"),
+        ("POST", "/api/pools/none/endpoints/127.0.0.1:9003", {}, 404, "one of app"),
+        ("POST", "/api/pools/app/endpoints/x:80", {"wieght": 1}, 422, "did you mean `weight`?"),
+        ("DELETE", "/api/pools/app/endpoints/127.0.0.1:1", None, 404, "one of 127.0.0.1:9001"),
+        ("PUT", "/api/pools/new", {"balance": "fastest", "endpoints": []}, 422, "pools.new.balance"),
+        ("PUT", "/api/pools/new", [], 422, "dictionary"),
+        ("DELETE", "/api/pools/app", None, 422, "expected the name of a pool"),
+        ("PUT", "/api/routes/a?before=none", {"pool": "app"}, 404, "one of default"),
+        ("DELETE", "/api/routes/none", None, 404, "one of default"),
+        ("POST", "/api/diff", {"text": "", "directory": "here"}, 422, "absolute"),
+    ],
+)
+def test_edits_that_are_refused(
+    supervisor: Supervisor, native: RecordingDataplane, method: str, path: str, body: Any, status: int, expected: str
+) -> None:
+    answer = ask(supervisor, method, path, body)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert expected in answer.json()["detail"]
+    assert native.calls == []

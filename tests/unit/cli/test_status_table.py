@@ -1,7 +1,15 @@
 """How a status looks."""
 
 from evenly.cli.status_table import bar, duration, render
-from evenly.control.status import EndpointStatus, ListenerStatus, Phase, PoolStatus, Status
+from evenly.control.status import (
+    DiscoveryState,
+    DiscoveryStatus,
+    EndpointStatus,
+    ListenerStatus,
+    Phase,
+    PoolStatus,
+    Status,
+)
 from rich.console import Console
 
 NOW = 1_000_000.0
@@ -60,6 +68,19 @@ def test_watching_shows_what_happened_since() -> None:
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line.startswith("10.")}
     assert rows["10.0.0.1:9000"][-4:] == ["25%", "99", "5", "3"]
     assert rows["10.0.0.2:9000"][-4:] == ["75%", "99", "15", "3"]
+
+
+def test_a_source_says_how_it_goes() -> None:
+    now = status(endpoint("10.0.0.1:9000", 1000))
+    failing = DiscoveryStatus(
+        source="dns app.internal:9000", state=DiscoveryState.FAILING, endpoints=3, answered=NOW - 300, changed=NOW,
+        error="app.internal A: no DNS server answered within 5 s", failing_since=NOW - 60, left_out=2,
+    )  # fmt: skip
+    pool = now.pools[0].model_copy(update={"discovery": failing})
+    text = drawn(now.model_copy(update={"pools": [pool], "edits": 2}), NOW)
+    assert "  from dns app.internal:9000 · failing · 3 found · 2 left out · answered 5 min" in text
+    assert "  for 1 min: app.internal A: no DNS server answered within 5 s" in text
+    assert "evenly.toml · 2 edited at run time" in text
 
 
 def test_bars_are_drawn_in_eighths() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from evenly.config import ConfigError
+from evenly.control.editing import UnknownNameError
 from evenly.control.status import OperatorState, Phase
-from evenly.control.supervisor import DrainingError, Supervisor, UnknownNameError
+from evenly.control.supervisor import DrainingError, Supervisor
 
 from tests.unit.control.recording import RecordingDataplane
 

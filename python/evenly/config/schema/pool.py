@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .discovery import Discovery
 from .health_check import HealthCheck
 from .table import Bounds, Table, integer, listed, refused, widened, written
 from .units import Duration, Percent, Timeout
@@ -134,12 +135,19 @@ hash_balance_factor = 1.25
 """
 
     endpoints: Endpoints = Field(
+        default=[],
         max_length=65_535,
         description=(
             "Addresses, or tables. An address stands in a pool once. An empty list is allowed: every request "
-            "is then answered 503."
+            "is then answered 503. Required without `discovery`."
         ),
         examples=[["10.0.0.1:9000"]],
+    )
+    discovery: Discovery | None = Field(
+        default=None,
+        description="A source of further endpoints, by its `type`. Those of `endpoints` are always there; of an "
+        "address that is both written and found, what is written holds.",
+        examples=[{"type": "dns", "name": "app.internal", "port": 9000}],
     )
     balance: Balance = Field(default="round-robin", description="The balancer.")
     hash_key: HashKey | None = Field(
@@ -167,6 +175,12 @@ hash_balance_factor = 1.25
     )
     timeouts: PoolTimeouts = Field(default=PoolTimeouts(), description="Deadlines towards the endpoints.")
     keepalive: KeepAlive = Field(default=KeepAlive(), description="Idle connections kept for reuse.")
+
+    @model_validator(mode="after")
+    def _check_endpoints(self) -> Self:
+        if self.discovery is None and "endpoints" not in self.model_fields_set:
+            raise refused("required key is missing: a pool has `endpoints`, `discovery` or both", "endpoints")
+        return self
 
     @model_validator(mode="after")
     def _check_hash_options(self) -> Self:

@@ -1,6 +1,7 @@
 """The whole file."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -120,6 +121,14 @@ access_log = "-"
         default=Duration.parse("10m"),
         description="How long the old process of `evenly upgrade` waits for what is under way on it.",
     )
+    state_dir: FilePath | None = Field(
+        default=None,
+        description="A directory, relative to the configuration file, for what must outlive the process: edits made "
+        "over the admin API, operators' states, and the last endpoints that discovery found, so that a restart serves "
+        "while a source is down. Made if it is not there; files in it are for this user alone. Each process needs its "
+        "own. Unset, these end with the process.",
+        examples=["/var/lib/evenly"],
+    )
     access_log: AccessLogOrPath | None = Field(
         default=None, description="Where requests are logged; unset is no access log.", examples=["-"]
     )
@@ -136,14 +145,16 @@ access_log = "-"
     @model_validator(mode="before")
     @classmethod
     def _name_routes(cls, data: object) -> object:
+        return cls.named(data) if isinstance(data, dict) else data
+
+    @staticmethod
+    def named(data: Mapping[str, Any]) -> Mapping[str, Any]:
         """Names routes by their place, and writes down the route that a file without routes means."""
-        if not isinstance(data, dict):
-            return data
         if data.get("routes", []) != []:
-            return data | {"routes": name_by_place(data["routes"])}
+            return {**data, "routes": name_by_place(data["routes"])}
         pools, listeners = data.get("pools"), data.get("listeners")
         if not isinstance(pools, dict) or not isinstance(listeners, dict) or len(pools) != 1:
             return data
         if all(isinstance(listener, dict) and listener.get("protocol") == "tcp" for listener in listeners.values()):
             return data
-        return data | {"routes": [{"name": "default", "pool": next(iter(pools))}]}
+        return {**data, "routes": [{"name": "default", "pool": next(iter(pools))}]}

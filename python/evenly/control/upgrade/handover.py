@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from evenly import __version__
+from evenly.control.store import Kept
 
 DESCRIPTORS_A_BATCH = 250
 """The kernel refuses more than 253 descriptors in one message (SCM_MAX_FD)."""
@@ -44,6 +45,8 @@ class Inheritance:
     """What `Dataplane.health` returned."""
     admin: tuple[str, int] | None = None
     """The admin API's address, as its server names it, and its listening descriptor."""
+    kept: Kept | None = None
+    """Edits, operators' states and discovered endpoints; `None` if there is no predecessor that could know."""
 
     def only(self, addresses: Collection[str]) -> list[tuple[str, list[int]]]:
         """Listening descriptors for these addresses; the others are closed, for nobody would accept from them."""
@@ -88,6 +91,7 @@ def send_inheritance(channel: socket.socket, inheritance: Inheritance) -> None:
             "health": inheritance.health,
             "sockets": [[address, len(group)] for address, group in inheritance.sockets],
             "admin": None if inheritance.admin is None else inheritance.admin[0],
+            "kept": None if inheritance.kept is None else inheritance.kept.to_json(),
         },
     )
     descriptors = inheritance._descriptors()
@@ -111,7 +115,9 @@ def receive_inheritance(channel: socket.socket) -> Inheritance:
     remaining = iter(descriptors)
     sockets = [(address, [next(remaining) for _ in range(count)]) for address, count in counts]
     admin = None if message["admin"] is None else (str(message["admin"]), next(remaining))
-    return Inheritance(sockets, str(message["health"]), admin)
+    # A predecessor of an older version does not send it.
+    kept = message.get("kept")
+    return Inheritance(sockets, str(message["health"]), admin, None if kept is None else Kept.from_json(kept))
 
 
 def _receive_exactly(channel: socket.socket, count: int) -> bytes:

@@ -1,0 +1,72 @@
+"""The control plane's own metrics, in Prometheus' text format, behind those of the packet path. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from evenly.discovery.watcher import Watcher
+
+Sample = tuple[dict[str, str], float]
+
+
+def render(watchers: Iterable[Watcher], edits: int) -> str:
+    """What discovery and edits have to say."""
+    watched = list(watchers)
+    lines = list(_family("evenly_edits", "gauge", "Edits at run time that the file does not have.", [({}, edits)]))
+    for name, kind, text, samples in _discovery(watched):
+        if samples:
+            lines += _family(name, kind, text, samples)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _discovery(watched: list[Watcher]) -> Iterator[tuple[str, str, str, list[Sample]]]:
+    of = [({"pool": watcher.pool, "type": watcher.options.type}, watcher.standing) for watcher in watched]
+    yield (
+        "evenly_discovery_up",
+        "gauge",
+        "1 if a pool's source answers, 0 while its last good endpoints stand in for it.",
+        [(labels, float(not standing.error and standing.answers > 0)) for labels, standing in of],
+    )
+    yield (
+        "evenly_discovery_endpoints",
+        "gauge",
+        "Endpoints that a pool's source has found, as of its last good answer.",
+        [(labels, len(standing.known.endpoints) if standing.known else 0) for labels, standing in of],
+    )
+    yield (
+        "evenly_discovery_left_out_endpoints",
+        "gauge",
+        "Endpoints of the last answer that were not taken: outside of networks, or beyond max_endpoints.",
+        [(labels, standing.outside + standing.beyond) for labels, standing in of],
+    )
+    yield (
+        "evenly_discovery_last_answer_timestamp_seconds",
+        "gauge",
+        "When a pool's source gave its last good answer, in unix seconds; 0 if never.",
+        [(labels, standing.known.answered if standing.known else 0) for labels, standing in of],
+    )
+    yield (
+        "evenly_discovery_changes_total",
+        "counter",
+        "Answers that changed a pool's endpoints.",
+        [(labels, standing.changes) for labels, standing in of],
+    )
+    yield (
+        "evenly_discovery_failures_total",
+        "counter",
+        "Questions to a pool's source that got no good answer, by reason.",
+        [
+            (labels | {"reason": reason}, count)
+            for labels, standing in of
+            for reason, count in sorted(standing.failures.items())
+        ],
+    )
+
+
+def _family(name: str, kind: str, text: str, samples: list[Sample]) -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} {kind}"
+    for labels, value in samples:
+        # Names of pools hold nothing that would need an escape.
+        inside = ",".join(f'{key}="{label}"' for key, label in labels.items())
+        yield f"{name}{{{inside}}} {value:.10g}" if inside else f"{name} {value:.10g}"

@@ -1,0 +1,76 @@
+"""What is carried over from one configuration to the next beside the packet path's own memory. Pure."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+from evenly.config import Document, Settings
+from evenly.config.schema import Endpoint, EndpointAddress
+from evenly.control.origin import Configuration
+from evenly.control.status import OperatorState
+from evenly.control.store import Operated, States
+from evenly.discovery.watcher import Known
+
+
+def with_state(states: States, pool: str, address: str, state: OperatorState | None, weight: int | None) -> States:
+    """What an operator has set, after one more word of theirs; `None` leaves it as it was."""
+    of_pool = dict(states.get(pool, {}))
+    before = of_pool.get(address, Operated())
+    state = before.state if state is None else None if state is OperatorState.READY else state
+    after = Operated(state, before.weight if weight is None else weight)
+    if after == Operated():
+        of_pool.pop(address, None)
+    else:
+        of_pool[address] = after
+    others = {other: entries for other, entries in states.items() if other != pool}
+    return others | ({pool: of_pool} if of_pool else {})
+
+
+def returned(states: States, before: Document, after: Document) -> Iterator[tuple[str, str, Operated]]:
+    """Endpoints that have come with `after`, and what an operator had set of them earlier: pool, address, and that."""
+    if not states:
+        return
+    old, new = _addresses(before), _addresses(after)
+    for pool, entries in states.items():
+        for address, each in entries.items():
+            if (pool, address) in new and (pool, address) not in old:
+                yield pool, address, each
+
+
+def as_health(states: States) -> str:
+    """States in the form of `Dataplane.health`, for a start without a predecessor; "" if there are none."""
+    endpoints = [
+        {
+            "pool": pool,
+            "endpoint": address,
+            # What every endpoint begins with: its first check judges it.
+            "health": "starting",
+            "admin": str(each.state or OperatorState.READY),
+            "weight": each.weight,
+        }
+        for pool, entries in states.items()
+        for address, each in entries.items()
+    ]
+    return json.dumps(endpoints) if endpoints else ""
+
+
+def standing_in(running: Configuration, settings: Settings) -> dict[str, Known]:
+    """Written endpoints of pools that are to have only a source now: they stay until it has answered."""
+    found = {}
+    for name, pool in settings.pools.items():
+        before = running.resolved.settings.pools.get(name)
+        if pool.discovery is None or pool.endpoints or before is None or before.discovery is not None:
+            continue
+        written = tuple(
+            Endpoint(address=EndpointAddress.parse(each.address), weight=each.weight, backup=each.backup)
+            for each in running.resolved.endpoints[name]
+        )
+        found[name] = Known(written, time.time())
+    return found
+
+
+def _addresses(document: Document) -> set[tuple[str, str]]:
+    pools = json.loads(document.text)["pools"]
+    return {(pool["name"], endpoint["address"]) for pool in pools for endpoint in pool["endpoints"]}

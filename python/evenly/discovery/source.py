@@ -1,0 +1,60 @@
+"""What every source is: something that reports answers for as long as it can, and says why when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from evenly.config.schema import Endpoint, EndpointAddress
+
+Reason = Literal["timeout", "unreachable", "denied", "nxdomain", "refused", "invalid", "empty", "internal"]
+"""Why a source failed, as one word: the label of a metric.
+
+`unreachable`: nothing answers there. `denied`: this process may not ask. `refused`: it answers that it will not
+(SERVFAIL, a status that is no success). `invalid`: the answer makes no sense. `internal`: a mistake of ours.
+"""
+
+Report = Callable[[Sequence[Endpoint]], None]
+"""What a source calls with each answer, changed or not."""
+
+
+class SourceError(Exception):
+    """A source that gives no answer; the text says of what and why."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(text)
+        self.reason: Reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a source is for, and where it stands."""
+
+    pool: str
+    directory: Path
+    """Where relative paths start: the directory of the configuration file."""
+
+
+class Source(Protocol):
+    """One source of one pool's endpoints."""
+
+    @property
+    def name(self) -> str:
+        """What is asked, for people: "dns app.internal:9000"."""
+
+    async def watch(self, report: Report) -> None:
+        """Reports every answer, at the source's own pace, until it raises `SourceError` or is cancelled.
+
+        Called again after a failure; what an earlier call has learned (an ETag) may be kept for the next.
+        """
+
+
+def endpoint(host: str, port: int, weight: int, *, backup: bool = False) -> Endpoint:
+    """An endpoint that a source found. Raises `SourceError` if that is no address to connect to."""
+    try:
+        address = EndpointAddress.parse(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    except ValueError as error:
+        raise SourceError("invalid", f"expected an address and port, found {host!r} and {port}") from error
+    return Endpoint(address=address, weight=weight, backup=backup)
