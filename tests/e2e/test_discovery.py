@@ -45,7 +45,8 @@ def inventory(tmp_path):
 def has(balancer, *endpoints: object) -> None:
     """Waits until the pool has exactly these endpoints."""
     expected = {str(each) for each in endpoints}
-    balancer.until(lambda: {each["address"] for each in balancer.status()["pools"][0]["endpoints"]} == expected)
+    pool = "/api/pools/app"
+    balancer.until(lambda: {each["address"] for each in balancer.admin.get(pool).json()["endpoints"]} == expected)
 
 
 def test_they_come_and_go_under_load(run, port, servers, inventory) -> None:
@@ -187,6 +188,23 @@ def test_a_reload_from_written_to_found(run, port, servers, inventory) -> None:
         load.wait_for(50)
         has(balancer, backends[1])
     load.assert_clean()
+
+
+def test_other_pools_are_not_touched(run, port, servers, inventory) -> None:
+    """Their connections to endpoints are kept, whatever changes beside them."""
+    backends, others = servers("a", "b"), servers("still")
+    listed = inventory(*backends)
+    bound = port()
+    routes = '[[routes]]\nhost = "still.test"\npool = "still"\n[[routes]]\npool = "app"\n'
+    more = f'[pools.still]\nendpoints = ["{others[0]}"]\n{routes}'
+    balancer = run(f"{text(bound, listed.source)}\n{more}")
+    with Peer.connect(bound.address) as client:
+        for turn in range(10):
+            assert client.ask(host="still.test").text == "still"
+            listed.say(backends[turn % 2])
+            has(balancer, backends[turn % 2])
+        assert client.ask(host="still.test").text == "still"
+    assert others[0].connections == 1
 
 
 def test_health_checks_judge_them(run, port, servers, inventory) -> None:

@@ -47,12 +47,14 @@ def check(file: FileArgument, expanded: ExpandOption = False, as_json: JsonOptio
 
 
 def summary(resolved: Resolved) -> str:
-    """What a configuration has: "1 listener, 2 pools with 5 endpoints, 12 routes"."""
+    """What a configuration has: "1 listener, 2 pools with 5 endpoints and 1 source, 12 routes"."""
     settings = resolved.settings
     endpoints = sum(len(endpoints) for endpoints in resolved.endpoints.values())
+    sources = sum(pool.discovery is not None for pool in settings.pools.values())
+    asked = f" and {_count(sources, 'source')}" if sources else ""
     return (
         f"{_count(len(settings.listeners), 'listener')}, {_count(len(settings.pools), 'pool')} "
-        f"with {_count(endpoints, 'endpoint')}, {_count(len(settings.routes), 'route')}"
+        f"with {_count(endpoints, 'endpoint')}{asked}, {_count(len(settings.routes), 'route')}"
     )
 
 

@@ -99,13 +99,17 @@ class Endpoints:
                 each.task.cancel()
 
     async def apply_changes(self, apply: Callable[[], Awaitable[None]]) -> None:
-        """Calls `apply` after each volley of changes, until cancelled; what it raises ends this."""
+        """Calls `apply` after each volley of changes, until cancelled."""
         while True:
             await self._changed.wait()
             await asyncio.sleep(GATHER_SECONDS)
             self._changed.clear()
             began = time.monotonic()
-            await apply()
+            try:
+                await apply()
+            except Exception:
+                # A mistake of ours in one change must not be the end of following all others.
+                log.exception("endpoints not applied")
             await asyncio.sleep((time.monotonic() - began) * REST)
 
     def status(self, pool: str) -> DiscoveryStatus | None:

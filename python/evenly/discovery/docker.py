@@ -53,22 +53,32 @@ class DockerSource:
 
     async def watch(self, report: Report) -> None:
         """Subscribes, lists, and lists again after each volley of events, or when `interval` has passed."""
-        import httpx
-
         happened = asyncio.Event()
         async with client("http://docker", socket=self.options.socket) as asked:
+            events = await self._subscribe(asked)
+            listening = asyncio.create_task(_listen(events, happened))
             try:
-                async with asked.stream("GET", "/events", params=self._filters(event=EVENTS)) as events:
-                    check_status(events)
-                    listening = asyncio.create_task(_listen(events, happened))
-                    try:
-                        await self._list_on(asked, report, happened, listening)
-                    finally:
-                        listening.cancel()
-                        # Its stream must not be closed under it.
-                        await asyncio.gather(listening, return_exceptions=True)
-            except httpx.HTTPError as error:
-                raise failure(error) from error
+                await self._list_on(asked, report, happened, listening)
+            finally:
+                listening.cancel()
+                # Its stream must not be closed under it.
+                await asyncio.gather(listening, return_exceptions=True)
+                await events.aclose()
+
+    async def _subscribe(self, asked: httpx.AsyncClient) -> httpx.Response:
+        """The stream of events; Docker begins its answer at once, and ends it when the client goes."""
+        import httpx
+
+        request = asked.build_request("GET", "/events", params=self._filters(event=EVENTS))
+        try:
+            async with asyncio.timeout(self.options.timeout.seconds):
+                events = await asked.send(request, stream=True)
+        except TimeoutError as error:
+            raise SourceError("timeout", f"no answer within {self.options.timeout}") from error
+        except httpx.HTTPError as error:
+            raise failure(error) from error
+        check_status(events)
+        return events
 
     async def _list_on(
         self, asked: httpx.AsyncClient, report: Report, happened: asyncio.Event, listening: asyncio.Task[None]

@@ -107,6 +107,22 @@ def test_the_end_of_the_events_is_a_failure(tmp_path: Path) -> None:
     asyncio.run(ask())
 
 
+def test_a_docker_that_does_not_answer_is_a_failure(tmp_path: Path) -> None:
+    async def answer(asked: Asked) -> Reply:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    async def ask() -> None:
+        async with (
+            serving(answer, tmp_path / "docker.sock") as path,
+            watching(source(type="docker", socket=path, timeout="50ms")) as watched,
+        ):
+            with pytest.raises(SourceError, match="no answer within 50ms"):
+                await watched.endpoints()
+
+    asyncio.run(ask())
+
+
 def test_nobody_there_is_a_failure(tmp_path: Path) -> None:
     async def ask() -> None:
         async with watching(source(type="docker", socket=str(tmp_path / "docker.sock"))) as watched:
