@@ -17,6 +17,7 @@ from .problems import Place, Problem
 from .resolve import Resolved, ResolvedEndpoint
 from .schema import (
     Duration,
+    Endpoint,
     FieldRules,
     HostLiteral,
     HttpCheck,
@@ -142,10 +143,7 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
         "balance": pool.balance,
         "hash_key": pool.hash_key and {"source": pool.hash_key.source, "name": pool.hash_key.name},
         "hash_bound_percent": At(("hash_balance_factor",), None if factor is None else round(factor * 100)),
-        "endpoints": [
-            At((endpoint.index,), {"address": endpoint.address, "weight": endpoint.weight, "backup": endpoint.backup})
-            for endpoint in endpoints
-        ],
+        "endpoints": [At((endpoint.index,), _endpoint(endpoint.address, endpoint.options)) for endpoint in endpoints],
         "health_check": check and _health_check(check),
         "panic_threshold_percent": At(("panic_threshold",), pool.panic_threshold.percent),
         "timeouts": {
@@ -159,6 +157,10 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
             "idle_timeout_ms": _ms("idle_timeout", pool.keepalive.idle_timeout),
         },
     }
+
+
+def _endpoint(address: str, endpoint: Endpoint) -> dict[str, Any]:
+    return {"address": address, "weight": endpoint.weight, "backup": endpoint.backup}
 
 
 def _health_check(check: HttpCheck | TcpCheck) -> dict[str, Any]:

@@ -21,4 +21,4 @@ def members(resolved: Resolved, found: Found, pool: str) -> list[ResolvedEndpoin
     more = (endpoint for endpoint in found.get(pool, ()) if str(endpoint.address) not in taken)
     # Found ones stand after the last entry of the file, where no line is: a problem with one points at the pool.
     first = len(resolved.settings.pools[pool].endpoints)
-    return [*written, *(ResolvedEndpoint.of(each, str(each.address), first + index) for index, each in enumerate(more))]
+    return [*written, *(ResolvedEndpoint(first + index, str(each.address), each) for index, each in enumerate(more))]

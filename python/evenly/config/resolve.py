@@ -53,13 +53,8 @@ class ResolvedEndpoint:
 
     index: int
     address: str
-    weight: int
-    backup: bool
-
-    @classmethod
-    def of(cls, endpoint: Endpoint, address: str, index: int) -> "ResolvedEndpoint":
-        """One address of an endpoint."""
-        return cls(index, address, endpoint.weight, endpoint.backup)
+    options: Endpoint
+    """As written; or as found, and then no entry of the file is behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +148,7 @@ def _resolve_endpoints(
                 first = seen.setdefault(address, index)
                 if first != index:
                     problems.append((place, f"{address} is already endpoints[{first}]"))
-                resolved[name].append(ResolvedEndpoint.of(endpoint, address, index))
+                resolved[name].append(ResolvedEndpoint(index, address, endpoint))
     return resolved
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from evenly.config import Document, Settings
-from evenly.config.schema import Endpoint, EndpointAddress
+from evenly.config.schema import EndpointAddress
 from evenly.control.origin import Configuration
 from evenly.control.status import OperatorState
 from evenly.control.store import Operated, States
@@ -64,7 +64,7 @@ def standing_in(running: Configuration, settings: Settings) -> dict[str, Known]:
         if pool.discovery is None or pool.endpoints or before is None or before.discovery is not None:
             continue
         written = tuple(
-            Endpoint(address=EndpointAddress.parse(each.address), weight=each.weight, backup=each.backup)
+            each.options.model_copy(update={"address": EndpointAddress.parse(each.address)})
             for each in running.resolved.endpoints[name]
         )
         found[name] = Known(written, time.time())

@@ -43,7 +43,7 @@ def test_names_become_sorted_distinct_addresses() -> None:
     loaded = read(WEB + '[pools.app]\nendpoints = ["b.internal:1", { address = "10.0.0.9:1", weight = 5 }]\n')
     answers = ["fd00::1", "10.0.0.10", "10.0.0.2", "10.0.0.2"]
     endpoints = resolve(loaded, MACHINE, lambda _: answers).endpoints["app"]
-    assert [(e.index, e.address, e.weight) for e in endpoints] == [
+    assert [(e.index, e.address, e.options.weight) for e in endpoints] == [
         (0, "10.0.0.2:1", 1),
         (0, "10.0.0.10:1", 1),
         (0, "[fd00::1]:1", 1),
