@@ -99,6 +99,8 @@ failures! {
     NoEndpointMaintenance = "no-endpoint-maintenance", 503, Internal, false;
     /// The only endpoint that could serve has been tried already.
     NoEndpointOther = "no-endpoint-other", 503, Upstream, false;
+    /// Every endpoint that could serve has as many requests under way as its `max_connections` allows.
+    NoEndpointFull = "no-endpoint-full", 503, Internal, false;
     /// Connecting to the endpoint took too long.
     ConnectTimeout = "connect-timeout", 504, Upstream, true;
     /// The response head did not come within its deadline.
@@ -146,7 +148,7 @@ impl Failure {
     /// five seconds is the order of a few check intervals, and keeps a crowd of clients from asking all the time.
     pub const fn retry_after(self) -> Option<u32> {
         match self {
-            Self::Overload | Self::RateLimited | Self::Drained => Some(1),
+            Self::Overload | Self::RateLimited | Self::Drained | Self::NoEndpointFull => Some(1),
             Self::NoEndpointEmpty
             | Self::NoEndpointUnhealthy
             | Self::NoEndpointDraining
@@ -167,6 +169,7 @@ impl From<NoEndpoint> for Failure {
             NoEndpoint::AllDraining => Self::NoEndpointDraining,
             NoEndpoint::AllMaintenance => Self::NoEndpointMaintenance,
             NoEndpoint::OnlyExcluded => Self::NoEndpointOther,
+            NoEndpoint::AllFull => Self::NoEndpointFull,
         }
     }
 }
@@ -209,6 +212,7 @@ mod tests {
             NoEndpoint::AllDraining,
             NoEndpoint::AllMaintenance,
             NoEndpoint::OnlyExcluded,
+            NoEndpoint::AllFull,
         ] {
             assert_eq!(Failure::from(reason).reason(), reason.reason());
         }

@@ -160,7 +160,12 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
 
 
 def _endpoint(address: str, endpoint: Endpoint) -> dict[str, Any]:
-    return {"address": address, "weight": endpoint.weight, "backup": endpoint.backup}
+    return {
+        "address": address,
+        "weight": endpoint.weight,
+        "backup": endpoint.backup,
+        "max_connections": endpoint.max_connections,
+    }
 
 
 def _health_check(check: HttpCheck | TcpCheck) -> dict[str, Any]:

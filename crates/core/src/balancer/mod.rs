@@ -228,8 +228,8 @@ pub(crate) mod trial {
 
     /// Keeps requests in flight on a candidate.
     pub(crate) fn busy(candidate: &Candidate, requests: usize) -> Vec<Lease> {
-        let leasable = Leasable::new(Arc::clone(&candidate.endpoint));
-        (0..requests).map(|_| leasable.lease()).collect()
+        let leasable = Leasable::new(Arc::clone(&candidate.endpoint), u32::MAX);
+        (0..requests).filter_map(|_| leasable.lease()).collect()
     }
 }
 

@@ -87,6 +87,9 @@ pub struct Endpoint {
     pub weight: u16,
     /// Used only when no endpoint that is not a backup can be.
     pub backup: bool,
+    /// Requests (tcp: connections) that it gets at once, over all workers; at least 1, or `null` for no limit.
+    #[serde(deserialize_with = "present")]
+    pub max_connections: Option<u32>,
 }
 
 /// Active health checks of a pool.

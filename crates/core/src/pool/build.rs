@@ -45,6 +45,7 @@ impl Pool {
                 ),
                 weight: endpoint.weight,
                 backup: endpoint.backup,
+                max_connections: endpoint.max_connections.unwrap_or(u32::MAX),
             }
         });
         Ok(Self {
@@ -95,6 +96,12 @@ fn check_endpoints(endpoints: &[document::Endpoint]) -> Result<(), DocumentError
         let refuse = |message| Err(DocumentError::new(format!("endpoints[{index}].address"), message));
         if endpoint.address.port() == 0 {
             return refuse("port 0 cannot be connected to".to_owned());
+        }
+        if endpoint.max_connections == Some(0) {
+            return Err(DocumentError::new(
+                format!("endpoints[{index}].max_connections"),
+                "must be at least 1; a weight of 0 keeps an endpoint without traffic",
+            ));
         }
         if let Some(earlier) = first.insert(endpoint.address, index) {
             return refuse(format!("{} is endpoints[{earlier}] already", endpoint.address));

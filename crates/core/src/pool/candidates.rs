@@ -37,6 +37,8 @@ pub enum NoEndpoint {
     AllMaintenance,
     /// There is exactly one candidate, and the caller has excluded it.
     OnlyExcluded,
+    /// Every candidate holds as many requests as its `max_connections` allows.
+    AllFull,
 }
 
 impl Tier {
@@ -75,6 +77,7 @@ impl NoEndpoint {
             Self::AllDraining => "no-endpoint-draining",
             Self::AllMaintenance => "no-endpoint-maintenance",
             Self::OnlyExcluded => "no-endpoint-other",
+            Self::AllFull => "no-endpoint-full",
         }
     }
 }
@@ -188,7 +191,12 @@ mod tests {
             let endpoint = Endpoint::new(EndpointId(id), SocketAddr::from(([10, 0, 0, 1], 1)), health);
             endpoint.set_admin(admin);
             let weight = u16::from(letter != '0');
-            Member { endpoint: Arc::new(endpoint), weight, backup: letter.is_ascii_lowercase() }
+            Member {
+                endpoint: Arc::new(endpoint),
+                weight,
+                backup: letter.is_ascii_lowercase(),
+                max_connections: u32::MAX,
+            }
         };
         (0..).zip(letters.chars()).map(member).collect()
     }

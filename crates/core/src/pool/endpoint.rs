@@ -113,10 +113,17 @@ impl Endpoint {
         self.in_flight.0.load(Ordering::Relaxed)
     }
 
-    /// Counts a lease in. Only [`super::Lease`] does, which counts it out again.
+    /// Counts a lease in unless `most` are held already; says whether it did. Only [`super::Lease`] does, which counts
+    /// it out again.
+    ///
+    /// Counted first and looked at then: workers that come at the same moment cannot exceed `most` together.
     #[inline]
-    pub(super) fn count_in(&self) {
-        self.in_flight.0.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_in(&self, most: u32) -> bool {
+        let is_in = self.in_flight.0.fetch_add(1, Ordering::Relaxed) < most;
+        if !is_in {
+            self.count_out();
+        }
+        is_in
     }
 
     /// Counts a lease out.

@@ -19,19 +19,28 @@ pub(crate) struct Leasable(Rc<Shared>);
 
 /// A name for what the `Rc` points at; the second allocation is the point of it.
 #[derive(Debug)]
-struct Shared(Arc<Endpoint>);
+struct Shared {
+    endpoint: Arc<Endpoint>,
+    /// Leases that may be held on it, over all workers.
+    most: u32,
+}
 
 impl Leasable {
-    pub(crate) fn new(endpoint: Arc<Endpoint>) -> Self {
-        Self(Rc::new(Shared(endpoint)))
+    /// `most`: leases that may be held on it at once, over all workers; `u32::MAX` for no limit.
+    pub(crate) fn new(endpoint: Arc<Endpoint>, most: u32) -> Self {
+        Self(Rc::new(Shared { endpoint, most }))
     }
 
-    /// Leases the endpoint.
+    /// Leases the endpoint; `None` when as many leases are held on it as may be.
     #[inline]
-    pub(crate) fn lease(&self) -> Lease {
-        let lease = Lease { endpoint: self.clone() };
-        lease.endpoint().count_in();
-        lease
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        let Shared { endpoint, most } = &*self.0;
+        endpoint.count_in(*most).then(|| Lease { endpoint: self.clone() })
+    }
+
+    /// Whether one more lease would fit at this moment.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.endpoint.in_flight() < self.0.most
     }
 }
 
@@ -39,7 +48,7 @@ impl Lease {
     /// The endpoint that was picked.
     #[inline]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint.0.0
+        &self.endpoint.0.endpoint
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Member {
     pub weight: u16,
     /// Whether it gets traffic only when no other can.
     pub backup: bool,
+    /// Leases that may be held on it at once; `u32::MAX` for no limit.
+    pub max_connections: u32,
 }
 
 /// How many endpoints are in which state.

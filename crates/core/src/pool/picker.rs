@@ -105,8 +105,12 @@ impl Picker {
             return self.pick_warily(key, exclude, now);
         }
         self.tier?;
-        let index = self.choose(key, self.place(exclude), now)?;
-        Ok(self.leasable[index].lease())
+        let place = self.place(exclude);
+        let index = self.choose(key, place, now)?;
+        match self.leasable[index].lease() {
+            Some(lease) => Ok(lease),
+            None => self.pick_with_room(key, place, index, now),
+        }
     }
 
     /// Picks while the candidates may be out of date: what is picked must still be fit.
@@ -123,14 +127,38 @@ impl Picker {
         let looks = if place.is_none() { LOOKS } else { 1 };
         for _ in 0..looks {
             let Ok(index) = self.choose(key, place, now) else { break };
-            if tier.still_admits(&self.candidates[index].endpoint) {
-                return Ok(self.leasable[index].lease());
+            if tier.still_admits(&self.candidates[index].endpoint)
+                && let Some(lease) = self.leasable[index].lease()
+            {
+                return Ok(lease);
             }
             place = Some(index);
         }
         self.rests_until = now;
         self.catch_up(now);
         self.pick(key, exclude, now)
+    }
+
+    /// Picks when the balancer's choice, the candidate at `full`, holds as many requests as it may: the balancer's
+    /// second choice, and then anyone with room, from a random one on, so that no neighbour gets all of it.
+    #[cold]
+    fn pick_with_room(
+        &mut self,
+        key: Option<u64>,
+        exclude: Option<usize>,
+        full: usize,
+        now: Nanos,
+    ) -> Result<Lease, NoEndpoint> {
+        if exclude.is_none()
+            && let Ok(index) = self.choose(key, Some(full), now)
+            && let Some(lease) = self.leasable[index].lease()
+        {
+            return Ok(lease);
+        }
+        let start = self.random.index(self.leasable.len());
+        let order = (start..self.leasable.len()).chain(0..start).filter(|index| Some(*index) != exclude);
+        let with_room = order.map(|index| &self.leasable[index]).filter(|leasable| leasable.has_room());
+        with_room.filter_map(Leasable::lease).next().ok_or(NoEndpoint::AllFull)
     }
 
     /// Selects the candidates again, unless that is too soon; whether they are up to date.
@@ -179,6 +207,14 @@ impl Picker {
             };
         self.tier = Ok(tier);
         let endpoint_of = |index: usize| &self.pool.members[index].endpoint;
+        // A reload may have changed a limit, which no balancer knows of.
+        self.leasable = chosen
+            .iter()
+            .map(|(index, _)| {
+                let member = &self.pool.members[*index];
+                Leasable::new(Arc::clone(&member.endpoint), member.max_connections)
+            })
+            .collect();
         let is_same = span == self.span
             && chosen.len() == self.candidates.len()
             && chosen.iter().zip(&self.candidates).all(|((index, weight), candidate)| {
@@ -191,7 +227,6 @@ impl Picker {
             .iter()
             .map(|(index, weight)| Candidate { endpoint: Arc::clone(endpoint_of(*index)), weight: *weight })
             .collect();
-        self.leasable = self.candidates.iter().map(|one| Leasable::new(Arc::clone(&one.endpoint))).collect();
         self.span = span;
         self.balancer.rebuild(&self.candidates, &self.span, &mut self.random);
     }

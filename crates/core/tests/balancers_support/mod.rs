@@ -130,6 +130,7 @@ fn document(balance: Balance, weights: &[u16], hash_bound_percent: Option<u32>) 
         address: address(index),
         weight: *weight,
         backup: false,
+        max_connections: None,
     };
     let takes_key = matches!(balance, Balance::RingHash | Balance::Maglev);
     document::Pool {

@@ -216,6 +216,7 @@ fn endpoint(last: usize, random: &mut Random) -> document::Endpoint {
         address: SocketAddr::from(([10, 0, 0, last], 80)),
         weight: [1, 1, 1, 2, 4][random.index(5)],
         backup: random.below(6) == 0,
+        max_connections: None,
     }
 }
 

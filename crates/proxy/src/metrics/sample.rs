@@ -62,8 +62,10 @@ fn listener(name: &str, protocol: &str, pool: &Value) -> Value {
 }
 
 fn pool(name: &str, endpoints: &[SocketAddr], health_check: &Value) -> Value {
-    let endpoints: Vec<Value> =
-        endpoints.iter().map(|address| json!({"address": address, "weight": 1, "backup": false})).collect();
+    let endpoints: Vec<Value> = endpoints
+        .iter()
+        .map(|address| json!({"address": address, "weight": 1, "backup": false, "max_connections": null}))
+        .collect();
     json!({
         "name": name, "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
         "endpoints": endpoints, "health_check": health_check, "panic_threshold_percent": 0,

@@ -9,8 +9,10 @@ use std::thread;
 
 /// A document with one `http` listener on a port of the system's choice, one pool and one route to it.
 pub fn document(endpoints: &[SocketAddr]) -> Value {
-    let endpoints: Vec<Value> =
-        endpoints.iter().map(|address| json!({"address": address, "weight": 1, "backup": false})).collect();
+    let endpoints: Vec<Value> = endpoints
+        .iter()
+        .map(|address| json!({"address": address, "weight": 1, "backup": false, "max_connections": null}))
+        .collect();
     json!({
         "workers": 1,
         "max_connections": 1000,

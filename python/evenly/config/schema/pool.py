@@ -55,7 +55,7 @@ class Endpoint(Table):
 [pools.app]
 endpoints = [
   "10.0.0.1:9000",
-  { address = "10.0.0.2:9000", weight = 3 },
+  { address = "10.0.0.2:9000", weight = 3, max_connections = 200 },
   { address = "10.0.1.1:9000", backup = true },
 ]
 """
@@ -69,6 +69,12 @@ endpoints = [
         default=1, description="Share relative to the other endpoints; 0 gets no traffic."
     )
     backup: bool = Field(default=False, description="Used only when no endpoint that is not a backup can be.")
+    max_connections: Annotated[int, integer(1, 1_000_000)] | None = Field(
+        default=None,
+        description="Requests (tcp: connections) that it gets at once, over all workers: each takes one connection. "
+        "What is above goes to the others; when all are full it is answered 503 (`no-endpoint-full`).",
+        examples=[200],
+    )
 
 
 def _widen(value: object) -> object:

@@ -7,7 +7,7 @@ fn address(last: u8) -> SocketAddr {
 }
 
 fn endpoint(last: u8) -> document::Endpoint {
-    document::Endpoint { address: address(last), weight: 1, backup: false }
+    document::Endpoint { address: address(last), weight: 1, backup: false, max_connections: None }
 }
 
 fn pool(endpoints: impl IntoIterator<Item = u8>) -> document::Pool {
@@ -106,10 +106,12 @@ fn what_no_pool_may_have() {
     let with_check = |check| document::Pool { health_check: Some(check), ..pool([1]) };
     let ring = document::Pool { balance: Balance::RingHash, ..pool([1]) };
     let range = |first, last| StatusRange { first, last };
+    let no_room = document::Endpoint { max_connections: Some(0), ..endpoint(1) };
     let port_0 = document::Endpoint { address: SocketAddr::from(([10, 0, 0, 1], 0)), ..endpoint(1) };
     for (document, path) in [
         (pool([1, 2, 1]), "endpoints[2].address"),
         (document::Pool { endpoints: vec![port_0], ..pool([]) }, "endpoints[0].address"),
+        (document::Pool { endpoints: vec![no_room], ..pool([]) }, "endpoints[0].max_connections"),
         (document::Pool { endpoints: vec![endpoint(1); MAX_ENDPOINTS + 1], ..pool([]) }, "endpoints"),
         (ring.clone(), "hash_key"),
         (document::Pool { hash_key: key.clone(), ..pool([1]) }, "hash_key"),

@@ -9,6 +9,7 @@ fn document(endpoints: u8) -> document::Pool {
         address: SocketAddr::from(([10, 0, 0, last], 80)),
         weight: 1,
         backup: false,
+        max_connections: None,
     };
     document::Pool {
         name: "app".into(),
@@ -108,6 +109,36 @@ fn exclusion() {
     let mut one = picker(1);
     assert_eq!(one.pick(None, Some(EndpointId(0)), 0).unwrap_err(), NoEndpoint::OnlyExcluded);
     assert_eq!(picker(0).pick(None, Some(EndpointId(0)), 0).unwrap_err(), NoEndpoint::Empty);
+}
+
+#[test]
+fn no_endpoint_gets_more_than_its_connections() {
+    for balance in crate::balancer::ALL {
+        let takes_key = matches!(balance, Balance::RingHash | Balance::Maglev);
+        let hash_key =
+            takes_key.then_some(document::HashKey { source: document::HashSource::Uri, name: None });
+        let mut document = document::Pool { balance, hash_key, ..document(3) };
+        for (endpoint, most) in document.endpoints.iter_mut().zip([Some(2), Some(5), None]) {
+            endpoint.max_connections = most;
+        }
+        let mut picker = Picker::new(pool(&document, None), Random::new(1));
+        let held: Vec<Lease> = (0..50).map(|_| picker.pick(Some(7), None, 0).unwrap()).collect();
+        let counts = [0, 1, 2].map(|index: usize| picker.pool().members[index].endpoint.in_flight());
+        assert!(
+            counts[0] <= 2 && counts[1] <= 5 && counts.iter().sum::<u32>() == 50,
+            "{balance:?} {counts:?}"
+        );
+        let excluded = picker.pick(Some(7), Some(EndpointId(2)), 0);
+        assert_eq!(excluded.is_err(), counts == [2, 5, 43], "{balance:?} {excluded:?}");
+        drop((held, excluded));
+        document.endpoints[2].max_connections = Some(1);
+        let next = pool(&document, Some(picker.pool()));
+        picker.update(next);
+        let held: Vec<Lease> = (0..8).map(|_| picker.pick(None, None, 0).unwrap()).collect();
+        assert_eq!(picker.pick(None, None, 0).unwrap_err(), NoEndpoint::AllFull, "{balance:?}");
+        drop(held);
+        assert!(picker.pick(None, None, 0).is_ok());
+    }
 }
 
 #[test]
