@@ -5,7 +5,6 @@ and Docker's events one that writes pieces.
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -42,7 +41,7 @@ async def serving(answer: Answer, socket: Path | None = None) -> AsyncIterator[s
     """Serves inside the block, on a Unix socket or on a free port of 127.0.0.1; its URL."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        try:
             while True:
                 lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 target = urlsplit(lines[0].split(" ")[1])
@@ -50,7 +49,11 @@ async def serving(answer: Answer, socket: Path | None = None) -> AsyncIterator[s
                 fields = {name.lower(): value for name, value in pairs}
                 query = {name: values[0] for name, values in parse_qs(target.query).items()}
                 await _send(writer, await answer(Asked(target.path, query, fields)))
-        writer.close()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            # The client went, or the test has ended.
+            pass
+        finally:
+            writer.close()
 
     if socket is None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)

@@ -52,6 +52,13 @@ class Document:
     text: str
     source: Source
     _tree: Mapping[str, Any]
+    _parts: Mapping[str, str]
+    """The text of each of the tree's keys."""
+
+    def with_found(self, resolved: Resolved, found: Found) -> "Document":
+        """The same with other endpoints from discovery; what they do not change is not written anew."""
+        kept = {name: part for name, part in self._parts.items() if name != "pools"}
+        return _written({**self._tree, "pools": _pools(resolved, found)}, self.source, kept)
 
     def problem(self, path: str, message: str) -> Problem:
         """What Rust says about a place in the document, at the user's own place and line."""
@@ -85,9 +92,7 @@ def document(resolved: Resolved, found: Found = NOTHING) -> Document:
         "workers": resolved.workers,
         "max_connections": resolved.max_connections,
         "listeners": [At((name,), _listener(name, listener)) for name, listener in settings.listeners.items()],
-        "pools": [
-            At((name,), _pool(name, pool, members(resolved, found, name))) for name, pool in settings.pools.items()
-        ],
+        "pools": _pools(resolved, found),
         "routes": [_route(route) for route in settings.routes],
         "error_pages": {
             str(status): {"content_type": page.content_type, "body": page.body}
@@ -96,8 +101,23 @@ def document(resolved: Resolved, found: Found = NOTHING) -> Document:
         "access_log": log
         and {"path": resolved.access_log_path, "format": log.format, "ring_bytes": At(("ring",), log.ring.bytes)},
     }
-    text = json.dumps(tree, default=lambda at: at.value, ensure_ascii=False, separators=(",", ":"))
-    return Document(text, resolved.loaded.source, tree)
+    return _written(tree, resolved.loaded.source, {})
+
+
+def _written(tree: Mapping[str, Any], source: Source, parts: Mapping[str, str]) -> Document:
+    """A document of this tree; `parts` are the texts of those of its keys that have been written already."""
+
+    def text_of(value: object) -> str:
+        return json.dumps(value, default=lambda at: at.value, ensure_ascii=False, separators=(",", ":"))
+
+    parts = {name: parts[name] if name in parts else text_of(value) for name, value in tree.items()}
+    text = f"{{{','.join(f'{text_of(name)}:{part}' for name, part in parts.items())}}}"
+    return Document(text, source, tree, parts)
+
+
+def _pools(resolved: Resolved, found: Found) -> list[At]:
+    pools = resolved.settings.pools
+    return [At((name,), _pool(name, pool, members(resolved, found, name))) for name, pool in pools.items()]
 
 
 def _listener(name: str, listener: Listener) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -18,7 +18,8 @@ from evenly.config import Settings
 from evenly.config.found import Found
 from evenly.config.schema import Discovery
 from evenly.control.status import DiscoveryState, DiscoveryStatus
-from evenly.discovery.source import Place
+from evenly.discovery.bounds import take
+from evenly.discovery.source import Place, SourceError
 from evenly.discovery.sources import source_for
 from evenly.discovery.watcher import Known, Watcher
 
@@ -137,7 +138,7 @@ class Endpoints:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _watch(self, options: Discovery, place: Place, known: Known | None) -> Followed:
-        watcher = Watcher(place.pool, options, source_for(options, place), known, self._changed.set)
+        watcher = Watcher(place.pool, options, source_for(options, place), _bounded(known, options), self._changed.set)
         return Followed(watcher, place, asyncio.create_task(watcher.run()))
 
 
@@ -150,6 +151,17 @@ def known_of(followed: Mapping[str, Followed]) -> dict[str, Known]:
 def found_of(known: Mapping[str, Known]) -> Found:
     """The same, as a configuration takes it."""
     return {pool: each.endpoints for pool, each in known.items()}
+
+
+def _bounded(known: Known | None, options: Discovery) -> Known | None:
+    """What is known, within the bounds of the options as they are now: they may be others than when it was found."""
+    if known is None:
+        return None
+    try:
+        return replace(known, endpoints=take(known.endpoints, options).endpoints)
+    except SourceError:
+        # A file in `state_dir` that somebody has written by hand.
+        return None
 
 
 async def _first_answers(new: list[Followed], hurry: bool) -> None:

@@ -36,7 +36,7 @@ class Configuration:
 
     def with_found(self, found: Found) -> Configuration:
         """The same with these endpoints from discovery."""
-        return replace(self, found=found, document=document(self.resolved, found))
+        return replace(self, found=found, document=self.document.with_found(self.resolved, found))
 
 
 @dataclass(frozen=True)

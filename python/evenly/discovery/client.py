@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL
 from typing import TYPE_CHECKING
 
 from evenly.discovery.source import Reason, SourceError
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     import httpx
 
 LARGEST_TOKEN = 4 << 10
+
+KEPT_ALIVE = [
+    (SOL_SOCKET, SO_KEEPALIVE, 1), (IPPROTO_TCP, TCP_KEEPIDLE, 15), (IPPROTO_TCP, TCP_KEEPINTVL, 5),
+    (IPPROTO_TCP, TCP_KEEPCNT, 3),
+]  # fmt: skip
+"""A server that is gone without a word is noticed after half a minute, not when a query that it may hold back for
+minutes is due."""
 
 
 @asynccontextmanager
@@ -33,7 +41,8 @@ async def client(url: str, ca_file: Path | None = None, socket: str | None = Non
             verify = await asyncio.to_thread(ssl.create_default_context, cafile=str(ca_file))
         except (OSError, ssl.SSLError) as error:
             raise SourceError("denied", f"{ca_file} cannot be used: {error.strerror or error}") from error
-    transport = httpx.AsyncHTTPTransport(uds=socket, verify=verify, trust_env=False)
+    options = None if socket is not None else KEPT_ALIVE
+    transport = httpx.AsyncHTTPTransport(uds=socket, verify=verify, trust_env=False, socket_options=options)
     async with httpx.AsyncClient(transport=transport, base_url=url, timeout=None, trust_env=False) as opened:  # noqa: S113
         yield opened
 

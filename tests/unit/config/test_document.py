@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from evenly.config import Document, document, load, resolve
 from evenly.config.document import At
+from evenly.config.problems import dotted
+from evenly.config.schema import Endpoint, EndpointAddress
 
 from tests.contract.goldens import GOLDEN, MACHINE, look_up
 
@@ -106,3 +108,20 @@ def test_every_place_in_every_document_leads_to_an_option(toml: Path) -> None:
 
 def test_the_same_settings_give_the_same_text() -> None:
     assert golden("03-everything").text == golden("03-everything").text
+
+
+def test_found_endpoints_stand_behind_the_written_ones() -> None:
+    resolved = resolve(load(GOLDEN / "16-discovery.toml"), MACHINE, look_up)
+    found = {
+        "srv": [Endpoint(address=EndpointAddress.parse(text), weight=7) for text in ("10.0.0.1:9000", "[fd00::1]:80")],
+        # A pool that has no source any more.
+        "gone": [Endpoint(address=EndpointAddress.parse("10.0.0.9:80"))],
+    }
+    whole = document(resolved, found)
+    pools = {pool["name"]: pool["endpoints"] for pool in json.loads(whole.text)["pools"]}
+    assert [(each["address"], each["weight"]) for each in pools["srv"]] == [("10.0.0.1:9000", 1), ("[fd00::1]:80", 7)]
+    assert pools["dns"] == []
+    assert dotted(whole.place("pools[1].endpoints[1].address")) == "pools.srv.endpoints[1].address"
+    # The same, byte for byte, however it comes about.
+    assert document(resolved).with_found(resolved, found).text == whole.text
+    assert whole.with_found(resolved, {}).text == document(resolved).text

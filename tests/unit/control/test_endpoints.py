@@ -17,9 +17,14 @@ from structlog.testing import capture_logs
 DIRECTORY = Path("here")
 
 
+def named(address: str) -> Endpoint:
+    """The endpoint with an address."""
+    return Endpoint(address=EndpointAddress.parse(address))
+
+
 def endpoint(number: int) -> Endpoint:
     """An endpoint."""
-    return Endpoint(address=EndpointAddress.parse(f"192.0.2.{number}:80"))
+    return named(f"192.0.2.{number}:80")
 
 
 def settings(**paths: str) -> Settings:
@@ -118,6 +123,22 @@ def test_what_is_known_stands_in(played: dict[str, Played]) -> None:
             endpoints.discard(prepared)
         prepared = await endpoints.prepare(settings(app="answers.json"), DIRECTORY, known)
         assert found_of(known_of(prepared)) == {"app": (endpoint(1),)}
+        endpoints.discard(prepared)
+
+    asyncio.run(run())
+
+
+def test_what_is_known_is_within_the_bounds_of_now(played: dict[str, Played]) -> None:
+    """They may be others than when it was found."""
+    known = {"app": Known((endpoint(9), endpoint(8)), 1.0), "other": Known((named("app.internal:80"),), 1.0)}
+    written = settings(app="silent.json", other="silent.json")
+    bounded = written.pools["app"].discovery.model_copy(update={"max_endpoints": 1})  # type: ignore[union-attr]
+    pools = written.pools | {"app": written.pools["app"].model_copy(update={"discovery": bounded})}
+
+    async def run() -> None:
+        endpoints = Endpoints()
+        prepared = await endpoints.prepare(written.model_copy(update={"pools": pools}), DIRECTORY, known, hurry=True)
+        assert found_of(known_of(prepared)) == {"app": (endpoint(8),)}
         endpoints.discard(prepared)
 
     asyncio.run(run())

@@ -8,7 +8,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from evenly.control.upgrade.handover import Inheritance, receive_inheritance, send_inheritance
+from evenly.config.edits import Edits
+from evenly.control.status import OperatorState
+from evenly.control.store import Kept, Operated
+from evenly.control.upgrade.handover import Inheritance, receive_inheritance, send_inheritance, send_message
 from evenly.control.upgrade.predecessor import VARIABLE, DismissedError, Predecessor
 from evenly.control.upgrade.successor import UpgradeError, start_successor
 
@@ -51,6 +54,24 @@ def test_sockets_health_and_the_admin_socket_arrive(pair: tuple[socket.socket, s
             assert same.getsockname() == second.getsockname()
         assert not os.get_inheritable(got.admin[1])
         got.close()
+
+
+@pytest.mark.parametrize("kept", [None, {}, {"edits": {}, "found": {}}, {"edits": 3, "found": 4}])
+def test_what_a_process_of_another_version_kept_does_not_stop_it(
+    pair: tuple[socket.socket, socket.socket], kept: object
+) -> None:
+    ours, theirs = pair
+    send_message(ours, {"version": "0.0.1", "health": "[]", "sockets": [], "admin": None, "kept": kept})
+    assert receive_inheritance(theirs) == Inheritance(health="[]")
+
+
+def test_what_was_kept_arrives(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    kept = Kept(
+        Edits().with_pool("blue", {"endpoints": []}), {"app": {"10.0.0.1:80": Operated(OperatorState.DRAINING)}}
+    )
+    send_inheritance(ours, Inheritance(health="[]", kept=kept))
+    assert receive_inheritance(theirs).kept == kept
 
 
 def test_sockets_of_no_listener_are_closed() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 
 from evenly import __version__
-from evenly.control.store import Kept
+from evenly.control.store import UNREADABLE, Kept
 
 DESCRIPTORS_A_BATCH = 250
 """The kernel refuses more than 253 descriptors in one message (SCM_MAX_FD)."""
@@ -115,9 +115,17 @@ def receive_inheritance(channel: socket.socket) -> Inheritance:
     remaining = iter(descriptors)
     sockets = [(address, [next(remaining) for _ in range(count)]) for address, count in counts]
     admin = None if message["admin"] is None else (str(message["admin"]), next(remaining))
-    # A predecessor of an older version does not send it.
+    return Inheritance(sockets, str(message["health"]), admin, _kept(message))
+
+
+def _kept(message: dict[str, Any]) -> Kept | None:
+    """What the predecessor kept. One of another version may send none, or another form of it; `state_dir` remains."""
     kept = message.get("kept")
-    return Inheritance(sockets, str(message["health"]), admin, None if kept is None else Kept.from_json(kept))
+    try:
+        return None if kept is None else Kept.from_json(kept)
+    except UNREADABLE as error:
+        log.error("state not used", problem=f"the process to take over from sent what cannot be read: {error!r}")  # noqa: TRY400
+        return None
 
 
 def _receive_exactly(channel: socket.socket, count: int) -> bytes:
