@@ -6,11 +6,12 @@ reloads, and over restarts where `state_dir` is set.
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from evenly.control import editing
 from evenly.control.status import Edited
@@ -23,9 +24,20 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     422: {"description": "The schema or the packet path refuses the result; nothing has changed."},
 }
 
+
+def _check_text(table: dict[str, Any] | None) -> dict[str, Any] | None:
+    """JSON can hold half of a surrogate pair, which no TOML file can, and which nothing behind this can write."""
+    try:
+        json.dumps(table, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("expected Unicode text, found half of a surrogate pair") from error
+    return table
+
+
 _AS_WRITTEN = "with the options of the configuration reference, each written as in the file"
 PoolTable = Annotated[
     dict[str, Any],
+    AfterValidator(_check_text),
     Body(
         description=f"A pool, {_AS_WRITTEN}.",
         examples=[{"endpoints": ["10.0.0.1:9000"], "balance": "least-requests", "health_check": "/healthz"}],
@@ -33,10 +45,12 @@ PoolTable = Annotated[
 ]
 RouteTable = Annotated[
     dict[str, Any],
+    AfterValidator(_check_text),
     Body(description=f"A route, {_AS_WRITTEN}.", examples=[{"host": "shop.example.com", "path": "/*", "pool": "app"}]),
 ]
 EndpointTable = Annotated[
     dict[str, Any] | None,
+    AfterValidator(_check_text),
     Body(description=f"Options of the endpoint, {_AS_WRITTEN}; may be left out.", examples=[{"weight": 3}]),
 ]
 Before = Annotated[

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from evenly.config.schema import ConsulDiscovery, Endpoint
 from evenly.discovery.client import client, fetch, token
-from evenly.discovery.source import Place, Report, SourceError, endpoint
+from evenly.discovery.source import UNREADABLE, Place, Report, SourceError, endpoint
 
 LARGEST_CATALOGUE = 16 << 20
 """Bytes. An instance takes one to three KiB of JSON, most of it about its checks."""
@@ -76,7 +76,7 @@ def instances(raw: bytes, options: ConsulDiscovery) -> list[Endpoint]:
     """The endpoints that an answer holds. Raises `SourceError`."""
     try:
         return [_instance(entry, options) for entry in json.loads(raw)]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise SourceError("invalid", f"not what Consul answers for a service: {error!r}") from error
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evenly.config.schema import DockerDiscovery, Endpoint
 from evenly.discovery.client import check_status, client, failure, fetch
-from evenly.discovery.source import Place, Report, SourceError, endpoint
+from evenly.discovery.source import UNREADABLE, Place, Report, SourceError, endpoint
 
 if TYPE_CHECKING:
     import httpx
@@ -128,7 +128,7 @@ def containers(raw: bytes, options: DockerDiscovery) -> list[Endpoint]:
     """The endpoints that a list holds. Raises `SourceError`."""
     try:
         found = [_container(entry, options) for entry in json.loads(raw)]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise SourceError("invalid", f"not what Docker answers for a list of containers: {error!r}") from error
     return [each for each in found if each is not None]
 

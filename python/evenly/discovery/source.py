@@ -20,12 +20,25 @@ Report = Callable[[Sequence[Endpoint]], None]
 """What a source calls with each answer, changed or not."""
 
 
+LONGEST_TEXT = 500
+"""Characters of an error: it is one line of a log and of a terminal, whatever a server has answered."""
+
+
 class SourceError(Exception):
-    """A source that gives no answer; the text says of what and why."""
+    """A source that gives no answer; the text says of what and why.
+
+    The text may quote what a stranger has answered, so it is cut, and what is not printable (an escape sequence for the
+    operator's terminal, half of a surrogate pair that no encoder takes) becomes a question mark.
+    """
 
     def __init__(self, reason: Reason, text: str) -> None:
-        super().__init__(text)
+        shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+        super().__init__("".join(each if each.isprintable() else "?" for each in shown))
         self.reason: Reason = reason
+
+
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What taking an answer apart raises that is not what it should be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,14 @@ from evenly.control.upgrade.successor import UpgradeError
 from tests.unit.control.recording import RecordingDataplane
 
 
-def ask(supervisor: Supervisor, method: str, path: str, body: Any = None) -> httpx.Response:
-    """One request."""
+def ask(supervisor: Supervisor, method: str, path: str, body: Any = None, raw: bytes | None = None) -> httpx.Response:
+    """One request; its body as JSON, or as it stands."""
 
     async def request() -> httpx.Response:
         transport = httpx.ASGITransport(create(supervisor), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.request(method, path, json=body)
+            headers = {"Content-Type": "application/json"} if raw else {}
+            return await client.request(method, path, json=body, content=raw, headers=headers)
 
     return asyncio.run(request())
 
@@ -164,4 +165,12 @@ def test_edits_that_are_refused(
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert expected in answer.json()["detail"]
+    assert native.calls == []
+
+
+def test_text_that_is_no_text_is_refused(supervisor: Supervisor, native: RecordingDataplane) -> None:
+    """JSON can hold what no TOML file can."""
+    for path in ("/api/pools/new", "/api/routes/new"):
+        answer = ask(supervisor, "PUT", path, raw=b'{"endpoints": [], "hash_key": "\\ud800"}')
+        assert (answer.status_code, "half of a surrogate pair" in answer.json()["detail"]) == (422, True)
     assert native.calls == []
