@@ -16,14 +16,14 @@ def test_every_endpoint_is_replaced_under_load(web, servers) -> None:
     """One comes, one goes, ten times over: no request fails."""
     first, *others = servers(*(f"s{index}" for index in range(11)))
     serving = web(first)
-    admin = ("--admin", str(serving.balancer.admin_path))
+    place = "/api/pools/app/endpoints"
     with Load(serving.port, connections=8) as kept, Load(serving.port, connections=4, fresh=True) as fresh:
         leaving = first
         for joining in others:
-            run_verb("add", "app", str(joining), *admin)
+            assert serving.balancer.admin.post(f"{place}/{joining}").status_code == 201
             assert addresses(serving.balancer) == {str(leaving), str(joining)}
             kept.wait_for(50)
-            run_verb("remove", "app", str(leaving), *admin)
+            assert serving.balancer.admin.delete(f"{place}/{leaving}").status_code == 200
             kept.wait_for(50)
             assert addresses(serving.balancer) == {str(joining)}
             leaving = joining
@@ -69,6 +69,8 @@ def test_a_reload_keeps_them_and_discarding_takes_them_back(web, servers) -> Non
     shown = json.loads(run_verb("edits", *admin).stdout)
     assert set(shown["endpoints"]["app"]) == {str(backends[1])}
     assert "1 edited at run time" in run_verb("status", *admin).stdout
+    run_verb("remove", "app", str(backends[0]), *admin)
+    assert addresses(serving.balancer) == {str(backends[1])}
     run_verb("edits", "--discard", *admin)
     assert addresses(serving.balancer) == {str(backends[0])}
 
