@@ -36,13 +36,17 @@ def pattern(offset: int, count: int) -> bytes:
 
 
 class Server:
-    """One endpoint. `requests` counts by path; `healthy` decides what `/healthz` answers."""
+    """One endpoint. `requests` counts by path; `healthy` decides what `/healthz` answers.
+
+    Of the requests that any other path gets, each `fails_every`-th is answered 503; 0 is none.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.requests: Counter[str] = Counter()
         self.connections = 0
         self.healthy = True
+        self.fails_every = 0
         self.address = ""
         self._held: list[asyncio.Event] = []
 
@@ -102,6 +106,8 @@ class Server:
             status = 200 if self.healthy else 503
         elif path.startswith("/status/"):
             status = int(path.removeprefix("/status/"))
+        elif self.fails_every and self.served % self.fails_every == 0:
+            status = 503
         writer.write(f"HTTP/1.1 {status} -\r\nContent-Length: {len(self.name)}\r\n\r\n{self.name}".encode())
 
     @staticmethod

@@ -87,6 +87,8 @@ failures! {
     UpstreamClosed = "upstream-closed", 502, Upstream, true;
     /// The endpoint closed or reset the connection in the middle of a response.
     UpstreamTruncated = "upstream-truncated", 502, Upstream, false;
+    /// The endpoint answered with a status that is tried again, and then no endpoint was left to try.
+    UpstreamStatus = "upstream-status", 502, Upstream, true;
     /// A limit on connections or memory is reached.
     Overload = "overload", 503, Internal, false;
     /// The pool has no endpoint, or none with a weight above 0.
@@ -105,6 +107,8 @@ failures! {
     ConnectTimeout = "connect-timeout", 504, Upstream, true;
     /// The response head did not come within its deadline.
     ResponseTimeout = "response-timeout", 504, Upstream, false;
+    /// The response head did not come within the deadline for the whole request, all tries included.
+    RequestDeadline = "request-deadline", 504, Upstream, false;
     /// Nothing moved in either direction for too long in a body or tunnel.
     IdleTimeout = "idle-timeout", 504, Upstream, false;
     /// The client speaks a version of HTTP that is not 1.x.

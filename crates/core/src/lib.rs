@@ -9,6 +9,7 @@
 //! * [`snapshot`] — the document checked, resolved and indexed; immutable, replaced as a whole.
 //! * [`route`] — request → [`route::Route`]; [`target`], [`template`], [`rules`], [`trust`] serve it.
 //! * [`pool`] and [`balancer`] — route → endpoint; [`health`] judges endpoints.
+//! * [`retry`] — what follows a try that failed.
 //! * [`error`] — every way a request ends without an endpoint's answer, with its status, in one table.
 
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod listener;
 pub mod nearest;
 pub mod pool;
 pub mod random;
+pub mod retry;
 pub mod route;
 pub mod rules;
 pub mod snapshot;

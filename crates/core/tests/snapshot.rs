@@ -252,6 +252,7 @@ fn oddities_are_told() {
         ("/routes/0/action", json!({"type": "redirect", "location": "{uri}", "status": 302})),
         ("/routes/0/rewrite", json!(null)),
         ("/routes/0/request_headers", json!({"remove": [], "set": [], "add": []})),
+        ("/routes/0/retry", json!(null)),
         ("/listeners/1/pool", json!("app")),
         ("/pools/0/balance", json!("maglev")),
         ("/pools/0/hash_key", json!({"source": "uri", "name": null})),

@@ -41,6 +41,8 @@ pub struct Pump {
     is_ended: bool,
     limit: u64,
     pace: Pace,
+    /// Bytes up to which all that goes to the sink is kept in `head`, for another sink; 0: nothing is.
+    most_kept: usize,
     /// What came behind the body's end.
     pub excess: Option<Buffer>,
     /// Body bytes taken from the source.
@@ -204,6 +206,7 @@ impl Pump {
             is_ended,
             limit,
             pace,
+            most_kept: 0,
             excess: None,
             received: 0,
             written: 0,
@@ -227,12 +230,45 @@ impl Pump {
             buffer.frame(taken.done);
         }
         self.buffer = (!buffer.is_empty()).then_some(buffer);
+        self.keep_buffer();
         Ok(())
     }
 
     /// Gives the pump the head that goes before the body.
     pub fn lead(&mut self, head: Text) {
         self.head = Some(head);
+        self.keep_buffer();
+    }
+
+    /// From here on all that goes to the sink is kept, as long as that is no more than `most` bytes.
+    pub fn keep(&mut self, most: usize) {
+        self.most_kept = most;
+    }
+
+    /// Whether everything can be sent to another sink: it was all kept, or none of it was sent.
+    pub fn is_repeatable(&self) -> bool {
+        self.most_kept > 0 || (self.head.is_none() && self.written == 0)
+    }
+
+    /// Takes out all that went to the sink, and what was to follow at once: what [`Pump::lead`] takes for the next one.
+    pub fn rewind(&mut self) -> Option<Text> {
+        let kept = self.head.take().filter(|_| self.most_kept > 0);
+        self.sent = 0;
+        kept
+    }
+
+    /// Moves what is in the buffer behind what is kept, from where it is sent too.
+    fn keep_buffer(&mut self) {
+        let (Some(head), Some(buffer)) = (&mut self.head, &self.buffer) else { return };
+        if self.most_kept == 0 {
+            return;
+        }
+        if head.len() + buffer.len() > self.most_kept {
+            self.most_kept = 0;
+            return;
+        }
+        head.extend_from_slice(buffer);
+        self.buffer = None;
     }
 
     /// When the pump wants to be polled again at the latest, as a tick.
@@ -302,7 +338,7 @@ impl Pump {
 
     /// How much may move inside the kernel now: only what needs no framing, is large, and has a bound or none.
     fn splice_bytes(&mut self, buffers: &Buffers) -> Option<u64> {
-        if self.chunked {
+        if self.chunked || self.most_kept > 0 {
             return None;
         }
         let left = match self.body {
@@ -355,6 +391,7 @@ impl Pump {
         if self.chunked {
             empty.frame(true);
             self.buffer = Some(empty);
+            self.keep_buffer();
         }
         Ok(())
     }
@@ -393,7 +430,7 @@ impl Pump {
         self.written += n as u64;
         let of_head = self.head.as_ref().map_or(0, |head| (head.len() - self.sent).min(n));
         self.sent += of_head;
-        if self.head.as_ref().is_some_and(|head| self.sent == head.len()) {
+        if self.most_kept == 0 && self.head.as_ref().is_some_and(|head| self.sent == head.len()) {
             self.head = None;
             self.sent = 0;
         }

@@ -165,7 +165,7 @@ impl Connection<'_> {
             connect_nanos: nanos(tally.connect),
             upstream_nanos: 0,
             total_nanos: nanos(tally.started.elapsed()),
-            resent: tally.is_resent,
+            attempts: 1 + u32::from(tally.is_resent),
         };
         self.worker.stats.borrow_mut().record(&record);
         if let Some(line) = Line::unread(self.worker, self.listener, self.peer, "TCP") {

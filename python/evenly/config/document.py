@@ -26,8 +26,10 @@ from .schema import (
     Limits,
     Listener,
     Pool,
+    Retry,
     Rewrite,
     Route,
+    StatusRange,
     TcpCheck,
     ValueCondition,
 )  # fmt: skip
@@ -169,6 +171,7 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
         "timeouts": {
             "connect_ms": _ms("connect", pool.timeouts.connect),
             "response_ms": _ms("response", pool.timeouts.response),
+            "request_ms": _ms("request", pool.timeouts.request),
             "idle_ms": _ms("idle", pool.timeouts.idle),
             "tunnel_idle_ms": _ms("tunnel_idle", pool.timeouts.tunnel_idle),
         },
@@ -176,6 +179,33 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
             "max_idle": pool.keepalive.max_idle,
             "idle_timeout_ms": _ms("idle_timeout", pool.keepalive.idle_timeout),
         },
+        "retry": _retry(pool.retry),
+        "retry_budget": {
+            "percent": At(("share",), pool.retry_budget.share.percent),
+            "min_per_second": pool.retry_budget.min_per_second,
+        },
+    }
+
+
+def _retry(retry: Retry) -> dict[str, Any]:
+    return {
+        "attempts": retry.attempts,
+        "on_connect_failure": At(("on",), "connect-failure" in retry.on),
+        "on_reset": At(("on",), "reset" in retry.on),
+        "on_timeout": At(("on",), "timeout" in retry.on),
+        "on_statuses": At(
+            ("on",),
+            [
+                At((index,), {"first": condition.first, "last": condition.last})
+                for index, condition in enumerate(retry.on)
+                if isinstance(condition, StatusRange)
+            ],
+        ),
+        "non_idempotent": retry.non_idempotent,
+        "body_bytes": At(("body",), retry.body.bytes),
+        "try_ms": _ms("try_timeout", retry.try_timeout),
+        "backoff_ms": _ms("backoff", retry.backoff),
+        "max_backoff_ms": _ms("max_backoff", retry.max_backoff),
     }
 
 
@@ -236,8 +266,10 @@ def _route(route: Route) -> dict[str, Any]:
         "timeouts": {
             "connect_ms": _ms("connect", route.timeouts.connect),
             "response_ms": _ms("response", route.timeouts.response),
+            "request_ms": _ms("request", route.timeouts.request),
             "idle_ms": _ms("idle", route.timeouts.idle),
         },
+        "retry": route.retry and _retry(route.retry),
         "body_bytes": At(("limits", "body"), route.limits.body and route.limits.body.bytes),
         "allow_connect": route.allow_connect,
         "allow_upgrade": route.allow_upgrade,

@@ -7,12 +7,14 @@
 
 mod listener;
 mod pool;
+mod retry;
 mod route;
 
 pub use listener::{Limits, Listener, ListenerTimeouts, Protocol};
 pub use pool::{
     Balance, Endpoint, HashKey, HashSource, HealthCheck, KeepAlive, Pool, PoolTimeouts, Probe, StatusRange,
 };
+pub use retry::{Retry, RetryBudget};
 pub use route::{
     Action, FieldMatch, FieldRules, HostRewrite, Methods, PathMatch, PathRewrite, Route, RouteTimeouts,
     ValueMatch,

@@ -1,6 +1,6 @@
 //! Pools as the document states them.
 
-use super::present;
+use super::{Retry, RetryBudget, present};
 use serde::Deserialize;
 use std::net::SocketAddr;
 
@@ -29,6 +29,10 @@ pub struct Pool {
     pub timeouts: PoolTimeouts,
     /// Idle connections kept for reuse.
     pub keepalive: KeepAlive,
+    /// When a request is tried again, unless its route says otherwise.
+    pub retry: Retry,
+    /// How many requests may be, over all routes.
+    pub retry_budget: RetryBudget,
 }
 
 /// The balancers.
@@ -162,6 +166,10 @@ pub struct PoolTimeouts {
     pub connect_ms: u64,
     /// From the request's last byte sent to the response head's last byte received; above it 504.
     pub response_ms: u64,
+    /// From the request's head to the head of its final response, over all tries and pauses; above it 504. `null`: no
+    /// such deadline.
+    #[serde(deserialize_with = "present")]
+    pub request_ms: Option<u64>,
     /// Between two reads or writes of a body; in a tunnel: no byte in either direction.
     pub idle_ms: u64,
     /// In a tunnel (an upgraded connection): no byte in either direction.

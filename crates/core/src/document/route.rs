@@ -1,6 +1,6 @@
 //! Routes as the document states them.
 
-use super::present;
+use super::{Retry, present};
 use serde::Deserialize;
 
 /// Match → action. All conditions that are set must hold.
@@ -41,6 +41,9 @@ pub struct Route {
     pub response_headers: FieldRules,
     /// Deadlines that replace the pool's.
     pub timeouts: RouteTimeouts,
+    /// When a request is tried again, in place of the pool's; `null` keeps the pool's.
+    #[serde(deserialize_with = "present")]
+    pub retry: Option<Retry>,
     /// Request body limit that replaces the listener's, or `null`.
     #[serde(deserialize_with = "present")]
     pub body_bytes: Option<u64>,
@@ -176,6 +179,8 @@ pub struct RouteTimeouts {
     pub connect_ms: Option<u64>,
     #[serde(deserialize_with = "present")]
     pub response_ms: Option<u64>,
+    #[serde(deserialize_with = "present")]
+    pub request_ms: Option<u64>,
     #[serde(deserialize_with = "present")]
     pub idle_ms: Option<u64>,
 }

@@ -4,6 +4,8 @@ use super::endpoint::Padded;
 use super::{Endpoint, EndpointId, Health, Member, Pool, PoolId};
 use crate::document::{self, Balance, DocumentError, Probe};
 use crate::ids::Ids;
+use crate::retry::Policy;
+use crate::route::inside;
 use rustc_hash::FxHashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,6 +60,8 @@ impl Pool {
             panic_threshold_percent: document.panic_threshold_percent,
             timeouts: document.timeouts.clone(),
             keepalive: document.keepalive.clone(),
+            retry: Policy::build(&document.retry).map_err(inside("retry"))?,
+            retry_budget: document.retry_budget.clone(),
             health_check: document.health_check.clone(),
             epoch: previous.map_or_else(|| Arc::new(Padded::default()), |pool| Arc::clone(&pool.epoch)),
         })
@@ -83,6 +87,9 @@ fn check(pool: &document::Pool) -> Result<(), DocumentError> {
     check_hash(pool)?;
     if pool.panic_threshold_percent > 100 {
         return Err(DocumentError::new("panic_threshold_percent", "must be between 0 and 100"));
+    }
+    if pool.retry_budget.percent > 100 {
+        return Err(DocumentError::new("retry_budget.percent", "must be between 0 and 100"));
     }
     pool.health_check.as_ref().map_or(Ok(()), check_health_check)
 }

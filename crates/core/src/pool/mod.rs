@@ -29,6 +29,7 @@ pub use lease::Lease;
 pub use picker::Picker;
 
 use crate::document;
+use crate::retry::Policy;
 use endpoint::Padded;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,6 +63,10 @@ pub struct Pool {
     pub timeouts: document::PoolTimeouts,
     /// Idle connections kept for reuse.
     pub keepalive: document::KeepAlive,
+    /// When a request is tried again, unless its route says otherwise.
+    pub retry: Policy,
+    /// How many requests may be.
+    pub retry_budget: document::RetryBudget,
     /// Active checks, if any.
     pub health_check: Option<document::HealthCheck>,
     /// Carried over reloads, so that pickers of an older snapshot see changes too. On its own cache lines: every pick

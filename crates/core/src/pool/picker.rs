@@ -7,6 +7,8 @@ use crate::balancer::{self, Balancer, Candidate, PickRequest, Span};
 use crate::random::Random;
 use std::sync::Arc;
 
+mod another;
+
 /// Picks endpoints for one worker. Takes no lock; allocates only when the candidates have changed.
 ///
 /// A change of an endpoint's state or weight is seen by the next pick. Pools of more than `PROMPT` members make one

@@ -7,6 +7,7 @@ use super::{
 use crate::answer::Answer;
 use crate::document::{self, DocumentError, PathMatch};
 use crate::nearest::unknown;
+use crate::retry::Policy;
 use crate::rules::{Rules, Side};
 use crate::template::Template;
 use rustc_hash::FxHashMap;
@@ -41,6 +42,7 @@ impl Route {
             response_rules: Rules::build(&document.response_headers, Side::Response)
                 .map_err(inside("response_headers"))?,
             timeouts: timeouts(&document.timeouts)?,
+            retry: document.retry.as_ref().map(Policy::build).transpose().map_err(inside("retry"))?,
             body_bytes: document.body_bytes,
             allow_upgrade: document.allow_upgrade,
             path,
@@ -123,6 +125,7 @@ fn check_ignored(route: &document::Route) -> Result<(), DocumentError> {
         ("host_rewrite", route.host_rewrite != document::HostRewrite::Preserve),
         ("request_headers", route.request_headers != document::FieldRules::default()),
         ("timeouts", route.timeouts != document::RouteTimeouts::default()),
+        ("retry", route.retry.is_some()),
         ("allow_connect", route.allow_connect),
     ];
     match set.into_iter().find(|(_, is_set)| *is_set) {
@@ -154,6 +157,7 @@ fn timeouts(document: &document::RouteTimeouts) -> Result<Timeouts, DocumentErro
     Ok(Timeouts {
         connect: timeout("connect_ms", document.connect_ms)?,
         response: timeout("response_ms", document.response_ms)?,
+        request: timeout("request_ms", document.request_ms)?,
         idle: timeout("idle_ms", document.idle_ms)?,
     })
 }

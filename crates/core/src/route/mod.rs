@@ -23,6 +23,7 @@ pub use rewrite::Rewrite;
 pub use table::RouteTable;
 
 use crate::answer::Answer;
+use crate::retry::Policy;
 use crate::rules::Rules;
 use crate::template::Template;
 use std::time::Duration;
@@ -86,6 +87,8 @@ pub struct Route {
     pub response_rules: Rules,
     /// Deadlines that replace the pool's.
     pub timeouts: Timeouts,
+    /// When a request is tried again, in place of the pool's policy.
+    pub retry: Option<Policy>,
     /// Request body limit in bytes that replaces the listener's.
     pub body_bytes: Option<u64>,
     /// Whether `Upgrade` is passed on.
@@ -135,6 +138,7 @@ pub enum HostRewrite {
 pub struct Timeouts {
     pub connect: Option<Duration>,
     pub response: Option<Duration>,
+    pub request: Option<Duration>,
     pub idle: Option<Duration>,
 }
 

@@ -20,6 +20,9 @@ pub(super) fn check(pool: &Pool) -> Result<(), DocumentError> {
     ] {
         duration(field, milliseconds)?;
     }
+    if let Some(request) = pool.timeouts.request_ms {
+        duration("timeouts.request_ms", request)?;
+    }
     HashKey::of_pool(pool)?;
     pool.health_check.as_ref().map_or(Ok(()), check_health_check)
 }

@@ -141,8 +141,16 @@ fn document(balance: Balance, weights: &[u16], hash_bound_percent: Option<u32>) 
         endpoints: weights.iter().enumerate().map(endpoint).collect(),
         health_check: None,
         panic_threshold_percent: 0,
-        timeouts: document::PoolTimeouts { connect_ms: 1, response_ms: 1, idle_ms: 1, tunnel_idle_ms: 1 },
+        timeouts: document::PoolTimeouts {
+            connect_ms: 1,
+            response_ms: 1,
+            request_ms: None,
+            idle_ms: 1,
+            tunnel_idle_ms: 1,
+        },
         keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
+        retry: document::Retry::never(),
+        retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
     }
 }
 

@@ -24,6 +24,7 @@ pub fn route(name: &str) -> Route {
         request_headers: FieldRules::default(),
         response_headers: FieldRules::default(),
         timeouts: RouteTimeouts::default(),
+        retry: None,
         body_bytes: None,
         allow_connect: false,
         allow_upgrade: false,

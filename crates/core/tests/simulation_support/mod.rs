@@ -205,8 +205,16 @@ fn document(balance: Balance, random: &mut Random) -> document::Pool {
         endpoints: Vec::new(),
         health_check: (random.below(4) > 0).then(health_check),
         panic_threshold_percent: [0, 0, 50][random.index(3)],
-        timeouts: document::PoolTimeouts { connect_ms: 1, response_ms: 1, idle_ms: 1, tunnel_idle_ms: 1 },
+        timeouts: document::PoolTimeouts {
+            connect_ms: 1,
+            response_ms: 1,
+            request_ms: None,
+            idle_ms: 1,
+            tunnel_idle_ms: 1,
+        },
         keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
+        retry: document::Retry::never(),
+        retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn finish(out: &mut Vec<u8>, record: &Record, names: &Names<'_>) {
         let micros = nanos / 1000;
         let _ = write!(out, ",\"{name}\":{}.{:03}", micros / 1000, micros % 1000);
     }
-    let _ = writeln!(out, ",\"resent\":{}}}", record.resent);
+    let _ = writeln!(out, ",\"attempts\":{},\"resent\":{}}}", record.attempts, record.attempts > 1);
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {

@@ -1,5 +1,5 @@
 //! The combined log format (as Apache and nginx write it), with Evenly's fields behind it:
-//! `CLIENT - - [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" ID ROUTE POOL ENDPOINT REASON TOTAL_MS UPSTREAM_MS`.
+//! `CLIENT - - [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" ID ROUTE POOL ENDPOINT REASON TOTAL_MS UPSTREAM_MS ATTEMPTS`.
 //! What is absent is `-`.
 
 use super::{Asked, Names};
@@ -51,11 +51,12 @@ pub(super) fn finish(out: &mut Vec<u8>, split: usize, record: &Record, names: &N
     let (total, upstream) = (record.total_nanos / 1000, record.upstream_nanos / 1000);
     let _ = writeln!(
         out,
-        "{reason} {}.{:03} {}.{:03}",
+        "{reason} {}.{:03} {}.{:03} {}",
         total / 1000,
         total % 1000,
         upstream / 1000,
-        upstream % 1000
+        upstream % 1000,
+        record.attempts
     );
 }
 

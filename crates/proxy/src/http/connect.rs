@@ -5,6 +5,7 @@ use super::exchange::Exchange;
 use crate::upstream::{Upstream, dial};
 use evenly_core::error::Failure;
 use evenly_core::pool::Endpoint;
+use evenly_core::retry::Cause;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -16,58 +17,64 @@ use std::time::Instant;
 pub struct Lost {
     /// What the client is told if that was the last try.
     pub failure: Failure,
-    /// Whether the request may be sent once more: it provably did nothing, or doing it twice does no harm.
-    pub may_resend: bool,
+    /// What went wrong; `None` if nothing can be tried after it.
+    pub cause: Option<Cause>,
+    /// Whether the endpoint may have got all of the request.
+    pub is_sent: bool,
     /// Whether the connection had carried requests before: its endpoint may only have closed it.
     pub was_reused: bool,
+    /// Whether the next try is decided on already.
+    pub is_settled: bool,
 }
 
 impl Lost {
     /// Nothing to be sent again.
     pub fn for_good(failure: Failure) -> Self {
-        Self { failure, may_resend: false, was_reused: false }
+        Self { failure, cause: None, is_sent: false, was_reused: false, is_settled: false }
+    }
+
+    /// Nothing came of it, for this cause.
+    pub fn to(cause: Cause, failure: Failure) -> Self {
+        Self { cause: Some(cause), ..Self::for_good(failure) }
     }
 }
 
-/// A connection to `endpoint`. When the request was lost once, it gets a new one: what is idle may be as stale.
+/// A connection to `endpoint`. When the request was lost on one, it gets a new one: what is idle may be as stale.
 pub async fn connect(
     client: &mut Client,
     exchange: &mut Exchange,
     endpoint: &Endpoint,
-    was_lost: bool,
 ) -> Result<Upstream, Lost> {
+    let was_lost = exchange.tally.tries.failed().is_some_and(|failed| failed.is_stale);
     if !was_lost && let Some(upstream) = client.worker.idle.take(endpoint) {
         client.worker.stats.borrow_mut().upstream_reused(endpoint.id().0);
         return Ok(upstream);
     }
     let worker = Rc::clone(&client.worker);
     let began = Instant::now();
-    let due = client.deadline.at(exchange.connect_timeout());
+    let due = client.deadline.at(exchange.connect_timeout()).min(exchange.due);
     let mut dialling = pin!(dial(endpoint, &worker.idle));
     let dialled = poll_fn(|cx| {
         if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
-            return Poll::Ready(dialled.map_err(|_| Failure::ConnectFailed));
+            return Poll::Ready(dialled.map_err(|_| Lost::to(Cause::ConnectFailure, Failure::ConnectFailed)));
         }
         if client.poll_gone(cx).is_ready() {
-            return Poll::Ready(Err(Failure::ClientGone));
+            return Poll::Ready(Err(Lost::for_good(Failure::ClientGone)));
         }
         if client.deadline.is_past(due) {
-            return Poll::Ready(Err(Failure::ConnectTimeout));
+            return Poll::Ready(Err(if client.deadline.is_past(exchange.due) {
+                Lost::for_good(Failure::RequestDeadline)
+            } else {
+                Lost::to(Cause::ConnectTimeout, Failure::ConnectTimeout)
+            }));
         }
         client.deadline.set_at(due.min(client.gone_due()));
         Poll::Pending
     })
     .await;
     exchange.tally.connect += began.elapsed();
-    match dialled {
-        Ok(upstream) => {
-            client.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
-            Ok(upstream)
-        }
-        // Nothing was sent.
-        Err(failure) => {
-            let may_resend = !matches!(failure, Failure::ClientGone);
-            Err(Lost { failure, may_resend, was_reused: false })
-        }
+    if dialled.is_ok() {
+        client.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
     }
+    dialled
 }

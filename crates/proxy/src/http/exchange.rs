@@ -1,11 +1,13 @@
 //! One request and its response: what is known from the plan on until it is recorded.
 
+use super::retry::Tries;
 use crate::worker::Worker;
 use crate::worker::buffers::Text;
 use crate::worker::view::View;
 use evenly_core::document::Balance;
 use evenly_core::error::Failure;
 use evenly_core::pool::{EndpointId, Lease, Pool};
+use evenly_core::retry::Policy;
 use evenly_core::route::Route;
 use evenly_http1::{BodyReader, Version};
 use std::net::SocketAddr;
@@ -55,6 +57,8 @@ pub struct Exchange {
     pub is_cut: bool,
     /// The tick at which the endpoint's response head is late; `u64::MAX` while the request is still being sent.
     pub response_due: u64,
+    /// The tick at which the head of the final response is late, whatever was tried; `u64::MAX` for never.
+    pub due: u64,
     /// What the access log will say.
     pub tally: Tally,
 }
@@ -116,8 +120,8 @@ pub struct Tally {
     pub status: u16,
     /// The endpoint that was asked last.
     pub endpoint: Option<(EndpointId, SocketAddr)>,
-    /// Whether it was sent twice.
-    pub is_resent: bool,
+    /// The tries that failed.
+    pub tries: Tries,
     /// Why it ended other than by the endpoint's whole answer.
     pub failure: Option<Failure>,
     /// The request's part of its access-log line.
@@ -136,7 +140,7 @@ impl Tally {
             bytes_out: 0,
             status: 0,
             endpoint: None,
-            is_resent: false,
+            tries: Tries::default(),
             failure: None,
             line,
         }
@@ -146,7 +150,10 @@ impl Tally {
 impl Tally {
     /// The response's head has arrived.
     pub fn arrived(&mut self, now: Instant) {
-        self.upstream = now.saturating_duration_since(self.started).saturating_sub(self.connect);
+        let began = self.tries.failed().and_then(|failed| failed.began);
+        let (began, connect_before) = began.unwrap_or((self.started, Duration::ZERO));
+        let connect = self.connect.saturating_sub(connect_before);
+        self.upstream = now.saturating_duration_since(began).saturating_sub(connect);
     }
 }
 
@@ -155,7 +162,7 @@ impl Exchange {
     pub fn observe(&self, worker: &Worker, lease: &Lease) {
         if self.pool().balance == Balance::PeakEwma {
             let nanos = u64::try_from(self.tally.upstream.as_nanos()).unwrap_or(u64::MAX);
-            let now = worker.nanos(self.tally.started) + nanos;
+            let now = worker.nanos(Instant::now());
             lease.endpoint().observe_latency(nanos, now);
         }
     }
@@ -176,10 +183,22 @@ impl Exchange {
         self.route().timeouts.connect.unwrap_or(Duration::from_millis(pool))
     }
 
-    /// How long the endpoint may take until its response's head.
+    /// How long the endpoint may take until its response's head, in one try.
     pub fn response_timeout(&self) -> Duration {
         let pool = self.pool().timeouts.response_ms;
-        self.route().timeouts.response.unwrap_or(Duration::from_millis(pool))
+        let response = self.route().timeouts.response.unwrap_or(Duration::from_millis(pool));
+        self.retry().try_timeout.map_or(response, |one| one.min(response))
+    }
+
+    /// How long the final response's head may take, over all tries.
+    pub fn request_timeout(&self) -> Option<Duration> {
+        let pool = self.pool().timeouts.request_ms;
+        self.route().timeouts.request.or(pool.map(Duration::from_millis))
+    }
+
+    /// When it is tried again: the route's policy, or the pool's.
+    pub fn retry(&self) -> &Policy {
+        self.route().retry.as_ref().unwrap_or(&self.pool().retry)
     }
 
     /// How long the endpoint may be silent within a body.

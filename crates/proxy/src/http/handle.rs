@@ -7,6 +7,7 @@ use super::exchange::Exchange;
 use super::plan::{Plan, Planned, plan, refuse};
 use super::record::{record, record_answer};
 use super::relay::relay;
+use super::retry;
 use super::settle::{Response, Settled, settle};
 use super::upgrade::tunnel;
 use super::upload;
@@ -15,7 +16,7 @@ use crate::pump::{Course, Pace, Patience, Pump};
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
 use evenly_core::error::{Failure, Side};
-use evenly_core::pool::{EndpointId, Lease, NoEndpoint};
+use evenly_core::pool::Lease;
 use evenly_http1::BodyReader;
 use std::time::Instant;
 
@@ -79,53 +80,47 @@ async fn say(client: &mut Client, planned: Planned, input: Option<Buffer>) -> Ne
     }
 }
 
-/// *Pick*, *connect*, *forward* and what follows; once more with another endpoint if the first did provably nothing.
+/// *Pick*, *connect*, *forward* and what follows; again if that failed and the retry policy has it so.
 async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) -> Next {
     let mut upload = match upload::begin(client, exchange, input) {
         Ok(upload) => upload,
         Err(failure) => return fail(client, exchange, failure, false).await,
     };
-    let mut lost: Option<(EndpointId, Lost)> = None;
+    exchange.due = exchange.request_timeout().map_or(u64::MAX, |whole| client.deadline.at(whole));
     loop {
-        let lease = match pick(client, exchange, lost.as_ref()) {
+        let lease = match pick(client, exchange) {
             Ok(lease) => lease,
             Err(failure) => return fail(client, exchange, failure, upload.is_none()).await,
         };
         let endpoint = lease.endpoint();
         exchange.tally.endpoint = Some((endpoint.id(), endpoint.address()));
-        let outcome = match connect(client, exchange, endpoint, lost.is_some()).await {
+        let outcome = match connect(client, exchange, endpoint).await {
             Ok(upstream) => attempt(client, exchange, &mut upload, upstream, &lease).await,
             Err(now) => Err(now),
         };
-        match outcome {
+        let lost = match outcome {
             Ok(next) => return next,
-            Err(now) => {
-                if now.failure.side() == Side::Upstream {
-                    client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, now.failure);
-                }
-                if !now.may_resend || lost.is_some() {
-                    return fail(client, exchange, now.failure, upload.is_none()).await;
-                }
-                exchange.tally.is_resent = true;
-                lost = Some((endpoint.id(), now));
-            }
+            Err(lost) => lost,
+        };
+        if lost.failure.side() == Side::Upstream {
+            client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, lost.failure);
+        }
+        drop(lease);
+        // Boxed: what a retry needs would otherwise make every idle connection larger.
+        if let Err(failure) = Box::pin(retry::again(client, exchange, &mut upload, lost)).await {
+            return fail(client, exchange, failure, upload.is_none()).await;
         }
     }
 }
 
-/// *Pick*: asks the pool's balancer, for another endpoint than the one that was lost.
-fn pick(client: &Client, exchange: &Exchange, lost: Option<&(EndpointId, Lost)>) -> Result<Lease, Failure> {
-    let now = client.worker.nanos(exchange.tally.started);
-    let mut picker = exchange.view.picker(exchange.pool).borrow_mut();
-    let exclude = lost.map(|(id, _)| *id);
-    match picker.pick(exchange.key, exclude, now) {
-        Ok(lease) => Ok(lease),
-        // There is no other, but only an old connection to it was lost: a new one may do.
-        Err(NoEndpoint::OnlyExcluded) if lost.is_some_and(|(_, lost)| lost.was_reused) => {
-            picker.pick(exchange.key, None, now).map_err(Failure::from)
-        }
-        Err(none) => Err(lost.map_or_else(|| none.into(), |(_, lost)| lost.failure)),
+/// *Pick*: asks the pool's balancer, after a failure for another endpoint.
+fn pick(client: &Client, exchange: &Exchange) -> Result<Lease, Failure> {
+    if let Some(failed) = exchange.tally.tries.failed() {
+        return retry::pick_another(client, exchange, failed);
     }
+    let now = client.worker.nanos(exchange.tally.started);
+    exchange.view.budget(exchange.pool).borrow_mut().deposit(now);
+    Ok(exchange.view.picker(exchange.pool).borrow_mut().pick(exchange.key, None, now)?)
 }
 
 /// *Forward*, *settle* and *relay* on one connection. An error means that the client got nothing of a response yet.
@@ -139,7 +134,7 @@ async fn attempt(
     upload::send(client, exchange, upload, &mut upstream).await?;
     let mut buffer = response_head(client, exchange, upload, &mut upstream).await?;
     loop {
-        match settle(client, exchange, &buffer, upload.is_none()) {
+        match settle(client, exchange, &buffer, upload.as_deref()) {
             Settled::MoreHead => more_head(client, exchange, upload, &mut upstream, &mut buffer).await?,
             Settled::Interim(text, length) => {
                 exchange.awaits_continue = false;
@@ -164,6 +159,12 @@ async fn attempt(
                 exchange.tally.arrived(Instant::now());
                 exchange.observe(&client.worker, lease);
                 return respond(client, exchange, upload, upstream, response, buffer).await;
+            }
+            Settled::Again(is_whole) => {
+                if is_whole {
+                    client.worker.idle.keep(upstream, exchange.pool(), Instant::now());
+                }
+                return Err(Lost { is_settled: true, ..Lost::for_good(Failure::UpstreamStatus) });
             }
             Settled::Bad(failure) => return Err(Lost::for_good(failure)),
         }

@@ -7,7 +7,7 @@
 //! | read, keep-alive | `connection.rs`, `client.rs` |
 //! | pin, route, admit | `plan.rs` |
 //! | pick, connect, forward | `handle.rs` and `connect.rs`; `request.rs` renders the head, `upload.rs` brings the body |
-//! | settle | `wait.rs`, `settle.rs`; `answer.rs` for what Evenly says itself |
+//! | settle | `wait.rs`, `settle.rs`; `retry.rs` for another try; `answer.rs` for what Evenly says itself |
 //! | relay | `relay.rs` for bodies, `upgrade.rs` for tunnels |
 //! | record | `record.rs` |
 //!
@@ -25,6 +25,7 @@ mod plan;
 mod record;
 mod relay;
 mod request;
+mod retry;
 mod settle;
 mod upgrade;
 mod upload;

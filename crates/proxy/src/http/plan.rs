@@ -208,6 +208,7 @@ fn exchange(
         can_repeat: true,
         is_cut: false,
         response_due: u64::MAX,
+        due: u64::MAX,
         tally,
     })
 }

@@ -44,7 +44,7 @@ fn counted(client: &Client, tally: &Tally, route: u32, pool: u32) -> Record {
         total_nanos: nanos(
             tally.ended.map_or_else(|| tally.started.elapsed(), |ended| ended - tally.started),
         ),
-        resent: tally.is_resent,
+        attempts: tally.tries.count() + u32::from(tally.endpoint.is_some()),
     }
 }
 

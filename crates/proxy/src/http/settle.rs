@@ -4,7 +4,9 @@
 
 use super::client::Client;
 use super::exchange::{Exchange, Method};
+use super::retry::by_status;
 use crate::clock;
+use crate::pump::Pump;
 use crate::worker::buffers::{Buffer, READ_BYTES, Text};
 use evenly_core::error::Failure;
 use evenly_http1::{
@@ -22,6 +24,8 @@ pub enum Settled {
     Switch(Text, usize),
     /// The final response.
     Final(Response),
+    /// A response that is not passed on, because another endpoint is asked instead; whether all of it is there.
+    Again(bool),
     /// No response that could be passed on.
     Bad(Failure),
 }
@@ -45,14 +49,19 @@ pub struct Response {
 /// Responses come from endpoints that the user runs, so their heads may fill a whole buffer.
 const LIMITS: HeadLimits = HeadLimits { head_bytes: READ_BYTES, fields: MAX_FIELDS, target_bytes: 0 };
 
-/// Reads the response head in `buffer`. `is_sent`: the whole request has gone out.
-pub fn settle(client: &Client, exchange: &mut Exchange, buffer: &Buffer, is_sent: bool) -> Settled {
+/// Reads the response head in `buffer`. `upload`: what is left of the request.
+pub fn settle(client: &Client, exchange: &mut Exchange, buffer: &Buffer, upload: Option<&Pump>) -> Settled {
     let mut slots = Slots::new();
     let head = match parse_response(buffer, &LIMITS, exchange.method.for_response(), &mut slots) {
         Ok(Some(head)) => head,
         Ok(None) => return Settled::MoreHead,
         Err(_) => return Settled::Bad(Failure::ResponseBad),
     };
+    if head.status >= 400
+        && let Some(is_whole) = by_status(client, exchange, upload, &head, buffer.len())
+    {
+        return Settled::Again(is_whole);
+    }
     let is_tunnel = exchange.method == Method::Connect && (200..300).contains(&head.status);
     match head.status {
         101 if !exchange.wants_upgrade || head.upgrade.is_none() => Settled::Bad(Failure::ResponseBad),
@@ -66,7 +75,7 @@ pub fn settle(client: &Client, exchange: &mut Exchange, buffer: &Buffer, is_sent
             exchange.tally.status = head.status;
             Settled::Switch(interim(client, &head), head.length)
         }
-        _ => Settled::Final(response(client, exchange, &head, is_sent)),
+        _ => Settled::Final(response(client, exchange, &head, upload.is_none())),
     }
 }
 
@@ -79,8 +88,11 @@ fn response(
     let is_open_ended = matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);
     let is_chunked = is_open_ended && exchange.version == Version::Http11;
     // HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
-    let keep_client =
-        exchange.keep_alive && is_sent && (is_chunked || !is_open_ended) && !client.is_leaving();
+    let keep_client = exchange.keep_alive
+        && is_sent
+        && !exchange.is_cut
+        && (is_chunked || !is_open_ended)
+        && !client.is_leaving();
     let mut text = client.worker.buffers.text();
     write_status_line(&mut text, Version::Http11, head.status, head.reason);
     let route = exchange.route();

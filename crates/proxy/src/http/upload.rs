@@ -9,6 +9,7 @@ use crate::pump::{Course, Pace, Patience, Pump};
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
 use evenly_core::error::Failure;
+use evenly_core::retry::Cause;
 use evenly_http1::BodyReader;
 use std::future::poll_fn;
 use std::io::Write;
@@ -43,10 +44,18 @@ pub fn begin(
     }
     // Boxed: a request with a large body can afford that, and an idle connection cannot afford the room.
     let mut pump = Box::new(Pump::new(None, course(client, exchange)));
+    pump.keep(kept_bytes(exchange));
     if !input.is_empty() {
         pump.take(input).map_err(|broken| broken.of_request())?;
     }
     Ok(Some(pump))
+}
+
+/// Bytes of the request to keep in case it has to be sent again; 0 if it never is, or is known to be larger.
+fn kept_bytes(exchange: &Exchange) -> usize {
+    let most = exchange.retry().kept_bytes(exchange.method.is_idempotent());
+    let is_larger = matches!(exchange.body, BodyReader::Length { left } if left > most);
+    if is_larger { 0 } else { usize::try_from(most).unwrap_or(usize::MAX) }
 }
 
 /// How the request's body is pumped.
@@ -73,7 +82,6 @@ pub async fn send(
     put_host(exchange, upstream);
     if let Some(pump) = upload {
         let empty = client.worker.buffers.text();
-        exchange.can_repeat = false;
         pump.lead(std::mem::replace(&mut exchange.head, empty));
         return Ok(());
     }
@@ -83,12 +91,13 @@ pub async fn send(
     while sent < whole {
         let wrote = poll_fn(|cx| match io::poll_write(&mut upstream.stream, cx, &exchange.head[sent..]) {
             Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Ok(n)),
-            Poll::Ready(_) => Poll::Ready(Err(Failure::UpstreamClosed)),
+            Poll::Ready(_) => Poll::Ready(Err((Cause::Reset, Failure::UpstreamClosed))),
             Poll::Pending => {
-                let due = *due.get_or_insert_with(|| client.deadline.at(exchange.idle_timeout()));
+                let idle = || client.deadline.at(exchange.idle_timeout()).min(exchange.due);
+                let due = *due.get_or_insert_with(idle);
                 client.deadline.set_at(due);
                 if client.deadline.is_past(due) {
-                    Poll::Ready(Err(Failure::ResponseTimeout))
+                    Poll::Ready(Err((Cause::Timeout, Failure::ResponseTimeout)))
                 } else {
                     Poll::Pending
                 }
@@ -96,10 +105,9 @@ pub async fn send(
         });
         match wrote.await {
             Ok(n) => sent += n,
-            // Of an incomplete request an endpoint does nothing, and of one that was never sent even less.
-            Err(failure) => {
-                let may_resend = sent == 0 || exchange.method.is_idempotent();
-                return Err(Lost { failure, may_resend, was_reused: upstream.reused });
+            Err((cause, failure)) => {
+                let lost = Lost::to(cause, failure);
+                return Err(Lost { is_sent: sent > 0, was_reused: upstream.reused, ..lost });
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::pump::{Broken, Pump};
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
 use evenly_core::error::Failure;
+use evenly_core::retry::Cause;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
@@ -28,25 +29,31 @@ pub async fn response_head(
         match io::poll_read(&mut upstream.stream, cx, &client.worker.buffers) {
             Poll::Ready(Ok(buffer)) if !buffer.is_empty() => return Poll::Ready(Ok(buffer)),
             Poll::Ready(_) => {
-                return Poll::Ready(Err(Lost {
-                    failure: Failure::UpstreamClosed,
-                    may_resend: exchange.can_repeat && exchange.method.is_idempotent(),
-                    was_reused: upstream.reused,
-                }));
+                let lost = Lost::to(Cause::Reset, Failure::UpstreamClosed);
+                return Poll::Ready(Err(Lost { is_sent: true, was_reused: upstream.reused, ..lost }));
             }
             Poll::Pending => {}
         }
         if upload.is_none() && client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Lost::for_good(Failure::ClientGone)));
         }
-        if client.deadline.is_past(exchange.response_due) {
-            return Poll::Ready(Err(Lost::for_good(Failure::ResponseTimeout)));
+        let due = exchange.response_due.min(exchange.due);
+        if client.deadline.is_past(due) {
+            return Poll::Ready(Err(late(client, exchange)));
         }
         let body_due = upload.as_ref().map_or(u64::MAX, |pump| pump.due());
-        client.deadline.set_at(exchange.response_due.min(body_due).min(client.gone_due()));
+        client.deadline.set_at(due.min(body_due).min(client.gone_due()));
         Poll::Pending
     })
     .await
+}
+
+/// The response's head did not come in time: for this try, or for the whole request.
+fn late(client: &Client, exchange: &Exchange) -> Lost {
+    if client.deadline.is_past(exchange.due) {
+        return Lost::for_good(Failure::RequestDeadline);
+    }
+    Lost { is_sent: true, ..Lost::to(Cause::Timeout, Failure::ResponseTimeout) }
 }
 
 /// Moves the request's body on. Ready only when the exchange cannot go on.
@@ -80,15 +87,22 @@ pub fn end_upload(
     upload: &mut Option<Box<Pump>>,
     outcome: Result<(), Broken>,
 ) -> Result<(), Failure> {
-    if let Some(pump) = upload.take() {
-        exchange.tally.bytes_in += pump.received;
-        client.carry = pump.excess;
-    }
+    let Some(mut pump) = upload.take() else { return Ok(()) };
+    exchange.tally.bytes_in += pump.received;
     match outcome {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            client.carry = pump.excess.take();
+            match pump.rewind() {
+                Some(whole) => exchange.head = whole,
+                None => exchange.can_repeat = false,
+            }
+            Ok(())
+        }
         Err(Broken::Sink) => {
             exchange.is_cut = true;
-            exchange.keep_alive = false;
+            if pump.is_repeatable() {
+                exchange.tally.tries.put_by(pump);
+            }
             Ok(())
         }
         Err(broken) => {
@@ -112,7 +126,7 @@ pub async fn more_head(
         return Err(Lost::for_good(Failure::ResponseBad));
     }
     // A head that has begun is due, whether or not the body moves on.
-    let due = exchange.response_due.min(client.deadline.at(exchange.response_timeout()));
+    let due = exchange.response_due.min(client.deadline.at(exchange.response_timeout())).min(exchange.due);
     poll_fn(|cx| {
         if let Poll::Ready(failed) = poll_upload(client, exchange, upload, upstream, cx) {
             return Poll::Ready(Err(failed));
@@ -126,7 +140,7 @@ pub async fn more_head(
             return Poll::Ready(Err(Lost::for_good(Failure::ClientGone)));
         }
         if client.deadline.is_past(due) {
-            return Poll::Ready(Err(Lost::for_good(Failure::ResponseTimeout)));
+            return Poll::Ready(Err(Lost::for_good(late(client, exchange).failure)));
         }
         let body_due = upload.as_ref().map_or(u64::MAX, |pump| pump.due());
         client.deadline.set_at(due.min(body_due).min(client.gone_due()));

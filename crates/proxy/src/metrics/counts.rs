@@ -2,6 +2,7 @@
 
 use super::histogram::Histogram;
 use evenly_core::error::Failure;
+use evenly_core::retry::Cause;
 
 /// What belongs to no listener.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +50,10 @@ pub(super) struct Phases {
 #[derive(Debug, Clone, Default)]
 pub(super) struct PoolStats {
     pub resends: u64,
+    /// By kind of cause.
+    pub retries: [u64; Cause::KINDS.len()],
+    /// Not made because the budget was used up.
+    pub retries_refused: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -78,6 +83,14 @@ impl ListenerStats {
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.failures.merge(&other.failures);
+    }
+}
+
+impl PoolStats {
+    pub fn merge(&mut self, other: &Self) {
+        self.resends += other.resends;
+        self.retries.iter_mut().zip(other.retries).for_each(|(mine, theirs)| *mine += theirs);
+        self.retries_refused += other.retries_refused;
     }
 }
 

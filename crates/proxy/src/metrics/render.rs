@@ -3,9 +3,11 @@
 
 mod endpoints;
 
-use super::counts::{ListenerStats, Phases, RouteStats, Series};
+use super::counts::{ListenerStats, Phases, PoolStats, RouteStats, Series};
 use super::exposition::{Exposition, Kind};
 use super::{NONE, Scene, WorkerStats};
+use evenly_core::pool::Pool;
+use evenly_core::retry::Cause;
 use evenly_core::snapshot::Snapshot;
 
 /// Appends all metrics to `out`. `stats` is the sum over all workers.
@@ -165,6 +167,26 @@ fn pools(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &WorkerStats) {
     to.family("evenly_resends_total", Kind::Counter, "Requests that were sent to a second endpoint.");
     for pool in &snapshot.pools {
         to.sample(&[("pool", &pool.name)], stats.pools.get(pool.id.0).map_or(0, |pool| pool.resends));
+    }
+    let none = PoolStats::default();
+    let counted = |pool: &Pool| stats.pools.get(pool.id.0).unwrap_or(&none);
+    to.family(
+        "evenly_pool_retries_total",
+        Kind::Counter,
+        "Tries after a first one that failed, by what had failed.",
+    );
+    for pool in &snapshot.pools {
+        for (reason, count) in Cause::KINDS.into_iter().zip(counted(pool).retries) {
+            to.sample(&[("pool", &pool.name), ("reason", reason)], count);
+        }
+    }
+    to.family(
+        "evenly_pool_retries_refused_total",
+        Kind::Counter,
+        "Retries that were not made because the pool's retry budget was used up.",
+    );
+    for pool in &snapshot.pools {
+        to.sample(&[("pool", &pool.name)], counted(pool).retries_refused);
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn record(route: u32, status: u16) -> Record {
         connect_nanos: 0,
         upstream_nanos: 2_000_000,
         total_nanos: 3_000_000,
-        resent: false,
+        attempts: 1,
     }
 }
 
@@ -69,8 +69,12 @@ fn pool(name: &str, endpoints: &[SocketAddr], health_check: &Value) -> Value {
     json!({
         "name": name, "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
         "endpoints": endpoints, "health_check": health_check, "panic_threshold_percent": 0,
-        "timeouts": {"connect_ms": 1, "response_ms": 1, "idle_ms": 1, "tunnel_idle_ms": 1},
+        "timeouts": {"connect_ms": 1, "response_ms": 1, "request_ms": null, "idle_ms": 1, "tunnel_idle_ms": 1},
         "keepalive": {"max_idle": 1, "idle_timeout_ms": 1},
+        "retry": {"attempts": 2, "on_connect_failure": true, "on_reset": true, "on_timeout": false,
+            "on_statuses": [], "non_idempotent": false, "body_bytes": 65536, "try_ms": null, "backoff_ms": 25,
+            "max_backoff_ms": 250},
+        "retry_budget": {"percent": 20, "min_per_second": 10},
     })
 }
 
@@ -80,7 +84,8 @@ fn route(name: &str) -> Value {
         "name": name, "listeners": null, "hosts": null, "path": {"kind": "exact", "value": format!("/{name}")},
         "methods": null, "headers": [], "cookies": [], "query": [], "action": {"type": "pool", "pool": "app"},
         "rewrite": null, "host_rewrite": {"type": "preserve"}, "request_headers": rules, "response_headers": rules,
-        "timeouts": {"connect_ms": null, "response_ms": null, "idle_ms": null}, "body_bytes": null,
+        "timeouts": {"connect_ms": null, "response_ms": null, "request_ms": null, "idle_ms": null}, "retry": null,
+        "body_bytes": null,
         "allow_connect": false, "allow_upgrade": true,
     })
 }

@@ -3,6 +3,7 @@
 use super::counts::{EndpointStats, ListenerStats, PoolStats, ProcessStats, RouteStats};
 use super::space::Space;
 use evenly_core::error::Failure;
+use evenly_core::retry::Cause;
 use evenly_core::snapshot::Snapshot;
 
 /// No route, pool or endpoint took part.
@@ -36,8 +37,8 @@ pub struct Record {
     pub upstream_nanos: u64,
     /// Time from the request's first byte to the last byte of its answer.
     pub total_nanos: u64,
-    /// Whether it was sent to a second endpoint.
-    pub resent: bool,
+    /// How often an endpoint was tried.
+    pub attempts: u32,
 }
 
 /// The counters of one worker; summed over all of them, those of the process.
@@ -74,7 +75,7 @@ impl WorkerStats {
             if r.upstream_nanos > 0 {
                 phases.upstream.observe(r.upstream_nanos);
             }
-            if r.resent {
+            if r.attempts > 1 {
                 self.pools.at(r.pool).resends += 1;
             }
         }
@@ -113,6 +114,16 @@ impl WorkerStats {
         self.endpoints.at(endpoint).failures.count(failure);
     }
 
+    /// A request is tried again.
+    pub fn retried(&mut self, pool: u32, cause: Cause) {
+        self.pools.at(pool).retries[cause.kind()] += 1;
+    }
+
+    /// A request was not tried again because the pool's budget was used up.
+    pub fn retry_refused(&mut self, pool: u32) {
+        self.pools.at(pool).retries_refused += 1;
+    }
+
     /// accept(2) failed: out of descriptors or memory, or the client was gone before it was accepted.
     pub fn accept_error(&mut self, _error: &std::io::Error) {
         self.process.accept_errors += 1;
@@ -129,7 +140,7 @@ impl WorkerStats {
         self.process.accept_limited += other.process.accept_limited;
         self.listeners.merge(&other.listeners, ListenerStats::merge);
         self.routes.merge(&other.routes, RouteStats::merge);
-        self.pools.merge(&other.pools, |mine, theirs| mine.resends += theirs.resends);
+        self.pools.merge(&other.pools, PoolStats::merge);
         self.endpoints.merge(&other.endpoints, EndpointStats::merge);
     }
 

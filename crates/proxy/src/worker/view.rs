@@ -4,6 +4,7 @@ use crate::permits::ListenerPermits;
 use evenly_core::listener::Listener;
 use evenly_core::pool::{EndpointId, Picker, Pool, PoolId};
 use evenly_core::random::Random;
+use evenly_core::retry::Budget;
 use evenly_core::route::RouteId;
 use evenly_core::snapshot::Snapshot;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -18,6 +19,8 @@ pub struct View {
     pub snapshot: Arc<Snapshot>,
     /// By the pool's place in the snapshot.
     pickers: Vec<Rc<RefCell<Picker>>>,
+    /// Likewise.
+    budgets: Vec<Rc<RefCell<Budget>>>,
     /// By the route's number: its place in the snapshot.
     routes: Vec<usize>,
     by_bind: FxHashMap<SocketAddr, usize>,
@@ -34,6 +37,8 @@ impl View {
         random: &mut Random,
     ) -> Self {
         let pickers = snapshot.pools.iter().map(|pool| picker(pool, previous, random)).collect();
+        let workers = snapshot.document.workers;
+        let budgets = snapshot.pools.iter().map(|pool| budget(pool, workers, previous)).collect();
         let routes = places(&snapshot);
         let by_bind = snapshot
             .listeners
@@ -43,12 +48,17 @@ impl View {
             .collect();
         let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
         let endpoints = members.map(|member| member.endpoint.id().0).collect();
-        Self { pickers, routes, by_bind, permits, endpoints, snapshot }
+        Self { pickers, budgets, routes, by_bind, permits, endpoints, snapshot }
     }
 
     /// The picker of a pool, by its place in the snapshot.
     pub fn picker(&self, pool: usize) -> &RefCell<Picker> {
         &self.pickers[pool]
+    }
+
+    /// A pool's retry budget, by its place in the snapshot.
+    pub fn budget(&self, pool: usize) -> &RefCell<Budget> {
+        &self.budgets[pool]
     }
 
     /// The place of one of the snapshot's routes in it.
@@ -99,15 +109,24 @@ fn places(snapshot: &Snapshot) -> Vec<usize> {
 /// The picker that a pool had, moved on to its new membership, or a new one. Requests that are under way share it:
 /// should one of them have to pick again, it must not pick an endpoint that was just removed.
 fn picker(pool: &Arc<Pool>, previous: Option<&View>, random: &mut Random) -> Rc<RefCell<Picker>> {
-    let kept = previous.and_then(|view| {
-        let index = view.snapshot.pools.iter().position(|old| old.id == pool.id)?;
-        Some(Rc::clone(&view.pickers[index]))
-    });
+    let kept = previous.and_then(|view| Some(Rc::clone(&view.pickers[view.place(pool.id)?])));
     match kept {
         Some(picker) => {
             picker.borrow_mut().update(Arc::clone(pool));
             picker
         }
         None => Rc::new(RefCell::new(Picker::new(Arc::clone(pool), Random::new(random.next())))),
+    }
+}
+
+/// The budget that a pool had, under its new settings, or a new one.
+fn budget(pool: &Pool, workers: u16, previous: Option<&View>) -> Rc<RefCell<Budget>> {
+    let kept = previous.and_then(|view| Some(Rc::clone(&view.budgets[view.place(pool.id)?])));
+    match kept {
+        Some(budget) => {
+            budget.borrow_mut().update(&pool.retry_budget, workers);
+            budget
+        }
+        None => Rc::new(RefCell::new(Budget::new(&pool.retry_budget, workers, 0))),
     }
 }

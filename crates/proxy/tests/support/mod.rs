@@ -27,8 +27,13 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
         "pools": [{
             "name": "app", "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
             "endpoints": endpoints, "health_check": null, "panic_threshold_percent": 0,
-            "timeouts": {"connect_ms": 5000, "response_ms": 10_000, "idle_ms": 10_000, "tunnel_idle_ms": 60_000},
-            "keepalive": {"max_idle": 128, "idle_timeout_ms": 30_000}
+            "timeouts": {"connect_ms": 5000, "response_ms": 10_000, "request_ms": null, "idle_ms": 10_000,
+                         "tunnel_idle_ms": 60_000},
+            "keepalive": {"max_idle": 128, "idle_timeout_ms": 30_000},
+            "retry": {"attempts": 2, "on_connect_failure": true, "on_reset": true, "on_timeout": false,
+            "on_statuses": [], "non_idempotent": false, "body_bytes": 65536, "try_ms": null, "backoff_ms": 25,
+            "max_backoff_ms": 250},
+            "retry_budget": {"percent": 20, "min_per_second": 10}
         }],
         "routes": [{
             "name": "all", "listeners": null, "hosts": null, "path": null, "methods": null, "headers": [],
@@ -36,7 +41,8 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
             "host_rewrite": {"type": "preserve"},
             "request_headers": {"remove": [], "set": [], "add": []},
             "response_headers": {"remove": [], "set": [], "add": []},
-            "timeouts": {"connect_ms": null, "response_ms": null, "idle_ms": null},
+            "timeouts": {"connect_ms": null, "response_ms": null, "request_ms": null, "idle_ms": null},
+            "retry": null,
             "body_bytes": null, "allow_connect": false, "allow_upgrade": true
         }],
         "error_pages": {},

@@ -22,6 +22,7 @@ from .health_check import HttpCheck, StatusRange, TcpCheck
 from .listener import HttpListener, HttpTimeouts, Limits, Listener, StreamTimeouts, TcpListener
 from .match import PathPattern, ValueCondition
 from .pool import Endpoint, HashKey, KeepAlive, Pool, PoolTimeouts
+from .retry import Retry, RetryBudget
 from .route import ACTIONS, FORWARDING_ONLY, FieldRules, HostLiteral, Redirect, Respond, Rewrite, Route, RouteTimeouts
 from .settings import AccessLog, ErrorPage, Settings
 from .table import Bounds, Matching, Says, Table, Written, alternatives
@@ -67,6 +68,8 @@ __all__ = [
     "Redirect",
     "ResolverAddress",
     "Respond",
+    "Retry",
+    "RetryBudget",
     "Rewrite",
     "Route",
     "RouteTimeouts",
@@ -83,4 +86,4 @@ __all__ = [
     "ValueCondition",
     "Written",
     "alternatives",
-]  # fmt: skip
+]

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from .discovery import Discovery
 from .health_check import HealthCheck
+from .retry import Retry, RetryBudget, RetryOrAttempts
 from .table import Bounds, Table, integer, listed, refused, widened, written
 from .units import Duration, Percent, Timeout
 from .words import EndpointAddress
@@ -100,6 +101,12 @@ class PoolTimeouts(Table):
         default=Duration.parse("60s"),
         description="From the last byte of the request sent to the last byte of the response head received; then 504.",
     )
+    request: Timeout | None = Field(
+        default=None,
+        description="For the whole request until the head of its final response: upload, all tries and the pauses "
+        "between them; then 504. By itself only the other deadlines hold.",
+        examples=["10s"],
+    )
     idle: Timeout = Field(default=Duration.parse("60s"), description="Between two reads or writes of a body.")
     tunnel_idle: Timeout = Field(
         default=Duration.parse("1h"), description="No byte in either direction of an upgraded connection (WebSocket)."
@@ -181,6 +188,12 @@ hash_balance_factor = 1.25
     )
     timeouts: PoolTimeouts = Field(default=PoolTimeouts(), description="Deadlines towards the endpoints.")
     keepalive: KeepAlive = Field(default=KeepAlive(), description="Idle connections kept for reuse.")
+    retry: RetryOrAttempts = Field(
+        default=Retry(), description="When a request is tried again, unless its route says otherwise.", examples=[3]
+    )
+    retry_budget: RetryBudget = Field(
+        default=RetryBudget(), description="How many requests may be, over all routes to this pool."
+    )
 
     @model_validator(mode="after")
     def _check_endpoints(self) -> Self:

@@ -5,13 +5,16 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from .match import Condition, Hosts, PathPattern
+from .retry import RetryOrAttempts
 from .table import Table, integer, listed, one_of, refused, widened
 from .units import Size, Timeout
 from .words import CookieName, FieldName, FieldValue, ListenerName, Method, Name, PoolName
 
 ACTIONS = ("pool", "split", "redirect", "respond")
 # These change what goes to an endpoint; beside an action that asks none they would silently do nothing.
-FORWARDING_ONLY = ("rewrite", "host_rewrite", "request_headers", "timeouts", "allow_connect", "allow_upgrade")
+FORWARDING_ONLY = (
+    "rewrite", "host_rewrite", "request_headers", "timeouts", "retry", "allow_connect", "allow_upgrade",
+)  # fmt: skip
 
 _TEMPLATE = (
     "Variables: `{client_ip}`, `{host}`, `{path}`, `{query}`, `{uri}` (path and query), `{method}`, `{scheme}`, "
@@ -151,6 +154,7 @@ class RouteTimeouts(Table):
 
     connect: Timeout | None = Field(default=None, description="As in the pool.")
     response: Timeout | None = Field(default=None, description="As in the pool.", examples=["5m"])
+    request: Timeout | None = Field(default=None, description="As in the pool.")
     idle: Timeout | None = Field(default=None, description="As in the pool.")
 
 
@@ -265,6 +269,11 @@ split = { stable = 95, canary = 5 }
     request_headers: FieldRules = Field(default=FieldRules(), description="Rules on the request's header fields.")
     response_headers: FieldRules = Field(default=FieldRules(), description="Rules on the response's header fields.")
     timeouts: RouteTimeouts = Field(default=RouteTimeouts(), description="Deadlines that replace the pool's.")
+    retry: RetryOrAttempts | None = Field(
+        default=None,
+        description="When a request is tried again. Replaces the pool's `retry` as a whole; the budget is the pool's.",
+        examples=[1],
+    )
     limits: RouteLimits = Field(default=RouteLimits(), description="Limits that replace the listener's.")
     allow_connect: bool = Field(
         default=False,

@@ -66,7 +66,7 @@ fn everything_counted_is_told_with_its_names() {
     stats.record(&Record {
         failure: Some(Failure::ConnectTimeout),
         connect_nanos: 5_000_000,
-        resent: true,
+        attempts: 2,
         ..record(0, 504)
     });
     stats.record(&Record { route: NONE, pool: NONE, endpoint: NONE, ..record(0, 404) });

@@ -18,7 +18,7 @@ fn a_request_counts_wherever_it_took_part() {
     stats.record(&Record {
         failure: Some(Failure::ConnectFailed),
         connect_nanos: 1,
-        resent: true,
+        attempts: 2,
         ..record(0, 502)
     });
     stats.record(&Record {

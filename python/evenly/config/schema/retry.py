@@ -1,0 +1,143 @@
+"""Trying again: after which failures, how often, and how much of it a pool can afford."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from .health_check import StatusRange
+from .table import Bounds, Table, alternatives, expected, integer, listed, refused, widened
+from .units import Duration, Percent, Size, Timeout, durations, sizes
+
+CAUSES = ("connect-failure", "reset", "timeout")
+# A class of statuses, as everybody writes it.
+_CLASSES = {"4xx": "400-499", "5xx": "500-599"}
+_FAILED = Bounds(StatusRange(400, 400), StatusRange(599, 599), "a status")
+
+
+def _read_condition(value: object) -> object:
+    """A cause stays a word; everything else has to be a status, a range of them, or a class."""
+    if value in CAUSES or isinstance(value, StatusRange):
+        return value
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str):
+        try:
+            statuses = StatusRange.parse(_CLASSES.get(text, text))
+        except ValueError:
+            pass
+        else:
+            if statuses.first >= 400:
+                return statuses
+            raise expected(_CONDITION, "only statuses from 400 on say that something failed")
+    raise expected(_CONDITION)
+
+
+_CONDITION = f'{alternatives([*CAUSES, *_CLASSES])}, a status such as 503, or a range such as "502-504"'
+Condition = Annotated[
+    Literal["connect-failure", "reset", "timeout"] | StatusRange,
+    BeforeValidator(_read_condition, json_schema_input_type=int | str),
+]
+Conditions = Annotated[list[Condition], BeforeValidator(listed, json_schema_input_type=int | str | list[int | str])]
+
+
+def _at_least_the_first(validated: dict[str, Any]) -> Duration:
+    return max(Duration(validated["backoff"].milliseconds * 10), Duration(1))
+
+
+class Retry(Table):
+    """When a request that failed at an endpoint is tried again. Short form: just the number of attempts.
+
+    A request is sent twice only if the first send provably did nothing, its method is idempotent (GET, HEAD, OPTIONS,
+    TRACE, PUT, DELETE), or `non_idempotent` says so; and only while nothing of a response went to the client.
+    """
+
+    heading: ClassVar[str] = "Retry"
+    where: ClassVar[str] = "[pools.NAME.retry], [routes.retry]"
+    example: ClassVar[str] = """
+[pools.app]
+endpoints = ["10.0.0.1:9000", "10.0.0.2:9000", "10.0.0.3:9000"]
+retry = { attempts = 3, on = ["connect-failure", "reset", "timeout", "502-504"], try_timeout = "2s" }
+
+[[routes]]
+path = "/payments/*"
+pool = "app"
+retry = 1
+"""
+
+    attempts: Annotated[int, integer(1, 10)] = Field(
+        default=2,
+        description="How often a request is tried at most, the first time included; 1 turns retries off. Each try goes "
+        "to an endpoint that was not tried yet, as long as there is one.",
+    )
+    on: Conditions = Field(
+        default=["connect-failure", "reset"],
+        description=(
+            'What is followed by another try: `"connect-failure"` (refused, or not in time), `"reset"` (the connection '
+            'ended before a byte of the response), `"timeout"` (no response head in time), and statuses: `503`, '
+            '`"502-504"`, `"5xx"`. The last try\'s response is the client\'s, whatever its status.'
+        ),
+        examples=[["connect-failure", "reset", "502-504"]],
+    )
+    non_idempotent: bool = Field(
+        default=False,
+        description="Whether requests are sent twice whose method is not idempotent, such as POST. Only for "
+        "applications that recognise a repeated request.",
+    )
+    body: Annotated[Size, sizes("0B", "16MiB")] = Field(
+        default=Size.parse("64KiB"),
+        description=(
+            "A request with a body is kept up to this size, head included, to be sent again; a larger one is sent "
+            "once. Nothing is kept of requests that are never sent twice."
+        ),
+    )
+    try_timeout: Timeout | None = Field(
+        default=None,
+        description="For one try: from the last byte of the request sent to the last byte of the response head "
+        "received. By itself the response timeout alone. Counted in steps of 50 ms.",
+        examples=["2s"],
+    )
+    backoff: Annotated[Duration, durations("0s", "1h")] = Field(
+        default=Duration.parse("25ms"),
+        description=(
+            "The longest pause before a retry; the pause is a random part of it. The first retry on another endpoint "
+            "is made at once. From retry to retry it doubles."
+        ),
+    )
+    max_backoff: Annotated[Duration, durations("0s", "1h")] = Field(
+        default_factory=_at_least_the_first,
+        description="What it doubles up to. By itself 10 × `backoff`. An endpoint's `Retry-After` makes the pause "
+        "longer when that endpoint is the only one, if it fits the request's deadline.",
+    )
+
+    @model_validator(mode="after")
+    def _check_backoff(self) -> Self:
+        if self.max_backoff < self.backoff:
+            raise refused(f"is below `backoff`, which is {self.backoff}", "max_backoff")
+        return self
+
+
+RetryOrAttempts = Annotated[
+    Retry, widened(lambda v: {"attempts": v} if isinstance(v, int) and not isinstance(v, bool) else v, int, Retry)
+]
+
+
+class RetryBudget(Table):
+    """How many requests of a pool may be sent twice, so that retries never become the load that keeps it down.
+
+    Both parts add up. Beyond them a failure is the client's answer, and it is counted. A connection that was refused
+    has burdened no endpoint, so going on to another one costs nothing.
+    """
+
+    heading: ClassVar[str] = "Retry budget"
+    where: ClassVar[str] = "[pools.NAME.retry_budget]"
+    example: ClassVar[str] = """
+[pools.app]
+endpoints = ["10.0.0.1:9000", "10.0.0.2:9000"]
+retry_budget = { share = "10%", min_per_second = 5 }
+"""
+
+    share: Percent = Field(
+        default=Percent(20), description="Share of the requests of the last 5 to 10 seconds that may be retried."
+    )
+    min_per_second: Annotated[int, integer(0, 1_000_000)] = Field(
+        default=10, description="Retries a second beyond the share, over all workers, for pools with few requests."
+    )
