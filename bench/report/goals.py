@@ -36,6 +36,7 @@ GOALS = (
     Goal("small64", "nginx", 0.90),
     Goal("small64", "envoy", 0.35),
     *(Goal(row, peer, 1.00) for row in ("close", "download1m", "tcp-bulk") for peer in ("haproxy", "nginx")),
+    Goal("udp-small", "nginx", 0.80),
     *(Goal(f"routes-{kind}", "evenly 1 route", 1.10) for kind in ("hosts", "prefixes")),
     Goal("idle", None, 4096),
     Goal("health", None, 15),

@@ -63,6 +63,7 @@ def page(results: Results) -> str:
         *(_routes(row) for row in results.rows if row.name.startswith("routes-")),
         *(_latency(row) for row in results.rows if row.figure == "p99_us"),
         *(_memory(row) for row in results.rows if row.figure == "private_bytes"),
+        *(_datagrams(row) for row in results.rows if row.figure == "datagram_cpu_us"),
         *(_checks(row) for row in results.rows if row.figure == "core_percent"),
         _instructions([row for row in results.rows if row.figure == "instructions"]),
         _doubts(results.rows),
@@ -198,6 +199,18 @@ def _memory(row: Measured) -> str:
         "connection has had one response. What the kernel holds for sockets is not in it.\n\n"
     )
     return text + table(("", "private", "PSS"), lines)
+
+
+def _datagrams(row: Measured) -> str:
+    figures = ("datagram_cpu_us", "rate")
+    lines = [
+        (label, *(words.with_noise(figure, row.values(label, figure)) for figure in figures)) for label in row.samples
+    ]
+    text = (
+        f"## {row.title}\n\nCPU time of the relay for each datagram, in either direction; each client keeps four on "
+        "their way ([datagrams.c](../bench/load/datagrams.c)). The endpoint sends every datagram back.\n\n"
+    )
+    return text + table(("", "CPU per datagram", "exchanges"), lines)
 
 
 def _checks(row: Measured) -> str:

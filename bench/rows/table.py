@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.peers import DIRECT, ENVOY, EVENLY, FLOOR, HAPROXY, NGINX, NGINX_TCP, Contender
 from bench.rows import Row
+from bench.rows.datagrams import Datagrams
 from bench.rows.health import Health
 from bench.rows.idle import Idle
 from bench.rows.instructions import Instructions
@@ -13,6 +14,9 @@ from bench.rows.throughput import Throughput
 
 HTTP = tuple(Contender(peer.name, peer) for peer in (EVENLY, HAPROXY, NGINX, ENVOY, FLOOR, DIRECT))
 TCP = tuple(Contender(peer.name, peer) for peer in (EVENLY, HAPROXY, NGINX_TCP, ENVOY, FLOOR, DIRECT))
+
+# HAProxy and Envoy relay UDP only in part, or not by default.
+UDP = tuple(Contender(peer.name, peer) for peer in (EVENLY, NGINX_TCP, DIRECT))
 
 # The peers' default buffers are what their users have; with larger ones the rows with large bodies come out otherwise,
 # so those have both.
@@ -82,6 +86,7 @@ ROWS: tuple[Row, ...] = (
     Throughput(
         "tcp-bulk", "TCP relay, 1 MiB downstream, 16 connections", LARGE_TCP, 16, "/files/1m", tcp=True, body=MIB
     ),
+    Datagrams("udp-small", "UDP relay, 512-byte datagrams, 64 clients", UDP, clients=64, window=4),
     *(
         Throughput(f"routes-{kind}", title, routed(kind), 64, path, (f"Host: {host}",))
         for kind, title, path, host in (

@@ -69,6 +69,14 @@ failures! {
     RateLimited = "rate-limited", 429, Downstream, false;
     /// The head has more bytes or fields than the limits.
     HeadTooLarge = "head-too-large", 431, Downstream, false;
+    /// The client is in a network that the listener denies.
+    ClientDenied = "client-denied", 499, Downstream, false;
+    /// The client has as many connections as the listener allows one client.
+    ClientLimit = "client-limit", 499, Downstream, false;
+    /// A trusted proxy sent no PROXY protocol header, or a wrong one; or somebody else came where only proxies may.
+    ProxyHeaderBad = "proxy-header-bad", 499, Downstream, false;
+    /// What came is no TLS ClientHello, where one is needed to find the route.
+    TlsHelloBad = "tls-hello-bad", 499, Downstream, false;
     /// The client closed or reset the connection before it had its answer.
     ClientGone = "client-gone", 499, Downstream, false;
     /// The client took no byte of the response for too long, or took it slower than the minimum rate.

@@ -10,12 +10,16 @@
 //! * [`route`] — request → [`route::Route`]; [`target`], [`template`], [`rules`], [`trust`] serve it.
 //! * [`pool`] and [`balancer`] — route → endpoint; [`health`] judges endpoints.
 //! * [`retry`] — what follows a try that failed.
+//! * [`proxy_protocol`], [`client_hello`] and [`passthrough`] — who a connection's client is, and which pool it goes to;
+//!   [`sessions`] — the same for datagrams.
 //! * [`error`] — every way a request ends without an endpoint's answer, with its status, in one table.
 
 #![forbid(unsafe_code)]
 
 pub mod answer;
 pub mod balancer;
+pub mod client_hello;
+pub mod dns;
 pub mod document;
 pub mod error;
 pub mod hash_key;
@@ -23,11 +27,14 @@ pub mod health;
 pub mod ids;
 pub mod listener;
 pub mod nearest;
+pub mod passthrough;
 pub mod pool;
+pub mod proxy_protocol;
 pub mod random;
 pub mod retry;
 pub mod route;
 pub mod rules;
+pub mod sessions;
 pub mod snapshot;
 pub mod target;
 pub mod template;

@@ -1,6 +1,7 @@
 //! Listeners as the workers use them: limits checked, networks parsed, deadlines as durations, routes indexed.
 
-use crate::document::{self, DocumentError, Limits, Protocol};
+use crate::document::{self, DocumentError, Limits, OnDeny, Others, Protocol};
+use crate::passthrough::Passthrough;
 use crate::pool::Pool;
 use crate::route::RouteTable;
 use crate::route::{duration, inside};
@@ -37,6 +38,25 @@ pub struct Listener {
     pub trusted: TrustedNetworks,
     /// Whether to add `Forwarded` besides `X-Forwarded-*`.
     pub forwarded: bool,
+    /// Whose PROXY protocol headers are read, if anybody's.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// Who may not come in.
+    pub denied: TrustedNetworks,
+    /// Connections or sessions of one client at once, if there is a limit.
+    pub max_per_client: Option<u32>,
+    /// How who may not is turned away.
+    pub on_deny: OnDeny,
+    /// Answers after which a UDP session ends, if there is such a number.
+    pub responses: Option<u32>,
+}
+
+/// PROXY protocol headers in front of what clients send.
+#[derive(Debug)]
+pub struct ProxyProtocol {
+    /// The proxies that send one, and must.
+    pub from: TrustedNetworks,
+    /// What happens to everybody else.
+    pub others: Others,
 }
 
 /// What happens with what comes in.
@@ -44,8 +64,10 @@ pub struct Listener {
 pub enum Service {
     /// HTTP/1: every request takes a route.
     Http(Arc<RouteTable>),
-    /// A byte stream: every connection goes to one pool.
-    Tcp(Arc<Pool>),
+    /// A byte stream: every connection goes to one pool, which its TLS ClientHello may choose.
+    Tcp(Arc<Passthrough>),
+    /// Datagrams: every session goes to one pool.
+    Udp(Arc<Pool>),
 }
 
 /// Deadlines towards the client; see [`document::ListenerTimeouts`].
@@ -86,8 +108,14 @@ impl Listener {
         if document.backlog == 0 {
             return fail("backlog", "must be above 0");
         }
-        if document.forwarded && document.protocol == Protocol::Tcp {
-            return fail("forwarded", "has no effect on a tcp listener");
+        if document.forwarded && document.protocol != Protocol::Http {
+            return fail("forwarded", "has no effect on a tcp or udp listener");
+        }
+        if document.access.max_per_client == Some(0) {
+            return fail("access.max_per_client", "must be above 0");
+        }
+        if document.sessions.as_ref().is_some_and(|sessions| sessions.responses == Some(0)) {
+            return fail("sessions.responses", "must be above 0");
         }
         check_limits(&document.limits)?;
         Ok(Self {
@@ -101,8 +129,21 @@ impl Listener {
             limits: document.limits.clone(),
             trusted: TrustedNetworks::build(&document.trusted_proxies).map_err(inside("trusted_proxies"))?,
             forwarded: document.forwarded,
+            proxy_protocol: document.proxy_protocol.as_ref().map(proxy_protocol).transpose()?,
+            denied: TrustedNetworks::build(&document.access.deny).map_err(inside("access.deny"))?,
+            max_per_client: document.access.max_per_client,
+            on_deny: document.access.on_deny,
+            responses: document.sessions.as_ref().and_then(|sessions| sessions.responses),
         })
     }
+}
+
+fn proxy_protocol(document: &document::ProxyProtocol) -> Result<ProxyProtocol, DocumentError> {
+    if document.from.is_empty() {
+        return Err(DocumentError::new("proxy_protocol.from", "is empty; null turns the headers off"));
+    }
+    let from = TrustedNetworks::build(&document.from).map_err(inside("proxy_protocol.from"))?;
+    Ok(ProxyProtocol { from, others: document.others })
 }
 
 fn check_limits(limits: &Limits) -> Result<(), DocumentError> {

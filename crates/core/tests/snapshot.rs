@@ -234,7 +234,7 @@ fn listeners_with_the_same_routes_share_a_table() {
     let tables = |snapshot: &Snapshot| -> Vec<_> {
         let table = |service: &Service| match service {
             Service::Http(table) => Some(Arc::clone(table)),
-            Service::Tcp(_) => None,
+            Service::Tcp(_) | Service::Udp(_) => None,
         };
         snapshot.listeners.iter().filter_map(|listener| table(&listener.service)).collect()
     };

@@ -7,9 +7,10 @@ use crate::metrics::{self, Scene, WorkerStats};
 use crate::permits::{ListenerPermits, Permits};
 use crate::service::{Event, Events, Level, Service, Subject};
 use crate::sockets::{Bind, BindError, Sockets};
+use crate::udp::Datagrams;
 use crate::worker::{self, Command, Configuration, WorkerHandle};
 use evenly_core::document::{Document, DocumentError};
-use evenly_core::listener::ListenerId;
+use evenly_core::listener::{self, Listener, ListenerId};
 use evenly_core::pool::{AdminState, Health};
 use evenly_core::snapshot::{Changes, Snapshot, Warning};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 pub struct Dataplane {
     control: Mutex<Control>,
     permits: Arc<Permits>,
+    /// Sessions of UDP listeners. Their number has a bound for each listener only: they hold no descriptor for each.
+    sessions: Arc<Permits>,
     events: Arc<Events>,
     started: Instant,
     is_draining: AtomicBool,
@@ -41,6 +44,9 @@ pub struct Dataplane {
 struct Control {
     snapshot: Arc<Snapshot>,
     sockets: Sockets,
+    datagrams: Datagrams,
+    /// Whether a successor has got duplicates of the sockets.
+    has_successor: bool,
     permits: HashMap<ListenerId, Arc<ListenerPermits>>,
     workers: Vec<WorkerHandle>,
     /// `None` once stopped.
@@ -99,26 +105,30 @@ impl Dataplane {
         restore(&snapshot, health);
         let events = Arc::new(Events::default());
         let permits = Arc::new(Permits::default());
+        let sessions = Arc::new(Permits::default());
+        sessions.limit(u32::MAX);
         let mut control = Control {
             snapshot: Arc::clone(&snapshot),
             sockets: Sockets::default(),
+            datagrams: Datagrams::default(),
+            has_successor: false,
             permits: HashMap::new(),
             workers: Vec::new(),
             service: Some(Service::start(Arc::clone(&events))?),
         };
-        control.sockets.adopt(inherited)?;
+        control.adopt(inherited)?;
         let workers = usize::from(snapshot.document.workers);
-        let shares = control.sockets.bind(&binds(&snapshot), workers, |_| false)?;
-        control.sockets.retain(|address| is_bound(&snapshot, address));
-        control.limit(&snapshot, &permits);
+        let shares = control.bind(&snapshot, workers, None)?;
+        control.retain(&snapshot);
+        control.limit(&snapshot, &permits, &sessions);
         let started = Instant::now();
-        for (index, sockets) in shares.into_iter().enumerate() {
-            let configuration = control.configuration(&snapshot, sockets);
+        for (index, share) in shares.into_iter().enumerate() {
+            let configuration = control.configuration(&snapshot, share);
             control.workers.push(worker::start(index, seed(), started, configuration)?);
         }
         control.service().apply(Arc::clone(&snapshot));
         let control = Mutex::new(control);
-        Ok(Self { control, permits, events, started, is_draining: AtomicBool::new(false) })
+        Ok(Self { control, permits, sessions, events, started, is_draining: AtomicBool::new(false) })
     }
 
     /// Builds a document without running it; the remarks on it.
@@ -138,13 +148,12 @@ impl Dataplane {
         let running = Arc::clone(&control.snapshot);
         let snapshot = Arc::new(Snapshot::build(Document::parse(document)?, Some(&running))?);
         let workers = control.workers.len();
-        let shares =
-            control.sockets.bind(&binds(&snapshot), workers, |address| is_bound(&running, address))?;
-        control.limit(&snapshot, &self.permits);
-        control.sockets.hold_off(|address| !is_bound(&snapshot, address));
+        let shares = control.bind(&snapshot, workers, Some(&running))?;
+        control.limit(&snapshot, &self.permits, &self.sessions);
+        control.sockets.hold_off(|address| !is_bound(&snapshot, address, false));
         let (done, answers) = sync_channel(workers);
-        for (index, sockets) in shares.into_iter().enumerate() {
-            let configuration = control.configuration(&snapshot, sockets);
+        for (index, share) in shares.into_iter().enumerate() {
+            let configuration = control.configuration(&snapshot, share);
             control.workers[index].send(Command::Apply(Box::new(configuration), done.clone()));
         }
         drop(done);
@@ -153,7 +162,7 @@ impl Dataplane {
             let _ = answers.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         }
         control.service().apply(Arc::clone(&snapshot));
-        control.sockets.retain(|address| is_bound(&snapshot, address));
+        control.retain(&snapshot);
         let mut warnings = snapshot.warnings();
         if usize::from(snapshot.document.workers) != workers {
             let message =
@@ -219,7 +228,11 @@ impl Dataplane {
     /// # Errors
     /// No descriptor left.
     pub fn sockets(&self) -> io::Result<Vec<(SocketAddr, Vec<OwnedFd>)>> {
-        self.control().sockets.duplicates()
+        let mut control = self.control();
+        let mut all = control.sockets.duplicates()?;
+        all.extend(control.datagrams.duplicates()?);
+        control.has_successor = true;
+        Ok(all)
     }
 
     /// All endpoints' states, for a successor.
@@ -249,15 +262,17 @@ impl Dataplane {
     pub fn drain(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
         let mut control = self.control();
-        control.workers.iter().for_each(|worker| worker.send(Command::Drain));
+        let has_successor = control.has_successor;
+        control.workers.iter().for_each(|worker| worker.send(Command::Drain(has_successor)));
         // As long as one descriptor of a socket is open, the kernel goes on taking connections for it. A successor has
         // descriptors of its own.
         control.sockets.retain(|_| false);
+        control.datagrams.retain(|_| false);
     }
 
-    /// Client connections that are open.
+    /// Client connections that are open, and UDP sessions that are not over.
     pub fn connections(&self) -> u32 {
-        self.permits.open()
+        self.permits.open() + self.sessions.open()
     }
 
     /// Ends every connection and thread; returns when they are gone. Whoever stopped first has done it.
@@ -267,6 +282,7 @@ impl Dataplane {
         workers.iter().for_each(|worker| worker.send(Command::Stop));
         workers.into_iter().for_each(WorkerHandle::join);
         control.sockets.retain(|_| false);
+        control.datagrams.retain(|_| false);
         // Whoever waits for events would otherwise wait out its time.
         self.events.close();
         if let Some(service) = control.service.take() {
@@ -292,7 +308,7 @@ impl Dataplane {
             workers: control.workers.len(),
             uptime: self.started.elapsed(),
             is_draining: self.is_draining.load(Ordering::Relaxed),
-            local: &|bind| control.sockets.local(bind),
+            local: &|bind| control.datagrams.local(bind).unwrap_or_else(|| control.sockets.local(bind)),
         };
         tell(&scene, &sum)
     }
@@ -303,24 +319,72 @@ impl Dataplane {
     }
 }
 
+/// One worker's new sockets.
+#[derive(Default)]
+struct Share {
+    sockets: Vec<(SocketAddr, std::net::TcpListener)>,
+    datagrams: Vec<(SocketAddr, std::net::UdpSocket)>,
+}
+
 impl Control {
+    /// Takes over sockets, each kind to its own.
+    fn adopt(&mut self, inherited: Vec<(SocketAddr, Vec<OwnedFd>)>) -> io::Result<()> {
+        for (address, descriptors) in inherited {
+            for socket in descriptors.into_iter().map(socket2::Socket::from) {
+                if socket.r#type()? == socket2::Type::DGRAM {
+                    self.datagrams.adopt(address, socket)?;
+                } else {
+                    self.sockets.adopt(address, socket)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure of every socket that a snapshot needs; those that the workers do not have from `running`, for each.
+    fn bind(
+        &mut self,
+        snapshot: &Snapshot,
+        workers: usize,
+        running: Option<&Snapshot>,
+    ) -> Result<Vec<Share>, BindError> {
+        let known = |address, is_udp| running.is_some_and(|running| is_bound(running, address, is_udp));
+        let sockets = self.sockets.bind(&binds(snapshot, false), workers, |address| known(address, false))?;
+        let datagrams = self.datagrams.bind(&binds(snapshot, true), workers, |address| known(address, true));
+        let datagrams = datagrams.inspect_err(|_| {
+            self.sockets.retain(|address| running.is_some_and(|running| is_bound(running, address, false)));
+        })?;
+        Ok(sockets
+            .into_iter()
+            .zip(datagrams)
+            .map(|(sockets, datagrams)| Share { sockets, datagrams })
+            .collect())
+    }
+
+    /// Closes the sockets that a snapshot does not need.
+    fn retain(&mut self, snapshot: &Snapshot) {
+        self.sockets.retain(|address| is_bound(snapshot, address, false));
+        self.datagrams.retain(|address| is_bound(snapshot, address, true));
+    }
+
     /// Counts and limits for the listeners of a snapshot; those that stay keep their count.
-    fn limit(&mut self, snapshot: &Snapshot, all: &Arc<Permits>) {
+    fn limit(&mut self, snapshot: &Snapshot, all: &Arc<Permits>, sessions: &Arc<Permits>) {
         all.limit(snapshot.document.max_connections);
-        self.permits.retain(|id, _| snapshot.listeners.iter().any(|listener| listener.id == *id));
+        // A name that changes between streams and datagrams is another listener.
+        self.permits.retain(|id, kept| {
+            let listener = snapshot.listeners.iter().find(|listener| listener.id == *id);
+            listener.is_some_and(|one| kept.belongs_to(if is_udp(one) { sessions } else { all }))
+        });
         for listener in &snapshot.listeners {
             let most = listener.max_connections;
-            let new = || ListenerPermits::new(most, Arc::clone(all));
+            let of = if is_udp(listener) { sessions } else { all };
+            let new = || ListenerPermits::new(most, Arc::clone(of));
             self.permits.entry(listener.id).or_insert_with(new).limit(most);
         }
     }
 
     /// One worker's configuration.
-    fn configuration(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        sockets: Vec<(SocketAddr, std::net::TcpListener)>,
-    ) -> Configuration {
+    fn configuration(&self, snapshot: &Arc<Snapshot>, Share { sockets, datagrams }: Share) -> Configuration {
         let permits =
             snapshot.listeners.iter().map(|listener| Arc::clone(&self.permits[&listener.id])).collect();
         let log = snapshot
@@ -328,7 +392,7 @@ impl Control {
             .access_log
             .as_ref()
             .map(|log| Log { format: log.format, ring: self.service().logs().ring(log.ring_bytes as usize) });
-        Configuration { snapshot: Arc::clone(snapshot), permits, sockets, log }
+        Configuration { snapshot: Arc::clone(snapshot), permits, sockets, datagrams, log }
     }
 
     fn service(&self) -> &Service {
@@ -342,13 +406,22 @@ impl Drop for Dataplane {
     }
 }
 
-/// The addresses that a snapshot listens on.
-fn binds(snapshot: &Snapshot) -> Vec<Bind> {
-    Bind::all(snapshot.listeners.iter().map(|listener| (&*listener.bind, listener.backlog)))
+/// The listeners of streams, or of datagrams.
+fn listeners(snapshot: &Snapshot, is_udp: bool) -> impl Iterator<Item = &Arc<Listener>> {
+    snapshot.listeners.iter().filter(move |listener| self::is_udp(listener) == is_udp)
 }
 
-fn is_bound(snapshot: &Snapshot, address: SocketAddr) -> bool {
-    snapshot.listeners.iter().any(|listener| listener.bind.contains(&address))
+fn is_udp(listener: &Listener) -> bool {
+    matches!(listener.service, listener::Service::Udp(_))
+}
+
+/// The addresses that a snapshot listens on.
+fn binds(snapshot: &Snapshot, is_udp: bool) -> Vec<Bind> {
+    Bind::all(listeners(snapshot, is_udp).map(|listener| (&*listener.bind, listener.backlog)))
+}
+
+fn is_bound(snapshot: &Snapshot, address: SocketAddr, is_udp: bool) -> bool {
+    listeners(snapshot, is_udp).any(|listener| listener.bind.contains(&address))
 }
 
 /// Takes over what a predecessor knew of the endpoints. What cannot be read is as good as unknown.

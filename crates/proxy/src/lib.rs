@@ -10,6 +10,7 @@
 //! Not here: anything that chooses between endpoints, routes or fates, and any default.
 
 pub mod access_log;
+mod arrival;
 mod clock;
 mod dataplane;
 pub mod descriptor;
@@ -23,6 +24,7 @@ mod sockets;
 mod splice;
 mod tcp;
 mod tunnel;
+mod udp;
 mod upstream;
 pub mod worker;
 

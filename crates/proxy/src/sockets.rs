@@ -56,18 +56,13 @@ impl Bind {
 }
 
 impl Sockets {
-    /// Takes over listening sockets from a parent or from systemd. Those whose address the first configuration does
+    /// Takes over a listening socket from a parent or from systemd. Those whose address the first configuration does
     /// not name are closed by [`Sockets::retain`].
-    pub fn adopt(&mut self, inherited: Vec<(SocketAddr, Vec<OwnedFd>)>) -> io::Result<()> {
-        for (address, descriptors) in inherited {
-            self.adopted.insert(address);
-            for descriptor in descriptors {
-                let socket = Socket::from(descriptor);
-                socket.set_nonblocking(true)?;
-                socket.set_tcp_nodelay(true)?;
-                self.by_bind.entry(address).or_default().push(socket.into());
-            }
-        }
+    pub fn adopt(&mut self, address: SocketAddr, socket: Socket) -> io::Result<()> {
+        self.adopted.insert(address);
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        self.by_bind.entry(address).or_default().push(socket.into());
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::io::is_quiet;
 use evenly_core::pool::{Endpoint, EndpointId, Pool};
+use evenly_core::proxy_protocol::Addresses;
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -19,6 +20,8 @@ pub struct Upstream {
     pub address: SocketAddr,
     /// Whether it carried a request before: then its endpoint may have closed it while the next one was on its way.
     pub reused: bool,
+    /// Whose connection it is, when the endpoint was told: nobody else may use it.
+    pub client: Option<Box<Addresses>>,
 }
 
 /// An idle connection, with when it became idle.
@@ -26,6 +29,7 @@ struct Idle {
     stream: TcpStream,
     /// Numbers are given out again after a reload, so the number alone does not say where a connection leads.
     address: SocketAddr,
+    client: Option<Box<Addresses>>,
     since: Instant,
     /// Copied from the pool, so that a sweep needs no snapshot.
     timeout: Duration,
@@ -44,14 +48,17 @@ impl IdleConnections {
         Self { by_endpoint: RefCell::default(), total: Cell::new(0), most }
     }
 
-    /// Takes the connection that was used last and is still quiet; closes those that are not.
-    pub fn take(&self, endpoint: &Endpoint) -> Option<Upstream> {
+    /// Takes the connection that was used last and is still quiet; closes those that are not. `client` is who the
+    /// endpoint was told to be talking with, for pools that tell.
+    pub fn take(&self, endpoint: &Endpoint, client: Option<&Addresses>) -> Option<Upstream> {
         let mut all = self.by_endpoint.borrow_mut();
         let stack = all.get_mut(endpoint.id().0 as usize)?;
-        while let Some(Idle { stream, address, .. }) = stack.pop() {
+        // Where nobody is told, that is the last one.
+        while let Some(at) = stack.iter().rposition(|idle| idle.client.as_deref() == client) {
+            let Idle { stream, address, client, .. } = stack.remove(at);
             self.total.set(self.total.get() - 1);
             if address == endpoint.address() && is_quiet(&stream) {
-                return Some(Upstream { stream, endpoint: endpoint.id(), address, reused: true });
+                return Some(Upstream { stream, endpoint: endpoint.id(), address, reused: true, client });
             }
         }
         None
@@ -74,9 +81,9 @@ impl IdleConnections {
             stack.remove(0);
             self.total.set(self.total.get() - 1);
         }
-        let Upstream { stream, address, .. } = upstream;
+        let Upstream { stream, address, client, .. } = upstream;
         let timeout = Duration::from_millis(pool.keepalive.idle_timeout_ms);
-        stack.push(Idle { stream, address, since: now, timeout });
+        stack.push(Idle { stream, address, client, since: now, timeout });
         self.total.set(self.total.get() + 1);
     }
 
@@ -117,7 +124,14 @@ pub async fn dial(endpoint: &Endpoint, idle: &IdleConnections) -> io::Result<Ups
         }
         dialled => dialled,
     }?;
-    Ok(Upstream { stream, endpoint: endpoint.id(), address, reused: false })
+    Ok(Upstream { stream, endpoint: endpoint.id(), address, reused: false, client: None })
+}
+
+/// Sends a PROXY protocol header on a connection that was just made, before anything else. It is far smaller than what
+/// a new socket takes at once.
+pub fn introduce(stream: &TcpStream, header: &[u8]) -> io::Result<()> {
+    let sent = stream.try_write(header)?;
+    if sent < header.len() { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
 }
 
 /// Whether the process or the system has no descriptor left (EMFILE, ENFILE).

@@ -17,7 +17,9 @@ WhatArgument = Annotated[
 ListenOption = Annotated[
     list[str] | None, typer.Option("--listen", metavar="ADDRESS", help="Run without a file: listen here. Repeatable.")
 ]
-ProtocolOption = Annotated[str, typer.Option("--protocol", metavar="http|tcp", help="With --listen: what is spoken.")]
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", metavar="http|tcp|udp", help="With --listen: what is spoken.")
+]
 WatchOption = Annotated[bool, typer.Option("--watch", help="Reload when the file, or one that it names, changes.")]
 AdminOption = Annotated[
     str | None, typer.Option("--admin", metavar="ADDRESS", help="The admin socket's path or HOST:PORT, for this run.")

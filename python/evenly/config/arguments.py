@@ -33,10 +33,14 @@ def from_arguments(listen: Sequence[str], endpoints: Sequence[str], protocol: st
     """Balances what arrives at `listen` over `endpoints`. Raises `ConfigError`, which names the argument.
 
     Everything has its default, and endpoints are checked by connecting to them: whoever starts Evenly in one line
-    expects it to notice a dead one, and nothing but a connection can be presumed of it.
+    expects it to notice a dead one, and nothing but a connection can be presumed of it; of one for datagrams, not even
+    that.
     """
     listener: dict[str, Any] = {"bind": list(listen), "protocol": protocol}
-    if protocol == "tcp":
+    pool: dict[str, Any] = {"endpoints": list(endpoints)}
+    if protocol in {"tcp", "udp"}:
         listener["pool"] = NAME
-    data = {"listeners": {NAME: listener}, "pools": {NAME: {"endpoints": list(endpoints), "health_check": "tcp"}}}
+    if protocol != "udp":
+        pool["health_check"] = "tcp"
+    data = {"listeners": {NAME: listener}, "pools": {NAME: pool}}
     return load_source(_CommandLine("command line", Path(), "", data))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from .problems import Place, dotted, key
-from .schema import HttpListener, Settings, TcpListener
+from .schema import HttpListener, Listener, Settings, TcpListener, UdpListener
 
 
 def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
@@ -16,7 +16,7 @@ def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
 
 def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
     """What is allowed, but hardly meant."""
-    used = {listener.pool for listener in settings.listeners.values() if isinstance(listener, TcpListener)}
+    used = {pool for listener in settings.listeners.values() for _, pool in _pools(listener)}
     reached: set[str] = set()
     for route in settings.routes:
         used |= {route.pool} if route.pool is not None else set(route.split or {})
@@ -30,26 +30,38 @@ def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
 
 
 def _shared_addresses(settings: Settings) -> Iterator[tuple[Place, str]]:
-    seen: dict[str, Place] = {}
+    seen: dict[tuple[str, bool], Place] = {}
     for name, listener in settings.listeners.items():
+        # Ports of UDP are others than those of TCP.
+        is_udp = isinstance(listener, UdpListener)
         for index, address in enumerate(listener.bind):
             place: Place = ("listeners", name, "bind", index)
             # Port 0 is a new port each time.
-            other = seen.setdefault(str(address), place) if address.port else place
+            other = seen.setdefault((str(address), is_udp), place) if address.port else place
             if other != place:
                 yield place, f"{address} is already bound by {dotted(other)}"
 
 
 def _streams_hashed_by_requests(settings: Settings) -> Iterator[tuple[Place, str]]:
     for name, listener in settings.listeners.items():
-        if not isinstance(listener, TcpListener):
-            continue
-        hash_key = settings.pools[listener.pool].hash_key
-        if hash_key is not None and hash_key.source != "client_ip":
-            yield (
-                ("listeners", name, "pool"),
-                f'pools.{key(listener.pool)} hashes "{hash_key}", which a TCP connection does not have',
-            )
+        what = "datagram" if isinstance(listener, UdpListener) else "TCP connection"
+        for place, pool in _pools(listener):
+            hash_key = settings.pools[pool].hash_key
+            if hash_key is not None and hash_key.source != "client_ip":
+                message = f'pools.{key(pool)} hashes "{hash_key}", which a {what} does not have'
+                yield ("listeners", name, *place), message
+            if isinstance(listener, UdpListener) and settings.pools[pool].proxy_protocol == "v1":
+                message = f'pools.{key(pool)} has proxy_protocol = "v1", which is not made for datagrams; use "v2"'
+                yield ("listeners", name, *place), message
+
+
+def _pools(listener: Listener) -> Iterator[tuple[Place, str]]:
+    """The pools that a listener names itself: place in it, and name."""
+    if isinstance(listener, TcpListener):
+        for index, route in enumerate(listener.routes):
+            yield ("routes", index, "pool"), route.pool
+    if not isinstance(listener, HttpListener) and listener.pool is not None:
+        yield ("pool",), listener.pool
 
 
 def _shared_names(settings: Settings) -> Iterator[tuple[Place, str]]:

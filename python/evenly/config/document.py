@@ -16,27 +16,36 @@ from .load import Source
 from .problems import Place, Problem
 from .resolve import Resolved, ResolvedEndpoint
 from .schema import (
+    DnsCheck,
     Duration,
     Endpoint,
     FieldRules,
+    HealthCheck,
     HostLiteral,
-    HttpCheck,
     HttpListener,
     HttpTimeouts,
     Limits,
     Listener,
     Pool,
+    ProxyProtocol,
     Retry,
     Rewrite,
     Route,
     StatusRange,
+    StreamTimeouts,
     TcpCheck,
+    TcpListener,
+    UdpCheck,
+    UdpListener,
     ValueCondition,
 )  # fmt: skip
 
 # The options of HTTP listeners that a TCP listener's part of the document has too, where they have no effect.
 _UNUSED_TIMEOUTS = HttpTimeouts()
+_UNUSED_STREAM_TIMEOUTS = StreamTimeouts()
 _UNUSED_LIMITS = Limits()
+# There is no queue of datagrams that a listener could set, but for the kernel's own.
+_UNUSED_BACKLOG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,26 +133,58 @@ def _pools(resolved: Resolved, found: Found) -> list[At]:
 
 def _listener(name: str, listener: Listener) -> dict[str, Any]:
     http = listener if isinstance(listener, HttpListener) else None
+    udp = listener if isinstance(listener, UdpListener) else None
     request = http.timeouts if http else _UNUSED_TIMEOUTS
-    timeouts = listener.timeouts
+    # Datagrams have one deadline only.
+    stream = _UNUSED_STREAM_TIMEOUTS if isinstance(listener, UdpListener) else listener.timeouts
     return {
         "name": At((), name),
         "bind": [str(address) for address in listener.bind],
         "protocol": listener.protocol,
         "pool": None if isinstance(listener, HttpListener) else listener.pool,
-        "max_connections": listener.max_connections,
-        "backlog": listener.backlog,
+        "max_connections": (
+            At(("max_sessions",), listener.max_sessions)
+            if isinstance(listener, UdpListener)
+            else listener.max_connections
+        ),
+        "backlog": _UNUSED_BACKLOG if isinstance(listener, UdpListener) else listener.backlog,
         "timeouts": {
-            "header_ms": _ms("header", request.header),
+            "header_ms": _ms("header", stream.header),
             "body_ms": _ms("body", request.body),
-            "idle_ms": _ms("idle", timeouts.idle),
-            "send_ms": _ms("send", timeouts.send),
-            "half_close_ms": _ms("half_close", timeouts.half_close),
+            "idle_ms": _ms("idle", listener.timeouts.idle),
+            "send_ms": _ms("send", stream.send),
+            "half_close_ms": _ms("half_close", stream.half_close),
         },
         "limits": _limits(http.limits if http else _UNUSED_LIMITS),
         "trusted_proxies": [str(network) for network in http.trusted_proxies] if http else [],
         "forwarded": http.forwarded if http else False,
+        "proxy_protocol": None if isinstance(listener, UdpListener) else _proxy_protocol(listener.proxy_protocol),
+        "access": At((), _access(listener)),
+        "tls_routes": At(("routes",), _tls_routes(listener) if isinstance(listener, TcpListener) else []),
+        "sessions": udp and At((), {"responses": udp.responses}),
     }
+
+
+def _proxy_protocol(options: ProxyProtocol | None) -> dict[str, Any] | None:
+    return (
+        options if options is None else {"from": [str(network) for network in options.from_], "others": options.others}
+    )
+
+
+def _access(listener: Listener) -> dict[str, Any]:
+    networks = [str(network) for network in listener.deny]
+    if isinstance(listener, UdpListener):
+        limit = At(("max_sessions_per_client",), listener.max_sessions_per_client)
+        return {"deny": networks, "max_per_client": limit, "on_deny": "drop"}
+    limit = At(("max_connections_per_client",), listener.max_connections_per_client)
+    return {"deny": networks, "max_per_client": limit, "on_deny": listener.on_deny}
+
+
+def _tls_routes(listener: TcpListener) -> list[dict[str, Any]]:
+    return [
+        {"sni": route.sni and [str(name) for name in route.sni], "alpn": route.alpn, "pool": route.pool}
+        for route in listener.routes
+    ]
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
@@ -184,6 +225,7 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
             "percent": At(("share",), pool.retry_budget.share.percent),
             "min_per_second": pool.retry_budget.min_per_second,
         },
+        "proxy_protocol": pool.proxy_protocol,
     }
 
 
@@ -218,7 +260,7 @@ def _endpoint(address: str, endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-def _health_check(check: HttpCheck | TcpCheck) -> dict[str, Any]:
+def _health_check(check: HealthCheck) -> dict[str, Any]:
     return {
         "probe": At((), _probe(check)),
         "interval_ms": _ms("interval", check.interval),
@@ -231,7 +273,16 @@ def _health_check(check: HttpCheck | TcpCheck) -> dict[str, Any]:
     }
 
 
-def _probe(check: HttpCheck | TcpCheck) -> dict[str, Any]:
+def _probe(check: HealthCheck) -> dict[str, Any]:
+    if isinstance(check, UdpCheck):
+        return {"type": "udp", "send": check.send, "expect": check.expect}
+    if isinstance(check, DnsCheck):
+        return {
+            "type": "dns",
+            "name": check.name,
+            "record": At(("record",), check.record_number),
+            "expected_rcode": At(("expected_rcode",), check.rcode_numbers),
+        }
     if isinstance(check, TcpCheck):
         return {"type": "tcp", "send": check.send, "expect": check.expect}
     return {

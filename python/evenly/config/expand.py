@@ -38,14 +38,14 @@ def _table(place: Place, table: Table, header: str) -> Iterator[str]:
 
 
 def _shown_fields(table: Table) -> Iterator[tuple[str, Any]]:
-    for name in type(table).model_fields:
+    for name, field in type(table).model_fields.items():
         # These are errors beside an action that forwards nothing.
         if isinstance(table, Route) and not table.forwards and name in FORWARDING_ONLY:
             continue
         # One action is set, which says that the others are not.
         if isinstance(table, Route) and name in ACTIONS and getattr(table, name) is None:
             continue
-        yield name, getattr(table, name)
+        yield field.alias or name, getattr(table, name)
 
 
 def _stands_alone(value: object) -> bool:

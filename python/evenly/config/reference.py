@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from .expand import toml
-from .schema import Bounds, Matching, Says, Settings, Table, alternatives
+from .schema import Bounds, Matching, Says, Settings, Table, alternatives, options
 
 _INTRODUCTION = """\
 # Configuration
@@ -127,7 +127,7 @@ def _section(table: type[Table]) -> str:
     if table.example:
         lines += ["```toml", table.example.strip(), "```", ""]
     lines += ["| option | type | default | |", "|---|---|---|---|"]
-    for name, field in table.model_fields.items():
+    for name, field in options(table).items():
         kind = _kind(field.annotation, field.metadata)
         cells = (f"`{name}`", kind, _default(field), (field.description or "") + _example(name, field))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from .problems import Place, key, nearest, quoted
 from .schema import Names, Settings, Table
-from .schema.table import alternatives
+from .schema.table import alternatives, options
 
 # Longer values are cut: a problem is one line.
 _LONGEST_VALUE = 60
@@ -126,7 +126,7 @@ def _shown(value: object) -> str:
 
 def _keys_at(location: tuple[str | int, ...], root: type[Table]) -> list[str]:
     annotation = _annotation_at(location, root)
-    return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, Table) else []
+    return list(options(annotation)) if isinstance(annotation, type) and issubclass(annotation, Table) else []
 
 
 def _literals_at(location: tuple[str | int, ...], root: type[Table]) -> list[Any]:
@@ -141,7 +141,7 @@ def _annotation_at(location: tuple[str | int, ...], root: type[Table]) -> object
         if isinstance(step, str) and step.startswith("<"):
             here = next(member for member in get_args(here) if Tag(step) in get_args(member)[1:])
         elif isinstance(here, type) and issubclass(here, Table):
-            here = here.model_fields[str(step)].annotation
+            here = options(here)[str(step)].annotation
         else:
             here = get_args(here)[-1]
     return _bare(here)

@@ -36,7 +36,8 @@ def check_addresses(configuration: Configuration, addresses: Collection[str], *,
             try:
                 # As the packet path does: "[::]" takes IPv4 as well, unless somebody else is to have it.
                 only_v6 = f"0.0.0.0:{address.port}" in configuration.addresses
-                _probe(address.ip, address.port, exclusive=exclusive, only_v6=only_v6)
+                kind = socket.SOCK_DGRAM if listener.protocol == "udp" else socket.SOCK_STREAM
+                _probe(kind, address.ip, address.port, exclusive=exclusive, only_v6=only_v6)
             except OSError as error:
                 source = configuration.resolved.loaded.source
                 reason = f"cannot listen on {address}: {explain(error, address.port)}"
@@ -55,12 +56,14 @@ def shared(group: list[int], workers: int) -> list[int]:
     return group + [os.dup(group[index % len(group)]) for index in range(workers - len(group))]
 
 
-def _probe(ip: str, port: int, *, exclusive: bool, only_v6: bool) -> None:
+def _probe(kind: socket.SocketKind, ip: str, port: int, *, exclusive: bool, only_v6: bool) -> None:
     """Binds an address and lets it go. Raises `OSError`."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # Without it, connections of an earlier process in TIME_WAIT would count as somebody listening.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family, kind) as probe:
+        # Without it, connections of an earlier process in TIME_WAIT would count as somebody listening. On UDP it would
+        # let two sockets share the port.
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6)
         if not exclusive:

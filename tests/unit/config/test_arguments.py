@@ -25,10 +25,10 @@ def test_streams_are_balanced() -> None:
 
 def test_mistakes_name_the_argument() -> None:
     with pytest.raises(ConfigError) as refused:
-        from_arguments([":x"], ["10.0.0.1:9000", "nonsense"], "udp")
+        from_arguments([":x"], ["10.0.0.1:9000", "nonsense"], "quic")
     listen, protocol, endpoint = str(refused.value).splitlines()
     assert listen.startswith("command line: --listen: expected an address and port such as")
-    assert protocol == 'command line: --protocol: expected "http" or "tcp", found "udp"'
+    assert protocol == 'command line: --protocol: expected "http", "tcp" or "udp", found "quic"'
     assert endpoint.startswith("command line: endpoint 2: expected an address and port such as")
     assert endpoint.endswith('found "nonsense"; the port is missing')
 

@@ -14,7 +14,8 @@ pub struct Listener {
     pub bind: Vec<SocketAddr>,
     /// What is spoken there.
     pub protocol: Protocol,
-    /// The pool that every connection goes to; set for `tcp`, `null` for `http`, which has routes.
+    /// The pool that every connection or session goes to; `null` for `http`, which has routes, and for `tcp` if only
+    /// what matches one of `tls_routes` is let through.
     #[serde(deserialize_with = "present")]
     pub pool: Option<String>,
     /// Client connections at once on this listener.
@@ -29,6 +30,84 @@ pub struct Listener {
     pub trusted_proxies: Vec<String>,
     /// Whether to add `Forwarded` (RFC 7239) besides `X-Forwarded-*`.
     pub forwarded: bool,
+    /// Whose PROXY protocol headers are read, or `null` for nobody's; not for `udp`.
+    #[serde(deserialize_with = "present")]
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// Who may come in.
+    pub access: Access,
+    /// Routes of TLS connections that are passed through, tried before `pool`; only for `tcp`.
+    pub tls_routes: Vec<TlsRoute>,
+    /// How sessions end; set for `udp`, `null` for the others.
+    #[serde(deserialize_with = "present")]
+    pub sessions: Option<Sessions>,
+}
+
+/// PROXY protocol headers in front of what clients send.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyProtocol {
+    /// Networks of the proxies that send one; they must.
+    pub from: Vec<String>,
+    /// What happens to everybody else.
+    pub others: Others,
+}
+
+/// What happens to a peer that is not one of the proxies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Others {
+    /// Served, as itself: what it sends is no header, whatever it looks like.
+    Plain,
+    /// Turned away.
+    Refuse,
+}
+
+/// Who may come in, by the client's address.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// Networks that may not.
+    pub deny: Vec<String>,
+    /// Connections (udp: sessions) of one client at once; an IPv6 client is its /64. `null`: no limit.
+    #[serde(deserialize_with = "present")]
+    pub max_per_client: Option<u32>,
+    /// What happens to who may not, or has too many; for `udp` always `drop`.
+    pub on_deny: OnDeny,
+}
+
+/// How a connection is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDeny {
+    /// The client learns it at once.
+    Reset,
+    /// The client learns nothing.
+    Drop,
+    /// The client is kept waiting.
+    Tarpit,
+}
+
+/// One route of TLS connections that are passed through.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsRoute {
+    /// Names of which the client asks for one ("shop.example.com", "*.example.com"); `null`: any, or none.
+    #[serde(deserialize_with = "present")]
+    pub sni: Option<Vec<String>>,
+    /// Protocols of which the client offers one ("h2"); `null`: any, or none.
+    #[serde(deserialize_with = "present")]
+    pub alpn: Option<Vec<String>>,
+    /// Where the connection goes.
+    pub pool: String,
+}
+
+/// How the sessions of a `udp` listener end.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// Answers after which a session ends; `null`: only silence ends it.
+    #[serde(deserialize_with = "present")]
+    pub responses: Option<u32>,
 }
 
 /// What a listener speaks.
@@ -39,6 +118,8 @@ pub enum Protocol {
     Http,
     /// A byte stream.
     Tcp,
+    /// Datagrams.
+    Udp,
 }
 
 /// Deadlines towards the client, in milliseconds.

@@ -10,7 +10,9 @@ mod pool;
 mod retry;
 mod route;
 
-pub use listener::{Limits, Listener, ListenerTimeouts, Protocol};
+pub use listener::{
+    Access, Limits, Listener, ListenerTimeouts, OnDeny, Others, Protocol, ProxyProtocol, Sessions, TlsRoute,
+};
 pub use pool::{
     Balance, Endpoint, HashKey, HashSource, HealthCheck, KeepAlive, Pool, PoolTimeouts, Probe, StatusRange,
 };

@@ -1,6 +1,7 @@
 //! Pools as the document states them.
 
 use super::{Retry, RetryBudget, present};
+use crate::proxy_protocol::Version;
 use serde::Deserialize;
 use std::net::SocketAddr;
 
@@ -33,6 +34,9 @@ pub struct Pool {
     pub retry: Retry,
     /// How many requests may be, over all routes.
     pub retry_budget: RetryBudget,
+    /// The PROXY protocol header that endpoints get in front of each connection or datagram, or `null` for none.
+    #[serde(deserialize_with = "present")]
+    pub proxy_protocol: Option<Version>,
 }
 
 /// The balancers.
@@ -146,6 +150,23 @@ pub enum Probe {
         /// Text that must then be received, or `null`.
         #[serde(deserialize_with = "present")]
         expect: Option<String>,
+    },
+    /// A datagram, and one that comes back.
+    Udp {
+        /// Text to send.
+        send: String,
+        /// Text that must be in the answer, or `null`: any answer passes.
+        #[serde(deserialize_with = "present")]
+        expect: Option<String>,
+    },
+    /// A question to a name server, over UDP.
+    Dns {
+        /// The name asked for.
+        name: String,
+        /// The number of the type of records asked for.
+        record: u16,
+        /// Response codes that pass; at least one.
+        expected_rcode: Vec<u8>,
     },
 }
 

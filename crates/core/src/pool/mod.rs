@@ -29,6 +29,7 @@ pub use lease::Lease;
 pub use picker::Picker;
 
 use crate::document;
+use crate::proxy_protocol::Version;
 use crate::retry::Policy;
 use endpoint::Padded;
 use std::net::SocketAddr;
@@ -69,6 +70,8 @@ pub struct Pool {
     pub retry_budget: document::RetryBudget,
     /// Active checks, if any.
     pub health_check: Option<document::HealthCheck>,
+    /// The header in front of each connection or datagram, if any.
+    pub proxy_protocol: Option<Version>,
     /// Carried over reloads, so that pickers of an older snapshot see changes too. On its own cache lines: every pick
     /// reads it.
     epoch: Arc<Padded<AtomicU64>>,

@@ -1,8 +1,9 @@
 //! What must hold between the parts of a document; each part checks itself when it is built.
 
 use super::pools;
-use crate::document::{Document, DocumentError, Protocol};
+use crate::document::{Document, DocumentError, OnDeny, Protocol};
 use crate::nearest::unknown;
+use crate::proxy_protocol::Version;
 use crate::route::inside;
 use rustc_hash::FxHashMap;
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ pub(super) fn check(document: &Document) -> Result<(), DocumentError> {
     }
     binds(document)?;
     listener_pools(document)?;
+    protocol_options(document)?;
     route_listeners(document)?;
     match &document.access_log {
         Some(log) if log.path.is_empty() => Err(DocumentError::new("access_log.path", "is empty")),
@@ -63,10 +65,12 @@ fn names<'a>(list: &str, names: impl Iterator<Item = &'a str>) -> Result<(), Doc
 /// Two sockets on one address would share its connections at random. Port 0 is a new port each time, and an address
 /// beside the wildcard of the same port is more specific, which the kernel prefers.
 fn binds(document: &Document) -> Result<(), DocumentError> {
-    let mut seen: FxHashMap<SocketAddr, &str> = FxHashMap::default();
+    let mut seen: FxHashMap<(SocketAddr, bool), &str> = FxHashMap::default();
     for (i, listener) in document.listeners.iter().enumerate() {
+        // Ports of UDP are others than those of TCP.
+        let is_udp = listener.protocol == Protocol::Udp;
         for (j, address) in listener.bind.iter().enumerate().filter(|(_, address)| address.port() != 0) {
-            if let Some(first) = seen.insert(*address, &listener.name) {
+            if let Some(first) = seen.insert((*address, is_udp), &listener.name) {
                 let message = format!("{address} is already bound by listener '{first}'");
                 return Err(DocumentError::new(format!("listeners[{i}].bind[{j}]"), message));
             }
@@ -83,13 +87,43 @@ fn listener_pools(document: &Document) -> Result<(), DocumentError> {
             (Protocol::Http, Some(_)) => {
                 return fail("an http listener has routes, not a pool".into());
             }
+            (Protocol::Tcp, None) if !listener.tls_routes.is_empty() => {}
             (Protocol::Tcp, None) => return fail("a tcp listener needs a pool".into()),
-            (Protocol::Tcp, Some(name)) => {
+            (Protocol::Udp, None) => return fail("a udp listener needs a pool".into()),
+            (Protocol::Tcp | Protocol::Udp, Some(name)) => {
                 let pools = || document.pools.iter().map(|pool| pool.name.as_str());
                 if !pools().any(|pool| pool == name) {
                     return fail(unknown("pool", name, pools()));
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// What one protocol has and the others have not.
+fn protocol_options(document: &Document) -> Result<(), DocumentError> {
+    for (i, listener) in document.listeners.iter().enumerate() {
+        let fail =
+            |field: &str, message: &str| Err(DocumentError::new(format!("listeners[{i}].{field}"), message));
+        let protocol = listener.protocol;
+        if protocol != Protocol::Tcp && !listener.tls_routes.is_empty() {
+            return fail("tls_routes", "belong to a tcp listener");
+        }
+        if protocol == Protocol::Udp && listener.proxy_protocol.is_some() {
+            return fail("proxy_protocol", "is not read from datagrams");
+        }
+        if (protocol == Protocol::Udp) != listener.sessions.is_some() {
+            return fail("sessions", "must be set for udp, and null for the others");
+        }
+        if protocol == Protocol::Udp && listener.access.on_deny != OnDeny::Drop {
+            return fail("access.on_deny", "must be drop for udp: there is no connection to end");
+        }
+        let text = |pool: &&crate::document::Pool| {
+            Some(&pool.name) == listener.pool.as_ref() && pool.proxy_protocol == Some(Version::V1)
+        };
+        if protocol == Protocol::Udp && document.pools.iter().find(text).is_some() {
+            return fail("pool", "its endpoints get PROXY protocol version 1, which has no datagrams");
         }
     }
     Ok(())
@@ -109,7 +143,10 @@ fn route_listeners(document: &Document) -> Result<(), DocumentError> {
             match protocols.get(name.as_str()) {
                 Some(Protocol::Http) => {}
                 Some(Protocol::Tcp) => {
-                    return fail(format!("'{name}' is a tcp listener, which has no routes"));
+                    return fail(format!("'{name}' is a tcp listener, and these routes are for requests"));
+                }
+                Some(Protocol::Udp) => {
+                    return fail(format!("'{name}' is a udp listener, which has no routes"));
                 }
                 None => return fail(unknown("listener", name, protocols.keys().copied())),
             }

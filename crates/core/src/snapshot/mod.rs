@@ -16,6 +16,7 @@ use crate::document::{Document, DocumentError, Protocol};
 use crate::hash_key::HashKey;
 use crate::ids::{Ids, Spans};
 use crate::listener::{Listener, ListenerId, Service};
+use crate::passthrough::Passthrough;
 use crate::pool::Pool;
 use crate::route::{PoolIndex, PoolIndexes, Route, RouteId, RouteTable, inside};
 use rustc_hash::FxHashMap;
@@ -120,9 +121,14 @@ fn build_listeners(
     let mut listeners = Vec::with_capacity(document.listeners.len());
     for (i, listener) in document.listeners.iter().enumerate() {
         let service = match (listener.protocol, &listener.pool) {
-            (Protocol::Tcp, Some(name)) => {
+            (Protocol::Tcp, _) => {
+                let table =
+                    Passthrough::build(listener, pools).map_err(inside(&format!("listeners[{i}]")))?;
+                Service::Tcp(Arc::new(table))
+            }
+            (Protocol::Udp, Some(name)) => {
                 let pool = pools.iter().find(|pool| *pool.name == **name);
-                Service::Tcp(pool.cloned().ok_or_else(|| {
+                Service::Udp(pool.cloned().ok_or_else(|| {
                     DocumentError::new(format!("listeners[{i}].pool"), format!("unknown pool '{name}'"))
                 })?)
             }

@@ -1,6 +1,7 @@
 //! What a pool's document must hold besides what [`crate::pool::Pool::build`] checks: texts that are sent to
 //! endpoints, and deadlines.
 
+use crate::dns;
 use crate::document::{DocumentError, HealthCheck, Pool, Probe, StatusRange};
 use crate::hash_key::HashKey;
 use crate::route::{duration, is_host_and_port};
@@ -35,10 +36,18 @@ fn check_health_check(check: &HealthCheck) -> Result<(), DocumentError> {
     ] {
         duration(field, milliseconds)?;
     }
-    let Probe::Http { method, path, host, expected_status, .. } = &check.probe else { return Ok(()) };
     let fail = |field: &str, message: String| {
         Err(DocumentError::new(format!("health_check.probe.{field}"), message))
     };
+    if let Probe::Dns { name, expected_rcode, .. } = &check.probe {
+        if dns::encode(name).is_none() {
+            return fail("name", format!("'{name}' is not a domain name"));
+        }
+        if expected_rcode.is_empty() || expected_rcode.iter().any(|code| *code > 15) {
+            return fail("expected_rcode", "must hold at least one code, each from 0 to 15".into());
+        }
+    }
+    let Probe::Http { method, path, host, expected_status, .. } = &check.probe else { return Ok(()) };
     if !is_token(method) {
         return fail("method", format!("'{method}' is not a method's name"));
     }

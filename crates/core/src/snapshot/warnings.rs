@@ -65,6 +65,7 @@ fn tcp_keys(document: &Document) -> Vec<Warning> {
 
 fn unused_pools(document: &Document) -> Vec<Warning> {
     let mut used: FxHashSet<&str> = document.listeners.iter().filter_map(|l| l.pool.as_deref()).collect();
+    used.extend(document.listeners.iter().flat_map(|l| &l.tls_routes).map(|route| route.pool.as_str()));
     for route in &document.routes {
         match &route.action {
             Action::Pool { pool } => drop(used.insert(pool)),

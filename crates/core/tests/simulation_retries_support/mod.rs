@@ -280,6 +280,7 @@ fn document(settings: &Settings) -> document::Pool {
         max_connections: None,
     };
     document::Pool {
+        proxy_protocol: None,
         name: "simulated".into(),
         balance: settings.balance,
         hash_key: None,

@@ -215,6 +215,7 @@ fn document(balance: Balance, random: &mut Random) -> document::Pool {
         keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
         retry: document::Retry::never(),
         retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
+        proxy_protocol: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The downstream connection and what it keeps from one request to the next.
 
+use crate::arrival::{Origin, Proxied, addresses};
 use crate::io;
 use crate::permits::Permit;
 use crate::pump::{Pace, Patience};
@@ -7,6 +8,7 @@ use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
 use crate::worker::deadlines::Deadline;
 use evenly_core::listener::Listener;
+use evenly_core::proxy_protocol::Addresses;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -25,8 +27,10 @@ pub struct Client {
     pub worker: Rc<Worker>,
     /// The socket.
     pub stream: TcpStream,
-    /// Who is connected.
+    /// Who is connected, or whom a trusted proxy names in its PROXY protocol header.
     pub peer: SocketAddr,
+    /// What that header said besides.
+    pub proxied: Option<Box<Proxied>>,
     /// The address it came to; names the listener in every snapshot.
     pub bind: SocketAddr,
     /// The listener as of the last request.
@@ -68,7 +72,7 @@ impl Client {
     pub fn new(
         worker: Rc<Worker>,
         stream: TcpStream,
-        (peer, bind): (SocketAddr, SocketAddr),
+        Origin { peer, bind, proxied }: Origin,
         listener: Arc<Listener>,
         permit: Permit,
     ) -> Self {
@@ -82,10 +86,16 @@ impl Client {
             worker,
             stream,
             peer,
+            proxied,
             bind,
             listener,
             _permit: permit,
         }
+    }
+
+    /// Both ends of the connection, as the client sees them.
+    pub fn addresses(&self) -> Addresses {
+        addresses(self.peer, self.bind, self.proxied.as_deref(), &self.stream)
     }
 
     /// Waits for the next request's first bytes: what the last read brought too much, or a new read.

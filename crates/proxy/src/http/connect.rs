@@ -2,7 +2,8 @@
 
 use super::client::Client;
 use super::exchange::Exchange;
-use crate::upstream::{Upstream, dial};
+use crate::arrival::introduction;
+use crate::upstream::{Upstream, dial, introduce};
 use evenly_core::error::Failure;
 use evenly_core::pool::Endpoint;
 use evenly_core::retry::Cause;
@@ -46,7 +47,10 @@ pub async fn connect(
     endpoint: &Endpoint,
 ) -> Result<Upstream, Lost> {
     let was_lost = exchange.tally.tries.failed().is_some_and(|failed| failed.is_stale);
-    if !was_lost && let Some(upstream) = client.worker.idle.take(endpoint) {
+    // Connections of which the endpoint knows whose they are serve that client's connection only.
+    let introduced = exchange.pool().proxy_protocol.map(|version| (version, Box::new(client.addresses())));
+    let told = introduced.as_ref().map(|(_, addresses)| &**addresses);
+    if !was_lost && let Some(upstream) = client.worker.idle.take(endpoint, told) {
         client.worker.stats.borrow_mut().upstream_reused(endpoint.id().0);
         return Ok(upstream);
     }
@@ -73,6 +77,14 @@ pub async fn connect(
     })
     .await;
     exchange.tally.connect += began.elapsed();
+    let dialled = dialled.and_then(|mut upstream| {
+        let Some((version, addresses)) = introduced else { return Ok(upstream) };
+        let header = introduction(version, *addresses, client.proxied.as_deref());
+        introduce(&upstream.stream, &header)
+            .map_err(|_| Lost::to(Cause::ConnectFailure, Failure::ConnectFailed))?;
+        upstream.client = Some(addresses);
+        Ok(upstream)
+    });
     if dialled.is_ok() {
         client.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
     }

@@ -3,31 +3,25 @@
 use super::client::{Client, NoInput};
 use super::handle::{Next, handle, refuse_late};
 use super::linger::linger;
+use crate::arrival::Origin;
 use crate::io;
 use crate::permits::Permit;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::net::TcpStream;
 
 /// Serves one client from its first byte to its last.
-pub async fn serve(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    bind: SocketAddr,
-    permit: Permit,
-) {
-    let view = worker.view_of(bind);
-    let Some((listener, _)) = view.as_ref().and_then(|view| view.listener(bind)) else { return };
+pub async fn serve(worker: Rc<Worker>, stream: TcpStream, origin: Origin, permit: Permit) {
+    let view = worker.view_of(origin.bind);
+    let Some((listener, _)) = view.as_ref().and_then(|view| view.listener(origin.bind)) else { return };
     let listener = Arc::clone(listener);
     drop(view);
     let _open = worker.open(listener.id);
-    let mut client = Client::new(worker, stream, (peer, bind), listener, permit);
+    let mut client = Client::new(worker, stream, origin, listener, permit);
     poll_fn(|cx| {
         client.deadline.register(cx);
         Poll::Ready(())
@@ -105,8 +99,8 @@ fn has_blank_line(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// The size of what an `async fn` of five arguments returns.
-    fn size_of_future<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
+    /// The size of what an `async fn` of four arguments returns.
+    fn size_of_future<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
         size_of::<F>()
     }
 

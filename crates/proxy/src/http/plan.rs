@@ -71,7 +71,7 @@ pub fn plan(client: &mut Client, view: &Rc<View>, input: &Buffer) -> Plan {
 /// Takes over what a reload has changed of the connection's listener; false when it is gone or speaks no HTTP any more.
 fn refresh(client: &mut Client, view: &View) -> bool {
     let Some((listener, _)) = view.listener(client.bind) else { return false };
-    if matches!(listener.service, Service::Tcp(_)) {
+    if !matches!(listener.service, Service::Http(_)) {
         return false;
     }
     if !Arc::ptr_eq(listener, &client.listener) {
@@ -309,7 +309,7 @@ fn is_h2c(protocols: &[u8]) -> bool {
 fn table(client: &Client) -> Option<&RouteTable> {
     match &client.listener.service {
         Service::Http(table) => Some(table),
-        Service::Tcp(_) => None,
+        Service::Tcp(_) | Service::Udp(_) => None,
     }
 }
 

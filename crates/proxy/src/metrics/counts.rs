@@ -9,6 +9,7 @@ use evenly_core::retry::Cause;
 pub(super) struct ProcessStats {
     pub accept_errors: u64,
     pub accept_limited: u64,
+    pub tarpit_full: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,30 @@ pub(super) struct ListenerStats {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub failures: Failures,
+    pub datagrams: Datagrams,
+}
+
+/// What only listeners of datagrams count.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Datagrams {
+    pub came: u64,
+    pub left: u64,
+    pub unsent: u64,
+    pub unexpected: u64,
+    pub moved: u64,
+    /// Bytes of tables, and sockets towards endpoints, as they are now.
+    pub tables: (u64, u64),
+}
+
+impl Datagrams {
+    fn merge(&mut self, other: &Self) {
+        self.came += other.came;
+        self.left += other.left;
+        self.unsent += other.unsent;
+        self.unexpected += other.unexpected;
+        self.moved += other.moved;
+        self.tables = (self.tables.0 + other.tables.0, self.tables.1 + other.tables.1);
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -83,6 +108,7 @@ impl ListenerStats {
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.failures.merge(&other.failures);
+        self.datagrams.merge(&other.datagrams);
     }
 }
 

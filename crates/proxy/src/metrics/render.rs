@@ -3,18 +3,21 @@
 
 mod endpoints;
 
-use super::counts::{ListenerStats, Phases, PoolStats, RouteStats, Series};
+use super::counts::{Datagrams, ListenerStats, Phases, PoolStats, RouteStats, Series};
 use super::exposition::{Exposition, Kind};
 use super::{NONE, Scene, WorkerStats};
+use evenly_core::listener::{Listener, Service};
 use evenly_core::pool::Pool;
 use evenly_core::retry::Cause;
 use evenly_core::snapshot::Snapshot;
+use std::sync::Arc;
 
 /// Appends all metrics to `out`. `stats` is the sum over all workers.
 pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     let mut exposition = Exposition::new(out);
     process(&mut exposition, scene, stats);
     listeners(&mut exposition, scene.snapshot, stats);
+    datagrams(&mut exposition, scene.snapshot, stats);
     routes(&mut exposition, scene.snapshot, stats);
     pools(&mut exposition, scene.snapshot, stats);
     endpoints::endpoints(&mut exposition, scene, stats);
@@ -47,6 +50,12 @@ fn process(to: &mut Exposition<'_>, scene: &Scene<'_>, stats: &WorkerStats) {
         "Times that a client had to wait at a connection limit.",
     );
     to.sample(&[], stats.process.accept_limited);
+    to.family(
+        "evenly_tarpit_full_total",
+        Kind::Counter,
+        "Clients that were reset because the tarpit had no place left.",
+    );
+    to.sample(&[], stats.process.tarpit_full);
     let Some(service) = scene.service else { return };
     let log = service.logs().totals();
     to.family("evenly_access_log_lines_total", Kind::Counter, "Lines written to the access log.");
@@ -110,6 +119,44 @@ fn listeners(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &WorkerStats) 
         for (failure, count) in listener.failures.iter() {
             to.sample(&[("listener", name), ("reason", failure.reason())], count);
         }
+    }
+}
+
+/// What listeners of datagrams have besides.
+fn datagrams(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &WorkerStats) {
+    let none = ListenerStats::default();
+    let udp = |listener: &&Arc<Listener>| matches!(listener.service, Service::Udp(_));
+    let all: Vec<(&str, &Datagrams)> = snapshot
+        .listeners
+        .iter()
+        .filter(udp)
+        .map(|listener| (&*listener.name, &stats.listeners.get(listener.id.0).unwrap_or(&none).datagrams))
+        .collect();
+    to.family("evenly_datagrams_total", Kind::Counter, "Datagrams from (in) and to (out) clients.");
+    for (name, counted) in &all {
+        to.sample(&[("listener", name), ("direction", "in")], counted.came);
+        to.sample(&[("listener", name), ("direction", "out")], counted.left);
+    }
+    to.family(
+        "evenly_datagrams_dropped_total",
+        Kind::Counter,
+        "Datagrams that the kernel did not take (unsent), and answers of no session (unexpected).",
+    );
+    for (name, counted) in &all {
+        to.sample(&[("listener", name), ("reason", "unsent")], counted.unsent);
+        to.sample(&[("listener", name), ("reason", "unexpected")], counted.unexpected);
+    }
+    to.family("evenly_sessions_moved_total", Kind::Counter, "Sessions that went on to another endpoint.");
+    for (name, counted) in &all {
+        to.sample(&[("listener", name)], counted.moved);
+    }
+    to.family("evenly_session_table_bytes", Kind::Gauge, "Memory of the session tables.");
+    for (name, counted) in &all {
+        to.sample(&[("listener", name)], counted.tables.0);
+    }
+    to.family("evenly_session_sockets", Kind::Gauge, "Sockets towards endpoints, each for many sessions.");
+    for (name, counted) in &all {
+        to.sample(&[("listener", name)], counted.tables.1);
     }
 }
 

@@ -54,7 +54,8 @@ pub(crate) fn record(route: u32, status: u16) -> Record {
 fn listener(name: &str, protocol: &str, pool: &Value) -> Value {
     json!({
         "name": name, "bind": ["127.0.0.1:0"], "protocol": protocol, "pool": pool, "max_connections": 10,
-        "backlog": 10, "trusted_proxies": [], "forwarded": false,
+        "backlog": 10, "trusted_proxies": [], "forwarded": false, "proxy_protocol": null, "tls_routes": [],
+        "sessions": null, "access": {"deny": [], "max_per_client": null, "on_deny": "reset"},
         "timeouts": {"header_ms": 1, "body_ms": 1, "idle_ms": 1, "send_ms": 1, "half_close_ms": 1},
         "limits": {"head_bytes": 16384, "headers": 100, "target_bytes": 8192, "body_bytes": null, "min_rate": 0,
             "min_rate_grace_ms": 0},
@@ -70,7 +71,7 @@ fn pool(name: &str, endpoints: &[SocketAddr], health_check: &Value) -> Value {
         "name": name, "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
         "endpoints": endpoints, "health_check": health_check, "panic_threshold_percent": 0,
         "timeouts": {"connect_ms": 1, "response_ms": 1, "request_ms": null, "idle_ms": 1, "tunnel_idle_ms": 1},
-        "keepalive": {"max_idle": 1, "idle_timeout_ms": 1},
+        "keepalive": {"max_idle": 1, "idle_timeout_ms": 1}, "proxy_protocol": null,
         "retry": {"attempts": 2, "on_connect_failure": true, "on_reset": true, "on_timeout": false,
             "on_statuses": [], "non_idempotent": false, "body_bytes": 65536, "try_ms": null, "backoff_ms": 25,
             "max_backoff_ms": 250},

@@ -134,10 +134,53 @@ impl WorkerStats {
         self.process.accept_limited += 1;
     }
 
+    /// A connection was not served, and is not counted as one.
+    pub fn turned_away(&mut self, listener: u32, failure: Failure) {
+        self.listeners.at(listener).failures.count(failure);
+    }
+
+    /// Datagrams came from clients.
+    pub fn datagrams_came(&mut self, listener: u32, count: u64) {
+        self.listeners.at(listener).datagrams.came += count;
+    }
+
+    /// Datagrams went to clients.
+    pub fn datagrams_left(&mut self, listener: u32, count: u64) {
+        self.listeners.at(listener).datagrams.left += count;
+    }
+
+    /// The kernel did not take datagrams, in either direction, or they came while the process drains.
+    pub fn datagrams_unsent(&mut self, listener: u32, count: u64) {
+        self.listeners.at(listener).datagrams.unsent += count;
+    }
+
+    /// Datagrams came from an endpoint for a session that there is not.
+    pub fn datagrams_unexpected(&mut self, listener: u32, count: u64) {
+        self.listeners.at(listener).datagrams.unexpected += count;
+    }
+
+    /// A session went on to another endpoint.
+    pub fn session_moved(&mut self, listener: u32) {
+        self.listeners.at(listener).datagrams.moved += 1;
+    }
+
+    /// A socket's tables changed in size: their bytes and the sockets towards endpoints, before and now.
+    pub fn tables_changed(&mut self, listener: u32, before: (u64, u64), now: (u64, u64)) {
+        let tables = &mut self.listeners.at(listener).datagrams.tables;
+        tables.0 = (tables.0 + now.0).saturating_sub(before.0);
+        tables.1 = (tables.1 + now.1).saturating_sub(before.1);
+    }
+
+    /// A client was reset because the tarpit was full.
+    pub fn tarpit_full(&mut self) {
+        self.process.tarpit_full += 1;
+    }
+
     /// Adds what another worker counted.
     pub fn merge(&mut self, other: &Self) {
         self.process.accept_errors += other.process.accept_errors;
         self.process.accept_limited += other.process.accept_limited;
+        self.process.tarpit_full += other.process.tarpit_full;
         self.listeners.merge(&other.listeners, ListenerStats::merge);
         self.routes.merge(&other.routes, RouteStats::merge);
         self.pools.merge(&other.pools, PoolStats::merge);

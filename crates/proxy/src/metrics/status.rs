@@ -31,7 +31,11 @@ fn listener(scene: &Scene<'_>, stats: &WorkerStats, listener: &Listener) -> Valu
     let bind: Vec<String> = listener.bind.iter().map(|bind| (scene.local)(*bind).to_string()).collect();
     json!({
         "name": &*listener.name,
-        "protocol": match listener.service { Service::Http(_) => "http", Service::Tcp(_) => "tcp" },
+        "protocol": match listener.service {
+            Service::Http(_) => "http",
+            Service::Tcp(_) => "tcp",
+            Service::Udp(_) => "udp",
+        },
         "bind": bind,
         "connections": counted.open(),
         "accepted": counted.opened,

@@ -4,6 +4,8 @@
 //! second would otherwise leave a socket each in TIME_WAIT for a minute, on this node or on the endpoint's, until the
 //! ports run out. An HTTP answer is read to its end first, so the endpoint has nothing left to lose by it.
 
+mod datagram;
+
 use super::probe::{CheckFailure, Probe, Progress, Step, Verdict};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -24,6 +26,10 @@ pub(super) async fn check(
     let step = Cell::new(Step::Connect);
     let mut progress = probe.begin();
     let exchange = async {
+        if let Some(progress) = progress.as_mut().filter(|_| probe.is_datagram()) {
+            step.set(Step::Exchange);
+            return datagram::ask(address, request, probe, progress, scratch).await;
+        }
         let stream = connect(address).await.map_err(|e| CheckFailure::Connect(CheckFailure::number(&e)))?;
         step.set(Step::Exchange);
         send(&stream, request).await.map_err(|e| CheckFailure::Exchange(CheckFailure::number(&e)))?;

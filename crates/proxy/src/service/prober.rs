@@ -89,7 +89,9 @@ impl Prober {
             for member in &pool.members {
                 let id = member.endpoint.id();
                 let kept = before.get(&id).is_some_and(|target| {
-                    target.check.policy == *policy && Arc::ptr_eq(&target.endpoint, &member.endpoint)
+                    target.check.policy == *policy
+                        && target.pool.borrow().proxy_protocol == pool.proxy_protocol
+                        && Arc::ptr_eq(&target.endpoint, &member.endpoint)
                 });
                 let target = match before.remove(&id) {
                     Some(target) if kept => {

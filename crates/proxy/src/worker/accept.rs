@@ -1,9 +1,8 @@
 //! *Accept*: takes connections off this worker's listening sockets, each under a permit.
 
 use super::Worker;
+use crate::arrival::{Origin, arrive};
 use crate::upstream::is_out_of_descriptors;
-use crate::{http, tcp};
-use evenly_core::listener::Service;
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -138,14 +137,6 @@ fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, bind: SocketA
     let view = worker.view_of(bind)?;
     let (listener, permits) = view.listener(bind)?;
     let Some(permit) = permits.acquire() else { return Some(stream) };
-    let worker = Rc::clone(worker);
-    match listener.service {
-        Service::Http(_) => {
-            tokio::task::spawn_local(http::serve(worker, stream, peer, bind, permit));
-        }
-        Service::Tcp(_) => {
-            tokio::task::spawn_local(tcp::serve(worker, stream, peer, bind, permit));
-        }
-    }
+    arrive(worker, listener, stream, Origin { peer, bind, proxied: None }, permit);
     None
 }

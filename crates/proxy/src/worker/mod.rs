@@ -9,8 +9,10 @@ pub mod deadlines;
 pub mod view;
 
 use crate::access_log::Log;
+use crate::arrival::Tarpit;
 use crate::metrics::WorkerStats;
 use crate::permits::ListenerPermits;
+use crate::udp::Relays;
 use crate::upstream::IdleConnections;
 use accept::Acceptors;
 use buffers::Buffers;
@@ -20,7 +22,7 @@ use evenly_core::random::Random;
 use evenly_core::snapshot::Snapshot;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -42,8 +44,8 @@ pub enum Command {
     Apply(Box<Configuration>, SyncSender<()>),
     /// Hand over a copy of the statistics.
     Stats(SyncSender<WorkerStats>),
-    /// Stop accepting and end connections after what is under way on them.
-    Drain,
+    /// Stop accepting and end connections after what is under way on them. `true` if a successor has the same sockets.
+    Drain(bool),
     /// End at once.
     Stop,
 }
@@ -56,6 +58,8 @@ pub struct Configuration {
     pub permits: Vec<Arc<ListenerPermits>>,
     /// This worker's listening sockets that it does not have yet.
     pub sockets: Vec<(SocketAddr, TcpListener)>,
+    /// The same for datagrams.
+    pub datagrams: Vec<(SocketAddr, UdpSocket)>,
     /// Where access-log lines go; `None` when there is no access log.
     pub log: Option<Log>,
 }
@@ -92,6 +96,8 @@ pub struct Worker {
     pub random: RefCell<Random>,
     /// The access log, when there is one.
     pub log: RefCell<Option<Log>>,
+    /// Connections that are kept waiting for nothing.
+    pub tarpit: Tarpit,
     /// No new work: connections end after what is under way.
     draining: Cell<bool>,
     view: RefCell<Rc<View>>,
@@ -119,6 +125,11 @@ impl Worker {
     /// Whether connections of an address are to end after what is under way on them.
     pub fn is_leaving(&self, bind: SocketAddr) -> bool {
         self.draining.get() || self.retired.borrow().contains_key(&bind)
+    }
+
+    /// Whether nothing new is begun.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
     }
 
     /// Nanoseconds since the process began to serve.
@@ -194,7 +205,7 @@ pub fn start(index: usize, seed: u64, epoch: Instant, first: Configuration) -> i
 
 async fn run(seed: u64, epoch: Instant, first: Configuration, mut inbox: UnboundedReceiver<Command>) {
     let mut random = Random::new(seed);
-    let Configuration { snapshot, permits, sockets, log } = first;
+    let Configuration { snapshot, permits, sockets, datagrams, log } = first;
     let most_idle = most_idle(snapshot.document.workers);
     let view = View::new(snapshot, permits, None, &mut random);
     let worker = Rc::new(Worker {
@@ -204,6 +215,7 @@ async fn run(seed: u64, epoch: Instant, first: Configuration, mut inbox: Unbound
         stats: RefCell::default(),
         random: RefCell::new(random),
         log: RefCell::new(log),
+        tarpit: Tarpit::new(most_idle),
         draining: Cell::new(false),
         view: RefCell::new(Rc::new(view)),
         retired: RefCell::default(),
@@ -211,20 +223,25 @@ async fn run(seed: u64, epoch: Instant, first: Configuration, mut inbox: Unbound
     });
     let mut acceptors = Acceptors::default();
     acceptors.update(&worker, sockets);
+    let mut relays = Relays::new(most_idle);
+    relays.update(&worker, datagrams);
     tokio::task::spawn_local(tick(Rc::clone(&worker)));
     while let Some(command) = inbox.recv().await {
         match command {
             Command::Apply(mut configuration, done) => {
                 let sockets = std::mem::take(&mut configuration.sockets);
+                let datagrams = std::mem::take(&mut configuration.datagrams);
                 worker.apply(*configuration);
                 acceptors.update(&worker, sockets);
+                relays.update(&worker, datagrams);
                 let _ = done.send(());
             }
             Command::Stats(reply) => {
                 let _ = reply.send(worker.stats.borrow().clone());
             }
-            Command::Drain => {
+            Command::Drain(has_successor) => {
                 worker.draining.set(true);
+                relays.drain(has_successor);
                 acceptors.close(&worker);
                 worker.deadlines.wake_all();
             }

@@ -1,7 +1,7 @@
 //! What a worker makes of a snapshot: the snapshot itself and a picker for each of its pools.
 
 use crate::permits::ListenerPermits;
-use evenly_core::listener::Listener;
+use evenly_core::listener::{Listener, Service};
 use evenly_core::pool::{EndpointId, Picker, Pool, PoolId};
 use evenly_core::random::Random;
 use evenly_core::retry::Budget;
@@ -23,7 +23,9 @@ pub struct View {
     budgets: Vec<Rc<RefCell<Budget>>>,
     /// By the route's number: its place in the snapshot.
     routes: Vec<usize>,
+    /// Listeners of streams and of datagrams, whose ports have nothing to do with one another.
     by_bind: FxHashMap<SocketAddr, usize>,
+    by_datagrams: FxHashMap<SocketAddr, usize>,
     permits: Vec<Arc<ListenerPermits>>,
     endpoints: FxHashSet<u32>,
 }
@@ -40,15 +42,10 @@ impl View {
         let workers = snapshot.document.workers;
         let budgets = snapshot.pools.iter().map(|pool| budget(pool, workers, previous)).collect();
         let routes = places(&snapshot);
-        let by_bind = snapshot
-            .listeners
-            .iter()
-            .enumerate()
-            .flat_map(|(index, listener)| listener.bind.iter().map(move |address| (*address, index)))
-            .collect();
+        let (by_bind, by_datagrams) = (by_bind(&snapshot, false), by_bind(&snapshot, true));
         let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
         let endpoints = members.map(|member| member.endpoint.id().0).collect();
-        Self { pickers, budgets, routes, by_bind, permits, endpoints, snapshot }
+        Self { pickers, budgets, routes, by_bind, by_datagrams, permits, endpoints, snapshot }
     }
 
     /// The picker of a pool, by its place in the snapshot.
@@ -82,7 +79,13 @@ impl View {
         Some((&self.snapshot.listeners[index], &self.permits[index]))
     }
 
-    /// The addresses of all listeners.
+    /// The same for a listener of datagrams.
+    pub fn datagrams(&self, bind: SocketAddr) -> Option<(&Arc<Listener>, &Arc<ListenerPermits>)> {
+        let index = *self.by_datagrams.get(&bind)?;
+        Some((&self.snapshot.listeners[index], &self.permits[index]))
+    }
+
+    /// The addresses of all listeners of streams.
     pub fn binds(&self) -> impl Iterator<Item = SocketAddr> {
         self.by_bind.keys().copied()
     }
@@ -91,6 +94,13 @@ impl View {
     pub fn has_endpoint(&self, id: EndpointId) -> bool {
         self.endpoints.contains(&id.0)
     }
+}
+
+/// The places of the listeners of one kind.
+fn by_bind(snapshot: &Snapshot, is_udp: bool) -> FxHashMap<SocketAddr, usize> {
+    let listeners = snapshot.listeners.iter().enumerate();
+    let listeners = listeners.filter(|(_, listener)| matches!(listener.service, Service::Udp(_)) == is_udp);
+    listeners.flat_map(|(index, listener)| listener.bind.iter().map(move |bind| (*bind, index))).collect()
 }
 
 /// The routes' places by their numbers, which are dense.

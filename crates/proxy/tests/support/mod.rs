@@ -22,14 +22,15 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
             "timeouts": {"header_ms": 10_000, "body_ms": 10_000, "idle_ms": 60_000, "send_ms": 10_000, "half_close_ms": 1000},
             "limits": {"head_bytes": 32768, "headers": 100, "target_bytes": 8192, "body_bytes": null,
                        "min_rate": 240, "min_rate_grace_ms": 5000},
-            "trusted_proxies": [], "forwarded": false
+            "trusted_proxies": [], "forwarded": false, "proxy_protocol": null, "tls_routes": [], "sessions": null,
+            "access": {"deny": [], "max_per_client": null, "on_deny": "reset"}
         }],
         "pools": [{
             "name": "app", "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
             "endpoints": endpoints, "health_check": null, "panic_threshold_percent": 0,
             "timeouts": {"connect_ms": 5000, "response_ms": 10_000, "request_ms": null, "idle_ms": 10_000,
                          "tunnel_idle_ms": 60_000},
-            "keepalive": {"max_idle": 128, "idle_timeout_ms": 30_000},
+            "keepalive": {"max_idle": 128, "idle_timeout_ms": 30_000}, "proxy_protocol": null,
             "retry": {"attempts": 2, "on_connect_failure": true, "on_reset": true, "on_timeout": false,
             "on_statuses": [], "non_idempotent": false, "body_bytes": 65536, "try_ms": null, "backoff_ms": 25,
             "max_backoff_ms": 250},

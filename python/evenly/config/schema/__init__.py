@@ -7,6 +7,7 @@ rest of the program knows long forms only.
 """
 
 from .admin import Admin, AdminAddress
+from .datagram import DatagramTimeouts, UdpListener
 from .discovery import (
     ConsulDiscovery,
     Discovery,
@@ -18,14 +19,16 @@ from .discovery import (
     SrvDiscovery,
     Url,
 )
-from .health_check import HttpCheck, StatusRange, TcpCheck
-from .listener import HttpListener, HttpTimeouts, Limits, Listener, StreamTimeouts, TcpListener
+from .health_check import DnsCheck, HealthCheck, HttpCheck, StatusRange, TcpCheck, UdpCheck
+from .listener import HttpListener, HttpTimeouts, Limits, Listener
+from .listening import ProxyProtocol
 from .match import PathPattern, ValueCondition
 from .pool import Endpoint, HashKey, KeepAlive, Pool, PoolTimeouts
 from .retry import Retry, RetryBudget
 from .route import ACTIONS, FORWARDING_ONLY, FieldRules, HostLiteral, Redirect, Respond, Rewrite, Route, RouteTimeouts
 from .settings import AccessLog, ErrorPage, Settings
-from .table import Bounds, Matching, Says, Table, Written, alternatives
+from .stream import StreamTimeouts, TcpListener, TlsRoute
+from .table import Bounds, Matching, Says, Table, Written, alternatives, options
 from .units import ByteRate, Duration, Percent, Size
 from .words import BindAddress, EndpointAddress, HostPattern, Names, Network
 
@@ -39,7 +42,9 @@ __all__ = [
     "Bounds",
     "ByteRate",
     "ConsulDiscovery",
+    "DatagramTimeouts",
     "Discovery",
+    "DnsCheck",
     "DnsDiscovery",
     "DockerDiscovery",
     "Duration",
@@ -49,6 +54,7 @@ __all__ = [
     "FieldRules",
     "FileDiscovery",
     "HashKey",
+    "HealthCheck",
     "HostLiteral",
     "HostPattern",
     "HttpCheck",
@@ -65,6 +71,7 @@ __all__ = [
     "Percent",
     "Pool",
     "PoolTimeouts",
+    "ProxyProtocol",
     "Redirect",
     "ResolverAddress",
     "Respond",
@@ -82,8 +89,12 @@ __all__ = [
     "Table",
     "TcpCheck",
     "TcpListener",
+    "TlsRoute",
+    "UdpCheck",
+    "UdpListener",
     "Url",
     "ValueCondition",
     "Written",
     "alternatives",
+    "options",
 ]

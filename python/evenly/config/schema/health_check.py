@@ -10,7 +10,7 @@ from .table import Bounds, Matching, Table, integer, listed, one_of, widened, wr
 from .units import Duration, Percent, Timeout, durations
 from .words import FieldValue, Method
 
-_TYPE = one_of("http", "tcp")
+_TYPE = one_of("http", "tcp", "udp", "dns")
 # A check costs a connection, or a round trip at least; twenty a second for each endpoint is plenty.
 _SHORTEST = Duration.parse("50ms")
 
@@ -132,6 +132,67 @@ health_check = { type = "tcp", send = "PING\\r\\n", expect = "+PONG" }
     )
 
 
+class UdpCheck(_Check):
+    """Sends each endpoint a datagram and waits for one that comes back."""
+
+    heading: ClassVar[str] = "UDP health check"
+    where: ClassVar[str] = "[pools.NAME.health_check]"
+    example: ClassVar[str] = """
+[pools.game]
+endpoints = ["10.0.0.1:27015"]
+health_check = { type = "udp", send = "ping", expect = "pong" }
+"""
+
+    type: Annotated[Literal["udp"], _TYPE] = Field(description="What is asked: a datagram.")
+    send: str = Field(min_length=1, max_length=1024, description="Text to send.", examples=["ping"])
+    expect: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1024,
+        description="Text that must be in the answer. Without it, any answer passes.",
+    )
+
+
+# RFC 1035, RFC 3596 and the IANA registry of DNS parameters.
+_RECORDS = {"A": 1, "NS": 2, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33}
+_RCODES = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "NOTIMP": 4, "REFUSED": 5}
+
+Rcode = Literal["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"]
+
+
+class DnsCheck(_Check):
+    """Asks each endpoint, which is a name server, over UDP. Short form: `health_check = "dns"`."""
+
+    heading: ClassVar[str] = "DNS health check"
+    where: ClassVar[str] = "[pools.NAME.health_check]"
+    example: ClassVar[str] = """
+[pools.resolvers]
+endpoints = ["10.0.0.1:53"]
+health_check = { type = "dns", name = "example.com", record = "AAAA" }
+"""
+
+    type: Annotated[Literal["dns"], _TYPE] = Field(description="What is asked: a question.")
+    name: Annotated[
+        str, Matching(r"(?=.{1,253}$)(\.|[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?)", "a domain name")
+    ] = Field(default=".", description="The name that is asked for; by itself the root.", examples=["example.com"])
+    record: Literal["A", "NS", "SOA", "MX", "TXT", "AAAA", "SRV"] = Field(
+        default="NS", description="The type of records that is asked for."
+    )
+    expected_rcode: Annotated[list[Rcode], widened(listed, Rcode, list[Rcode])] = Field(
+        default=["NOERROR"], min_length=1, description="Response codes that pass: one, or a list."
+    )
+
+    @property
+    def record_number(self) -> int:
+        """As DNS writes it."""
+        return _RECORDS[self.record]
+
+    @property
+    def rcode_numbers(self) -> list[int]:
+        """As DNS writes them."""
+        return [_RCODES[name] for name in self.expected_rcode]
+
+
 def _widen(value: object) -> object:
     if isinstance(value, str):
         return {"type": "http", "path": value} if value.startswith("/") else {"type": value}
@@ -140,11 +201,14 @@ def _widen(value: object) -> object:
 
 def _tag(value: object) -> str:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return "<tcp>" if kind == "tcp" else "<http>"
+    return f"<{kind}>" if kind in {"tcp", "udp", "dns"} else "<http>"
 
 
 HealthCheck = Annotated[
-    Annotated[HttpCheck, Tag("<http>")] | Annotated[TcpCheck, Tag("<tcp>")],
+    Annotated[HttpCheck, Tag("<http>")]
+    | Annotated[TcpCheck, Tag("<tcp>")]
+    | Annotated[UdpCheck, Tag("<udp>")]
+    | Annotated[DnsCheck, Tag("<dns>")],
     Discriminator(_tag),
-    widened(_widen, str, HttpCheck | TcpCheck),
+    widened(_widen, str, HttpCheck | TcpCheck | UdpCheck | DnsCheck),
 ]

@@ -4,31 +4,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from .table import Bounds, Table, integer, listed, one_of, refused, widened
+from .datagram import UdpListener
+from .listening import ConnectionListener
+from .stream import PROTOCOL, TcpListener
+from .table import Bounds, Table, integer, listed, refused, widened
 from .units import ByteRate, Duration, Size, Timeout, durations, sizes
-from .words import BindAddress, Network, PoolName
-
-Binds = Annotated[list[BindAddress], widened(listed, BindAddress, list[BindAddress])]
-_PROTOCOL = one_of("http", "tcp")
-
-
-class StreamTimeouts(Table):
-    """Deadlines towards the client of a TCP listener. Every wait ends; there is no way to turn one off."""
-
-    heading: ClassVar[str] = "TCP listener: timeouts"
-    where: ClassVar[str] = "[listeners.NAME.timeouts]"
-
-    idle: Timeout = Field(
-        default=Duration.parse("1h"),
-        description="A connection on which no byte has moved in either direction. "
-        "Long, because pooled database connections rest for long.",
-    )
-    send: Timeout = Field(
-        default=Duration.parse("30s"), description="A client that takes no byte of what Evenly has for it."
-    )
-    half_close: Timeout = Field(
-        default=Duration.parse("30s"), description="How long a client that has closed its sending side is still served."
-    )
+from .words import Network
 
 
 class HttpTimeouts(Table):
@@ -95,26 +76,7 @@ class Limits(Table):
         return self
 
 
-class _Listener(Table):
-    bind: Binds = Field(
-        min_length=1,
-        description=(
-            'One address or a list. `":8080"` is every IPv4 address of the machine; `"[::]:8080"` is every '
-            "IPv6 address, and on Linux every IPv4 address too."
-        ),
-        examples=["0.0.0.0:8080"],
-    )
-    protocol: str = Field(description="What is spoken here.")
-    max_connections: Annotated[int, integer(1, 10_000_000)] = Field(
-        default=10_000, description="Client connections at once; further ones wait in the kernel's queue."
-    )
-    backlog: Annotated[int, integer(1, 65_535)] = Field(
-        default=4096,
-        description="Length of the kernel's accept queue, for each worker. The kernel cuts it to `net.core.somaxconn`.",
-    )
-
-
-class HttpListener(_Listener):
+class HttpListener(ConnectionListener):
     """Where HTTP/1.1 and HTTP/1.0 clients connect. Requests go through the routes."""
 
     heading: ClassVar[str] = "HTTP listener"
@@ -127,7 +89,7 @@ timeouts = { header = "5s" }
 limits = { body = "10MiB" }
 """
 
-    protocol: Annotated[Literal["http"], _PROTOCOL] = Field(default="http", description="What is spoken here.")
+    protocol: Annotated[Literal["http"], PROTOCOL] = Field(default="http", description="What is spoken here.")
     trusted_proxies: Annotated[list[Network], widened(listed, Network, list[Network])] = Field(
         default=[],
         description="Networks of proxies in front of Evenly, whose `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are "
@@ -141,27 +103,14 @@ limits = { body = "10MiB" }
     limits: Limits = Field(default=Limits(), description="Sizes and rates towards the client.")
 
 
-class TcpListener(_Listener):
-    """Where a byte stream comes in. Every connection goes to one pool, unread."""
-
-    heading: ClassVar[str] = "TCP listener"
-    where: ClassVar[str] = "[listeners.NAME]"
-    example: ClassVar[str] = """
-[listeners.db]
-bind = "0.0.0.0:5432"
-protocol = "tcp"
-pool = "postgres"
-timeouts = { idle = "4h" }
-"""
-
-    protocol: Annotated[Literal["tcp"], _PROTOCOL] = Field(description="What is spoken here.")
-    pool: PoolName = Field(description="The pool that every connection goes to.", examples=["postgres"])
-    timeouts: StreamTimeouts = Field(default=StreamTimeouts(), description="Deadlines towards the client.")
-
-
 def _tag(value: object) -> str:
     protocol = value.get("protocol") if isinstance(value, dict) else getattr(value, "protocol", None)
-    return "<tcp>" if protocol == "tcp" else "<http>"
+    return f"<{protocol}>" if protocol in {"tcp", "udp"} else "<http>"
 
 
-Listener = Annotated[Annotated[HttpListener, Tag("<http>")] | Annotated[TcpListener, Tag("<tcp>")], Discriminator(_tag)]
+Listener = Annotated[
+    Annotated[HttpListener, Tag("<http>")]
+    | Annotated[TcpListener, Tag("<tcp>")]
+    | Annotated[UdpListener, Tag("<udp>")],
+    Discriminator(_tag),
+]

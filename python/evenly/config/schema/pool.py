@@ -194,6 +194,15 @@ hash_balance_factor = 1.25
     retry_budget: RetryBudget = Field(
         default=RetryBudget(), description="How many requests may be, over all routes to this pool."
     )
+    proxy_protocol: Literal["v1", "v2"] | None = Field(
+        default=None,
+        description=(
+            "The PROXY protocol header that tells endpoints the client's address: in front of each connection, and for "
+            'UDP (only `"v2"`) of each datagram. Over HTTP a connection then serves one client connection only, and is '
+            "kept for that. Health checks say that they are nobody's (LOCAL, UNKNOWN)."
+        ),
+        examples=["v2"],
+    )
 
     @model_validator(mode="after")
     def _check_endpoints(self) -> Self:

@@ -155,6 +155,9 @@ access_log = "-"
         pools, listeners = data.get("pools"), data.get("listeners")
         if not isinstance(pools, dict) or not isinstance(listeners, dict) or len(pools) != 1:
             return data
-        if all(isinstance(listener, dict) and listener.get("protocol") == "tcp" for listener in listeners.values()):
+        protocols = [
+            listener.get("protocol") if isinstance(listener, dict) else None for listener in listeners.values()
+        ]
+        if all(protocol in {"tcp", "udp"} for protocol in protocols):
             return data
         return {**data, "routes": [{"name": "default", "pool": next(iter(pools))}]}

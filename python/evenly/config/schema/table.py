@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -25,6 +26,11 @@ class Table(BaseModel):
     """Where it stands in a file: `[listeners.NAME]`."""
     example: ClassVar[str] = ""
     """A piece of TOML that shows it, for the reference; a test reads each of them."""
+
+
+def options(table: type[Table]) -> dict[str, FieldInfo]:
+    """A table's options under the names that the user writes; `from`, for one, cannot be a name in Python."""
+    return {field.alias or name: field for name, field in table.model_fields.items()}
 
 
 def expected(what: str, hint: str = "") -> PydanticCustomError:

@@ -35,7 +35,7 @@ def _known_http_listener(value: str, info: ValidationInfo) -> str:
     if names is None or names.listeners.get(value) == "http":
         return value
     if value in names.listeners:
-        raise expected("the name of an HTTP listener", "routes are for requests, and this listener carries streams")
+        raise expected("the name of an HTTP listener", "routes are for requests, and this listener has none")
     raise expected("the name of a listener", _suggestion(value, frozenset(names.listeners)))
 
 

@@ -29,6 +29,7 @@ fn document(endpoints: u8) -> document::Pool {
         keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
         retry: document::Retry::never(),
         retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
+        proxy_protocol: None,
     }
 }
 

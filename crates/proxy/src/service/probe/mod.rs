@@ -3,9 +3,11 @@
 //! A [`Probe`] belongs to a pool and holds what is the same for all of its checks; [`Progress`] belongs to one check.
 //! `check.rs` connects, sends, receives and keeps the time.
 
+mod dns;
 mod http;
 mod search;
 mod tcp;
+mod udp;
 
 use evenly_core::document;
 use search::Search;
@@ -15,6 +17,9 @@ use std::net::SocketAddr;
 
 /// How much of an answer is looked at. A health page is small; whoever needs more should say it at the beginning.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Names of DNS response codes (RFC 1035 §4.1.1).
+const RCODES: [&str; 6] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
 
 /// One kind of check.
 pub trait Probe {
@@ -26,6 +31,11 @@ pub trait Probe {
 
     /// Judges what came next.
     fn receive(&self, progress: &mut Progress, bytes: &mut [u8]) -> Verdict;
+
+    /// Whether it goes by UDP.
+    fn is_datagram(&self) -> bool {
+        false
+    }
 }
 
 /// The table of all kinds.
@@ -41,6 +51,10 @@ pub fn new(probe: &document::Probe) -> Box<dyn Probe> {
             ))
         }
         document::Probe::Tcp { send, expect } => Box::new(tcp::Tcp::new(send.clone(), expect.clone())),
+        document::Probe::Udp { send, expect } => Box::new(udp::Udp::new(send.clone(), expect.clone())),
+        document::Probe::Dns { name, record, expected_rcode } => {
+            Box::new(dns::Dns::new(name, *record, expected_rcode.clone()))
+        }
     }
 }
 
@@ -104,6 +118,8 @@ pub enum CheckFailure {
     Status(u16),
     /// The expected text is not in what was received.
     TextMissing,
+    /// A DNS response code that was not expected.
+    Rcode(u8),
 }
 
 impl CheckFailure {
@@ -131,6 +147,10 @@ impl fmt::Display for CheckFailure {
             Self::Malformed(what) => write!(f, "response: {what}"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::TextMissing => f.write_str("response: expected text not found"),
+            Self::Rcode(code) => match RCODES.get(usize::from(*code)) {
+                Some(name) => write!(f, "response: {name}"),
+                None => write!(f, "response: code {code}"),
+            },
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::service::probe::Probe;
 use evenly_core::document::HealthCheck;
 use evenly_core::health::HealthTracker;
 use evenly_core::pool::{Endpoint, Pool};
+use evenly_core::proxy_protocol::{Outgoing, Transport};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -50,7 +51,7 @@ impl Target {
             check: Rc::clone(check),
             address,
             // The endpoint's own address is what it knows itself by, also where the check asks at another port.
-            request: check.probe.request(endpoint.address()),
+            request: introduced(pool, check.probe.request(endpoint.address())),
             tracker: RefCell::new(HealthTracker::new(endpoint.health())),
             is_new: Cell::new(true),
             is_removed: Cell::new(false),
@@ -63,6 +64,17 @@ impl Target {
         self.is_removed.set(true);
         self.under_way.take().iter().for_each(JoinHandle::abort);
     }
+}
+
+/// What is sent, behind the PROXY protocol header that endpoints of this pool expect. The connection is Evenly's own.
+fn introduced(pool: &Pool, request: Vec<u8>) -> Vec<u8> {
+    let Some(version) = pool.proxy_protocol else { return request };
+    let mut out = Vec::new();
+    // A connection without addresses says nothing of what carries it.
+    let own = Outgoing { version, transport: Transport::Stream, addresses: None, tlvs: &[] };
+    evenly_core::proxy_protocol::write(&mut out, &own);
+    out.extend_from_slice(&request);
+    out
 }
 
 impl PartialEq for Due {

@@ -1,18 +1,25 @@
-//! TCP listeners: a connection is picked an endpoint and relayed to it, byte for byte.
+//! TCP listeners: a connection is picked an endpoint and relayed to it, byte for byte. Where routes go by what a TLS
+//! client asks for, `hello.rs` reads that first.
+
+mod hello;
 
 use crate::access_log::{Line, Names};
+use crate::arrival::{Origin, introduction};
 use crate::io;
 use crate::metrics::{NONE, Record};
 use crate::permits::Permit;
 use crate::tunnel::{Direction, End, Patience, relay};
-use crate::upstream::{Upstream, dial};
+use crate::upstream::{Upstream, dial, introduce};
 use crate::worker::Worker;
+use crate::worker::buffers::Buffer;
 use crate::worker::deadlines::Deadline;
 use crate::worker::view::View;
 use evenly_core::error::Failure;
 use evenly_core::hash_key::HashKey;
 use evenly_core::listener::{Listener, Service};
-use evenly_core::pool::{EndpointId, Lease, NoEndpoint, Pool};
+use evenly_core::passthrough::Passthrough;
+use evenly_core::pool::{EndpointId, Lease, NoEndpoint};
+use evenly_core::proxy_protocol::Addresses;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -33,18 +40,11 @@ struct Tally {
 }
 
 /// Serves one client from its first byte to its last.
-pub async fn serve(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    bind: SocketAddr,
-    _permit: Permit,
-) {
-    let Some(view) = worker.view_of(bind) else { return };
-    let Some(listener) = view.listener(bind).map(|(listener, _)| Arc::clone(listener)) else { return };
-    let Service::Tcp(pool) = &listener.service else { return };
+pub async fn serve(worker: Rc<Worker>, stream: TcpStream, origin: Origin, _permit: Permit) {
+    let Some(view) = worker.view_of(origin.bind) else { return };
+    let Some(listener) = view.listener(origin.bind).map(|(listener, _)| Arc::clone(listener)) else { return };
+    let Service::Tcp(routes) = &listener.service else { return };
     let _open = worker.open(listener.id);
-    let Some(view_pool) = view.place(pool.id) else { return };
     let mut tally = Tally {
         started: Instant::now(),
         connect: Duration::ZERO,
@@ -53,8 +53,8 @@ pub async fn serve(
         is_resent: false,
         failure: None,
     };
-    let mut connection = Connection { worker: &worker, view, listener: &listener, pool: view_pool, peer };
-    tally.failure = connection.relay(stream, &mut tally).await;
+    let mut connection = Connection { worker: &worker, view, listener: &listener, pool: None, origin };
+    tally.failure = connection.serve(stream, routes, &mut tally).await;
     connection.record(&tally);
 }
 
@@ -64,35 +64,75 @@ struct Connection<'a> {
     /// Pinned from the first byte to the last, as for a request.
     view: Rc<View>,
     listener: &'a Listener,
-    pool: usize,
-    peer: SocketAddr,
+    /// The pool's place in the snapshot, once it is known.
+    pool: Option<usize>,
+    origin: Origin,
 }
 
 impl Connection<'_> {
-    fn pool(&self) -> &Arc<Pool> {
-        self.view.pool(self.pool)
-    }
-
-    /// *Pick*, *connect*, *relay*; why it ended, if not by both sides' will.
-    async fn relay(&mut self, mut stream: TcpStream, tally: &mut Tally) -> Option<Failure> {
+    /// All steps; why it ended, if not by both sides' will.
+    async fn serve(
+        &mut self,
+        mut stream: TcpStream,
+        routes: &Passthrough,
+        tally: &mut Tally,
+    ) -> Option<Failure> {
         let deadline = self.worker.deadlines.slot();
         poll_fn(|cx| {
             deadline.register(cx);
             Poll::Ready(())
         })
         .await;
-        let (_lease, mut upstream) = match self.reach(&deadline, tally).await {
-            Ok(reached) => reached,
+        let reached = match self.route(&mut stream, routes, &deadline).await {
+            Ok((pool, first)) => {
+                self.pool = Some(pool);
+                let addresses = || self.origin.addresses(&stream);
+                self.reach(pool, addresses, &deadline, tally).await.map(|reached| (reached, first))
+            }
+            Err(failure) => Err(failure),
+        };
+        match reached {
+            Ok(((_lease, upstream), first)) => self.relay(stream, upstream, first, &deadline, tally).await,
             Err(failure) => {
                 io::abort(stream);
-                return Some(failure);
+                Some(failure)
             }
+        }
+    }
+
+    /// *Route*: the pool's place in the snapshot, and what was read to know it.
+    async fn route(
+        &self,
+        stream: &mut TcpStream,
+        routes: &Passthrough,
+        deadline: &Deadline,
+    ) -> Result<(usize, Option<Buffer>), Failure> {
+        let (pool, first) = if routes.needs_hello() {
+            // Boxed: most listeners have no such routes, and every connection would be larger for it.
+            let reading = hello::read(self.worker, stream, deadline, self.listener.timeouts.header);
+            let (hello, first) = Box::pin(reading).await?;
+            (routes.pool(&hello), Some(first))
+        } else {
+            (routes.default(), None)
         };
+        let place = pool.and_then(|pool| self.view.place(pool.id));
+        Ok((place.ok_or(Failure::RouteNone)?, first))
+    }
+
+    /// *Relay*.
+    async fn relay(
+        &self,
+        mut stream: TcpStream,
+        mut upstream: Upstream,
+        first: Option<Buffer>,
+        deadline: &Deadline,
+        tally: &mut Tally,
+    ) -> Option<Failure> {
         let timeouts = &self.listener.timeouts;
         let patience = Patience { idle: timeouts.idle, half_close: timeouts.half_close, send: timeouts.send };
-        let (mut up, mut down) = (Direction::new(None, Duration::MAX), Direction::new(None, patience.send));
+        let (mut up, mut down) = (Direction::new(first, Duration::MAX), Direction::new(None, patience.send));
         let sides = (&mut stream, &mut upstream.stream);
-        let end = relay(sides, (&mut up, &mut down), &self.worker.buffers, &deadline, patience).await;
+        let end = relay(sides, (&mut up, &mut down), &self.worker.buffers, deadline, patience).await;
         tally.bytes = (up.bytes(), down.bytes());
         let failure = match end {
             End::Closed => return None,
@@ -108,14 +148,22 @@ impl Connection<'_> {
     }
 
     /// A connection to an endpoint; to a second one when the first cannot be reached, as nothing was sent yet.
-    async fn reach(&self, deadline: &Deadline, tally: &mut Tally) -> Result<(Lease, Upstream), Failure> {
+    async fn reach(
+        &self,
+        pool: usize,
+        addresses: impl Fn() -> Addresses,
+        deadline: &Deadline,
+        tally: &mut Tally,
+    ) -> Result<(Lease, Upstream), Failure> {
+        let timeout = Duration::from_millis(self.view.pool(pool).timeouts.connect_ms);
+        let version = self.view.pool(pool).proxy_protocol;
         let mut lost: Option<(EndpointId, Failure)> = None;
         loop {
-            let lease = self.pick(lost)?;
+            let lease = self.pick(pool, lost)?;
             let endpoint = Arc::clone(lease.endpoint());
             tally.endpoint = Some((endpoint.id(), endpoint.address()));
             let began = Instant::now();
-            let due = deadline.at(Duration::from_millis(self.pool().timeouts.connect_ms));
+            let due = deadline.at(timeout);
             deadline.set_at(due);
             let mut dialling = pin!(dial(&endpoint, &self.worker.idle));
             let dialled = poll_fn(|cx| match dialling.as_mut().poll(cx) {
@@ -123,7 +171,13 @@ impl Connection<'_> {
                 Poll::Pending if deadline.is_past(due) => Poll::Ready(Err(Failure::ConnectTimeout)),
                 Poll::Pending => Poll::Pending,
             });
-            let dialled = dialled.await;
+            let mut dialled = dialled.await;
+            if let (Ok(upstream), Some(version)) = (&dialled, version) {
+                let header = introduction(version, addresses(), self.origin.proxied.as_deref());
+                if introduce(&upstream.stream, &header).is_err() {
+                    dialled = Err(Failure::ConnectFailed);
+                }
+            }
             tally.connect += began.elapsed();
             match dialled {
                 Ok(upstream) => {
@@ -142,20 +196,21 @@ impl Connection<'_> {
         }
     }
 
-    fn pick(&self, lost: Option<(EndpointId, Failure)>) -> Result<Lease, Failure> {
-        let key = Some(HashKey::of_address(self.peer.ip().to_canonical()));
+    fn pick(&self, pool: usize, lost: Option<(EndpointId, Failure)>) -> Result<Lease, Failure> {
+        let key = Some(HashKey::of_address(self.origin.peer.ip().to_canonical()));
         let now = self.worker.nanos(Instant::now());
-        let picked = self.view.picker(self.pool).borrow_mut().pick(key, lost.map(|(id, _)| id), now);
+        let picked = self.view.picker(pool).borrow_mut().pick(key, lost.map(|(id, _)| id), now);
         picked.map_err(|none: NoEndpoint| lost.map_or_else(|| none.into(), |(_, failure)| failure))
     }
 
     /// *Record*.
     fn record(&self, tally: &Tally) {
+        let pool = self.pool.map(|place| self.view.pool(place));
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let record = Record {
             listener: self.listener.id.0,
             route: NONE,
-            pool: self.pool().id.0,
+            pool: pool.map_or(NONE, |pool| pool.id.0),
             endpoint: tally.endpoint.map_or(NONE, |(id, _)| id.0),
             status: 0,
             failure: tally.failure,
@@ -168,9 +223,9 @@ impl Connection<'_> {
             attempts: 1 + u32::from(tally.is_resent),
         };
         self.worker.stats.borrow_mut().record(&record);
-        if let Some(line) = Line::unread(self.worker, self.listener, self.peer, "TCP") {
+        if let Some(line) = Line::unread(self.worker, self.listener, self.origin.peer, "TCP") {
             let endpoint = tally.endpoint.map(|(_, address)| address);
-            let names = Names { route: None, pool: Some(&self.pool().name), endpoint };
+            let names = Names { route: None, pool: pool.map(|pool| &*pool.name), endpoint };
             line.finish(self.worker, &record, &names);
         }
     }

@@ -1,0 +1,38 @@
+//! One health check by datagrams: sends one, and looks at what comes back until the probe is content.
+
+use crate::service::probe::{CheckFailure, Probe, Progress, Verdict};
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tokio::net::UdpSocket;
+
+/// Asks `address`. The socket is connected, so that nobody else can answer, and its port is new for each check, so that
+/// no late answer to an earlier one counts. The caller keeps the time.
+pub(super) async fn ask(
+    address: SocketAddr,
+    request: &[u8],
+    probe: &dyn Probe,
+    progress: &mut Progress,
+    scratch: &RefCell<Box<[u8]>>,
+) -> Result<(), CheckFailure> {
+    let any: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let connect = |error: std::io::Error| CheckFailure::Connect(CheckFailure::number(&error));
+    let exchange = |error: std::io::Error| CheckFailure::Exchange(CheckFailure::number(&error));
+    let socket = UdpSocket::bind((any, 0)).await.map_err(connect)?;
+    socket.connect(address).await.map_err(connect)?;
+    socket.send(request).await.map_err(exchange)?;
+    loop {
+        socket.readable().await.map_err(exchange)?;
+        let mut scratch = scratch.borrow_mut();
+        match socket.try_recv(&mut scratch) {
+            Ok(n) => {
+                if probe.receive(progress, &mut scratch[..n]) == Verdict::Done {
+                    return progress.so_far;
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            // The network says that nobody listens there.
+            Err(error) => return progress.interrupted(exchange(error)),
+        }
+    }
+}

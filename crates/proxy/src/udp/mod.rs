@@ -1,0 +1,26 @@
+//! UDP listeners: datagrams of a client go to one endpoint, and that endpoint's answers go back, from the address that
+//! the client asked.
+//!
+//! ```text
+//! clients ── recvmmsg ──> Relay ── sendto ──> sockets of Outlets ──> endpoints
+//!         <── sendmmsg ──  (one for each worker and bound socket)  <── recvmmsg, found by an epoll of its own
+//! ```
+//!
+//! * `sockets.rs` binds, before a snapshot is applied; `relays.rs` holds a worker's relays.
+//! * `relay.rs` is what happens to a datagram in either direction; `session.rs` is what is kept and recorded.
+//! * `outlets.rs` opens the sockets towards endpoints; `batch.rs` is the system calls.
+//!
+//! Which datagrams belong together, and which socket may carry them, is decided in `evenly_core::sessions`.
+//!
+//! Segmentation offload (UDP_GRO, UDP_SEGMENT) is not used: it joins datagrams of one flow and one size, and a relay's
+//! are of many flows; what it would save there, the batches save already.
+
+mod batch;
+mod outlets;
+mod relay;
+mod relays;
+mod session;
+mod sockets;
+
+pub use relays::Relays;
+pub use sockets::Datagrams;

@@ -1,0 +1,405 @@
+//! What happens to a datagram: a client's finds its session, or makes one, and goes to the endpoint; an endpoint's finds
+//! its session and goes to the client. Nothing here waits.
+
+use super::batch::{BATCH, Batch, Datagram, Heads, refused};
+use super::outlets::Outlets;
+use super::session::{Carried, record};
+use crate::permits::ListenerPermits;
+use crate::worker::Worker;
+use crate::worker::view::View;
+use evenly_core::error::Failure;
+use evenly_core::hash_key::HashKey;
+use evenly_core::listener::{Listener, Service};
+use evenly_core::pool::{EndpointId, EndpointState, Lease, Tier};
+use evenly_core::proxy_protocol::{Addresses, Outgoing, Transport, write};
+use evenly_core::sessions::{Flow, Session, SessionId, Sessions, Tick};
+use socket2::Domain;
+use std::hash::RandomState;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Datagrams that one look at an endpoint's socket takes: most carry one session, and few answers come together.
+const ANSWERS: usize = 8;
+
+/// One bound socket of one worker with its sessions.
+pub struct Relay {
+    worker: Rc<Worker>,
+    bind: SocketAddr,
+    local: SocketAddr,
+    site: Site,
+    sessions: Sessions<Carried, RandomState>,
+    outlets: [Outlets; 2],
+    heads: [Heads; 3],
+    received: Vec<Datagram>,
+    leaving: Vec<Datagram>,
+    /// Sockets that have answers which did not fit into the last batch.
+    waiting: [Vec<u32>; 2],
+    /// Bytes of tables and sockets, as the metrics have them.
+    told: (u64, u64),
+}
+
+/// The address families, as places in arrays.
+pub const FAMILIES: [usize; 2] = [V4, V6];
+const V4: usize = 0;
+const V6: usize = 1;
+/// Places of heads: for what clients send, for what they get, for what endpoints answer.
+const REQUESTS: usize = 0;
+const LEAVING: usize = 1;
+const ANSWERING: usize = 2;
+
+/// The configuration as of the last batch.
+struct Site {
+    view: Rc<View>,
+    listener: Arc<Listener>,
+    permits: Arc<ListenerPermits>,
+    pool: usize,
+}
+
+/// Why a datagram goes nowhere.
+enum Lost {
+    /// The listener or the pool does not take it.
+    Refused(Failure),
+    /// The kernel does not take it.
+    Unsent,
+    /// No new session is begun any more.
+    Draining,
+}
+
+impl Relay {
+    /// A relay without sessions; `None` when the worker's snapshot has no such listener.
+    pub fn new(
+        worker: &Rc<Worker>,
+        bind: SocketAddr,
+        socket: &UdpSocket,
+        outlets: usize,
+    ) -> io::Result<Option<Self>> {
+        let Some(site) = Site::of(worker, bind) else { return Ok(None) };
+        let (local, is_any) = (socket.local_addr()?, bind.ip().is_unspecified());
+        let most = u32::try_from(outlets).unwrap_or(u32::MAX);
+        let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
+        Ok(Some(Self {
+            worker: Rc::clone(worker),
+            bind,
+            local,
+            site,
+            sessions: Sessions::new(RandomState::new()),
+            outlets: [Outlets::new(Domain::IPV4, most)?, Outlets::new(Domain::IPV6, most)?],
+            heads: [
+                Heads::receiving(local, is_any),
+                Heads::sending(local, is_any),
+                Heads::receiving(unbound, false),
+            ],
+            received: Vec::with_capacity(BATCH),
+            leaving: Vec::with_capacity(BATCH),
+            waiting: [Vec::new(), Vec::new()],
+            told: (0, 0),
+        }))
+    }
+
+    /// What becomes readable when an endpoint of this family answers.
+    pub fn epoll(&self, family: usize) -> io::Result<OwnedFd> {
+        self.outlets[family].epoll()
+    }
+
+    /// Takes a batch of what clients sent; whether there may be more.
+    pub fn take_requests(&mut self, batch: &mut Batch, socket: BorrowedFd<'_>) -> bool {
+        let mut received = std::mem::take(&mut self.received);
+        received.clear();
+        // An error of the socket is one of a datagram that is gone: the next call tells of the others.
+        let count =
+            batch.receive(socket, &mut self.heads[REQUESTS], 0, BATCH, &mut received).unwrap_or_default();
+        self.refresh();
+        let (now, id) = (self.now(), self.site.listener.id.0);
+        for datagram in &received {
+            if let Err(lost) = self.forward(datagram, batch.payload(datagram), now) {
+                let mut stats = self.worker.stats.borrow_mut();
+                match lost {
+                    Lost::Refused(failure) => stats.turned_away(id, failure),
+                    Lost::Unsent | Lost::Draining => stats.datagrams_unsent(id, 1),
+                }
+            }
+        }
+        self.worker.stats.borrow_mut().datagrams_came(id, count as u64);
+        self.received = received;
+        count == BATCH
+    }
+
+    /// Takes what endpoints answered and passes it on.
+    pub fn take_answers(&mut self, family: usize, batch: &mut Batch, socket: BorrowedFd<'_>) -> bool {
+        let mut waiting = std::mem::take(&mut self.waiting[family]);
+        let has_more = self.outlets[family].ready(&mut waiting);
+        let (mut received, mut used, now) = (std::mem::take(&mut self.received), 0, self.now());
+        while let Some(source) = waiting.pop() {
+            if used == BATCH {
+                self.leave(batch, socket);
+                used = 0;
+            }
+            let wanted = ANSWERS.min(BATCH - used);
+            received.clear();
+            let Ok(outlet) = self.outlets[family].socket(source) else { continue };
+            match batch.receive(outlet.as_fd(), &mut self.heads[ANSWERING], used, wanted, &mut received) {
+                Ok(count) => {
+                    used += count;
+                    for datagram in &received {
+                        self.answer(family, source, datagram, now);
+                    }
+                    if count == wanted {
+                        waiting.push(source);
+                    }
+                }
+                Err(error) => {
+                    let told = self.note_refusals(family, source);
+                    // The error came instead of an answer, which may still be there.
+                    if told || error.kind() != io::ErrorKind::WouldBlock {
+                        waiting.push(source);
+                    }
+                }
+            }
+        }
+        self.leave(batch, socket);
+        self.received = received;
+        self.waiting[family] = waiting;
+        has_more
+    }
+
+    /// Ends sessions on which nothing came for so long; at most as long as the listener says.
+    pub fn sweep(&mut self, most: Duration) {
+        self.refresh();
+        let idle = self.worker.deadlines.at(self.site.listener.timeouts.idle.min(most)) - self.now();
+        let before = self.now().saturating_sub(idle);
+        for id in self.sessions.silent(before) {
+            self.close(id);
+        }
+        self.outlets.iter_mut().for_each(Outlets::shrink);
+        let bytes = self.sessions.bytes() + self.outlets.iter().map(|one| one.sources.bytes()).sum::<usize>();
+        let sockets = self.outlets.iter().map(|one| u64::from(one.sources.len())).sum();
+        self.tell_tables((bytes as u64, sockets));
+    }
+
+    /// Ends all sessions.
+    pub fn end(&mut self) {
+        for id in self.sessions.ids() {
+            self.close(id);
+        }
+        self.tell_tables((0, 0));
+    }
+
+    fn tell_tables(&mut self, now: (u64, u64)) {
+        let before = std::mem::replace(&mut self.told, now);
+        self.worker.stats.borrow_mut().tables_changed(self.site.listener.id.0, before, now);
+    }
+
+    fn now(&self) -> Tick {
+        self.worker.deadlines.at(Duration::ZERO)
+    }
+
+    /// Goes on with the newest snapshot, unless that has no such listener: then the relay is about to end.
+    fn refresh(&mut self) {
+        if !Rc::ptr_eq(&self.site.view, &self.worker.pin())
+            && let Some(site) = Site::of(&self.worker, self.bind)
+        {
+            self.site = site;
+        }
+    }
+
+    fn forward(&mut self, datagram: &Datagram, payload: &[u8], now: Tick) -> Result<(), Lost> {
+        let flow = Flow { client: datagram.peer, local: datagram.local };
+        let id = match self.sessions.find(&flow) {
+            Some(id) => id,
+            None => self.open(flow, now)?,
+        };
+        if self.has_to_move(id) {
+            self.move_on(id)?;
+        }
+        let Some(session) = self.sessions.get(id) else { return Err(Lost::Unsent) };
+        session.last = now;
+        session.with.bytes.0 += payload.len() as u64;
+        let outlets = &self.outlets[family(session.endpoint)];
+        outlets
+            .send(session.source, session.endpoint, session.with.header.as_deref(), payload)
+            .map_err(|_| Lost::Unsent)
+    }
+
+    /// *Admit* and *pick*: a session for a client's first datagram.
+    fn open(&mut self, flow: Flow, now: Tick) -> Result<SessionId, Lost> {
+        if self.worker.is_draining() {
+            return Err(Lost::Draining);
+        }
+        let listener = &self.site.listener;
+        let client = flow.client.ip();
+        if !listener.denied.is_empty() && listener.denied.contains(client) {
+            return Err(Lost::Refused(Failure::ClientDenied));
+        }
+        let mut permit = self.site.permits.acquire().ok_or(Lost::Refused(Failure::Overload))?;
+        if listener.max_per_client.is_some_and(|most| !permit.count_client(client, most)) {
+            return Err(Lost::Refused(Failure::ClientLimit));
+        }
+        let lease = self.pick(flow, None)?;
+        let endpoint = lease.endpoint().address();
+        let source = self.claim(endpoint)?;
+        let with = Carried {
+            header: self.header(flow),
+            generation: self.site.view.snapshot.generation,
+            started: Instant::now(),
+            bytes: (0, 0),
+            is_refused: false,
+            _counted: (self.worker.open(self.site.listener.id), permit),
+            lease,
+        };
+        let answers_left = self.site.listener.responses;
+        let id = self.sessions.open(Session { flow, endpoint, source, last: now, answers_left, with });
+        self.outlets[family(endpoint)].sources.take(source, endpoint, id);
+        Ok(id)
+    }
+
+    fn claim(&mut self, endpoint: SocketAddr) -> Result<u32, Lost> {
+        self.outlets[family(endpoint)].claim(endpoint).ok_or(Lost::Refused(Failure::Overload))
+    }
+
+    fn pick(&self, flow: Flow, exclude: Option<EndpointId>) -> Result<Lease, Lost> {
+        let key = Some(HashKey::of_address(flow.client.ip().to_canonical()));
+        let now = self.worker.nanos(Instant::now());
+        let picked = self.site.view.picker(self.site.pool).borrow_mut().pick(key, exclude, now);
+        picked.map_err(|none| Lost::Refused(none.into()))
+    }
+
+    /// What every datagram of a session begins with: receivers of datagrams have nothing else to know them by.
+    fn header(&self, flow: Flow) -> Option<Box<[u8]>> {
+        let version = self.site.view.pool(self.site.pool).proxy_protocol?;
+        let destination = SocketAddr::new(flow.local.unwrap_or(self.local.ip()), self.local.port());
+        let addresses = Some(Addresses { source: flow.client, destination });
+        let mut out = Vec::new();
+        write(&mut out, &Outgoing { version, transport: Transport::Datagram, addresses, tlvs: &[] });
+        Some(out.into())
+    }
+
+    /// Whether a session's endpoint is none for it any more. One that drains keeps what it has.
+    fn has_to_move(&mut self, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get(id) else { return false };
+        let carried = &mut session.with;
+        let endpoint = carried.lease.endpoint();
+        let generation = self.site.view.snapshot.generation;
+        if carried.generation != generation {
+            let member = self.site.view.pool(self.site.pool).member(session.endpoint);
+            if !member.is_some_and(|member| Arc::ptr_eq(&member.endpoint, endpoint)) {
+                return true;
+            }
+            carried.generation = generation;
+        }
+        if carried.is_refused || endpoint.state() == EndpointState::Maintenance {
+            return true;
+        }
+        if endpoint.state() != EndpointState::Unhealthy {
+            return false;
+        }
+        // In panic every endpoint is as good as the others.
+        let now = self.worker.nanos(Instant::now());
+        let tier = self.site.view.picker(self.site.pool).borrow_mut().tier(now);
+        !matches!(tier, Ok(Tier::Panic))
+    }
+
+    /// Gives a session to another endpoint.
+    fn move_on(&mut self, id: SessionId) -> Result<(), Lost> {
+        let Some(session) = self.sessions.get(id) else { return Ok(()) };
+        let (flow, before) = (session.flow, (session.source, session.endpoint));
+        let refused = session.with.is_refused.then(|| session.with.lease.endpoint().id());
+        let lease = match self.pick(flow, refused) {
+            Ok(lease) => lease,
+            // There is no other: perhaps it listens again.
+            Err(_) if refused.is_some() => self.pick(flow, None)?,
+            Err(lost) => return Err(lost),
+        };
+        let endpoint = lease.endpoint().address();
+        let (header, generation) = (self.header(flow), self.site.view.snapshot.generation);
+        let source = if endpoint == before.1 { before.0 } else { self.claim(endpoint)? };
+        if let Some(session) = self.sessions.get(id) {
+            let carried = &mut session.with;
+            (carried.lease, carried.header, carried.generation) = (lease, header, generation);
+            carried.is_refused = false;
+            (session.endpoint, session.source) = (endpoint, source);
+        }
+        if endpoint != before.1 {
+            self.outlets[family(before.1)].sources.release(before.0, before.1);
+            self.outlets[family(endpoint)].sources.take(source, endpoint, id);
+            self.worker.stats.borrow_mut().session_moved(self.site.listener.id.0);
+        }
+        Ok(())
+    }
+
+    /// An endpoint's answer: whose it is, and whether it is the last.
+    fn answer(&mut self, family: usize, source: u32, datagram: &Datagram, now: Tick) {
+        let id = self.outlets[family].sources.session(source, datagram.peer);
+        let Some((id, session)) = id.and_then(|id| Some((id, self.sessions.get(id)?))) else {
+            // Of a session that is over, or from somebody who was not asked.
+            return self.worker.stats.borrow_mut().datagrams_unexpected(self.site.listener.id.0, 1);
+        };
+        session.last = now;
+        session.with.bytes.1 += datagram.length() as u64;
+        session.with.is_refused = false;
+        self.leaving.push(datagram.onwards(session.flow.client, session.flow.local));
+        if let Some(left) = &mut session.answers_left {
+            *left -= 1;
+            if *left == 0 {
+                self.close(id);
+            }
+        }
+    }
+
+    /// Sends what is collected for clients.
+    fn leave(&mut self, batch: &Batch, socket: BorrowedFd<'_>) {
+        let (mut at, mut unsent) = (0, 0);
+        while at < self.leaving.len() {
+            match batch.send(socket, &mut self.heads[LEAVING], &self.leaving[at..]) {
+                Ok(sent) => at += sent.max(1),
+                // A full queue or an unreachable client: this one is lost, as any datagram may be.
+                Err(_) => (at, unsent) = (at + 1, unsent + 1),
+            }
+        }
+        let mut stats = self.worker.stats.borrow_mut();
+        stats.datagrams_left(self.site.listener.id.0, self.leaving.len() as u64 - unsent);
+        stats.datagrams_unsent(self.site.listener.id.0, unsent);
+        self.leaving.clear();
+    }
+
+    /// Takes in what the network says of datagrams that this socket sent; whether it said anything.
+    fn note_refusals(&mut self, family: usize, source: u32) -> bool {
+        let mut has_any = false;
+        while let Some(endpoint) =
+            self.outlets[family].socket(source).ok().and_then(|socket| refused(socket.as_fd()))
+        {
+            has_any = true;
+            let id = self.outlets[family].sources.session(source, endpoint);
+            if let Some(session) = id.and_then(|id| self.sessions.get(id)) {
+                session.with.is_refused = true;
+                let endpoint = session.with.lease.endpoint().id().0;
+                self.worker.stats.borrow_mut().endpoint_failure(endpoint, Failure::ConnectFailed);
+            }
+        }
+        has_any
+    }
+
+    fn close(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.close(id) else { return };
+        self.outlets[family(session.endpoint)].sources.release(session.source, session.endpoint);
+        record(&self.worker, &self.site.listener, self.site.view.pool(self.site.pool), &session);
+    }
+}
+
+impl Site {
+    fn of(worker: &Rc<Worker>, bind: SocketAddr) -> Option<Self> {
+        let view = worker.pin();
+        let (listener, permits) =
+            view.datagrams(bind).map(|(one, other)| (Arc::clone(one), Arc::clone(other)))?;
+        let Service::Udp(pool) = &listener.service else { return None };
+        let pool = view.place(pool.id)?;
+        Some(Self { view, listener, permits, pool })
+    }
+}
+
+fn family(endpoint: SocketAddr) -> usize {
+    if endpoint.is_ipv4() { V4 } else { V6 }
+}
