@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from evenly.config import ConfigError
+from evenly.config import AdminAddress, ConfigError
 from evenly.config.edits import Edits
 from evenly.control import editing
+from evenly.control.dataplane import Dataplane
 from evenly.control.editing import ConflictError, UnknownNameError
 from evenly.control.life import _load
 from evenly.control.origin import Configuration, Origin
@@ -18,7 +19,7 @@ from evenly.control.store import Kept, Operated, Store
 from evenly.control.supervisor import Supervisor
 from structlog.testing import capture_logs
 
-from tests.unit.control.recording import RecordingDataplane
+from tests.unit.control.recording import RecordingDataplane, SilentAdmin
 
 Change = Callable[[Configuration], Edits]
 NEW = "127.0.0.1:9003"
@@ -202,3 +203,15 @@ def test_what_was_set_is_set_again_when_an_endpoint_returns(supervisor: Supervis
     native.calls.clear()
     edit(supervisor, add("127.0.0.1:9001"))
     assert native.calls == ["apply", "set_endpoint app 127.0.0.1:9001 draining None"]
+
+
+def test_a_process_without_a_file_is_edited_as_well(tmp_path: Path) -> None:
+    origin = Origin.of_arguments([":0"], ["127.0.0.1:9001"], "http", AdminAddress(str(tmp_path / "admin.sock")))
+    native = RecordingDataplane(origin.read().document.text)
+    admin = SilentAdmin(str(tmp_path / "admin.sock"))
+    running = Supervisor(origin, origin.read(), Dataplane(native), admin, SilentAdmin.open)  # type: ignore[arg-type]
+    edit(running, add(pool="main"))
+    asyncio.run(running.reload())
+    assert addresses(native) == ["127.0.0.1:9001", NEW]
+    with pytest.raises(ConfigError, match=r"edited at run time: pools\.main\.endpoints\[2\]\.weight"):
+        edit(running, add("127.0.0.1:9004", "main", weight=-1))
