@@ -41,7 +41,8 @@ class Dataplane:
 
         `{"generation": 2, "workers": 2, "connections": 12, "requests": 3456,
         "listeners": [{"name", "protocol", "bind": [...], "connections", "accepted", "requests"}],
-        "pools": [{"name", "balance", "endpoints": [{"address", "weight", "backup", "state", "reason", "since",
+        "pools": [{"name", "balance", "affinity": {"by", "entries"}, "endpoints": [{"address", "weight", "backup",
+        "state", "reason", "since",
         "in_flight", "requests", "failures"}]}]}`.
 
         `state` is "starting", "healthy", "unhealthy", "draining" or "maintenance"; `reason` says why it is not healthy
@@ -66,7 +67,7 @@ class Dataplane:
         """Duplicates of the listening descriptors by bind address, for a successor; the caller closes them."""
 
     def health(self) -> str:
-        """Health and operator states of all endpoints as JSON, for a successor."""
+        """Health and operator states of all endpoints, and what affinity knows of clients, as JSON, for a successor."""
 
     def reopen_logs(self) -> None:
         """Closes and opens the access log again, after it was rotated."""

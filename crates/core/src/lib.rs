@@ -8,7 +8,7 @@
 //! * [`document`] — what Python hands over, as it is written.
 //! * [`snapshot`] — the document checked, resolved and indexed; immutable, replaced as a whole.
 //! * [`route`] — request → [`route::Route`]; [`target`], [`template`], [`rules`], [`trust`] serve it.
-//! * [`pool`] and [`balancer`] — route → endpoint; [`health`] judges endpoints.
+//! * [`pool`] and [`balancer`] — route → endpoint; [`affinity`] comes before them, [`health`] judges endpoints.
 //! * [`retry`] — what follows a try that failed.
 //! * [`proxy_protocol`], [`client_hello`] and [`passthrough`] — who a connection's client is, and which pool it goes to;
 //!   [`sessions`] — the same for datagrams.
@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod affinity;
 pub mod answer;
 pub mod balancer;
 pub mod client_hello;

@@ -3,7 +3,7 @@
 //! written by hand, and under `refused` each with a file that states the error's path and a part of its message.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use evenly_core::document::{Document, DocumentError};
+use evenly_core::document::{Document, DocumentError, Secret};
 use evenly_core::snapshot::Snapshot;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,10 @@ fn golden(folder: &str) -> Vec<PathBuf> {
 }
 
 fn build(path: &Path) -> Result<Snapshot, DocumentError> {
-    Snapshot::build(Document::parse(&std::fs::read_to_string(path).unwrap())?, None)
+    let mut document = Document::parse(&std::fs::read_to_string(path).unwrap())?;
+    // As the dataplane does where the configuration states no secret.
+    document.affinity.or(&Secret("of this process alone".into()));
+    Snapshot::build(document, None)
 }
 
 #[test]

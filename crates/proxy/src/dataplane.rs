@@ -3,17 +3,18 @@
 //! A change goes load → build → bind → swap. Whatever fails fails before the swap, and the running snapshot stays.
 
 use crate::access_log::Log;
+use crate::inheritance::{Inheritance, random_secret};
 use crate::metrics::{self, Scene, WorkerStats};
 use crate::permits::{ListenerPermits, Permits};
 use crate::service::{Event, Events, Level, Service, Subject};
 use crate::sockets::{Bind, BindError, Sockets};
 use crate::udp::Datagrams;
 use crate::worker::{self, Command, Configuration, WorkerHandle};
-use evenly_core::document::{Document, DocumentError};
+use evenly_core::document::{Document, DocumentError, Secret};
 use evenly_core::listener::{self, Listener, ListenerId};
-use evenly_core::pool::{AdminState, Health};
+use evenly_core::pool::AdminState;
 use evenly_core::snapshot::{Changes, Snapshot, Warning};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -36,6 +37,8 @@ pub struct Dataplane {
     /// Sessions of UDP listeners. Their number has a bound for each listener only: they hold no descriptor for each.
     sessions: Arc<Permits>,
     events: Arc<Events>,
+    /// Signs affinity cookies where the configuration states no secret; lives as long as the process and its successors.
+    secret: Secret,
     started: Instant,
     is_draining: AtomicBool,
 }
@@ -81,16 +84,6 @@ pub struct Applied {
     warnings: Vec<Warning>,
 }
 
-/// An endpoint's state as a successor takes it over.
-#[derive(Debug, Serialize, Deserialize)]
-struct Inherited {
-    pool: String,
-    endpoint: SocketAddr,
-    health: String,
-    admin: String,
-    weight: Option<u16>,
-}
-
 impl Dataplane {
     /// Starts serving.
     ///
@@ -101,8 +94,11 @@ impl Dataplane {
         inherited: Vec<(SocketAddr, Vec<OwnedFd>)>,
         health: &str,
     ) -> Result<Self, ApplyError> {
-        let snapshot = Arc::new(Snapshot::build(Document::parse(document)?, None)?);
-        restore(&snapshot, health);
+        let inheritance = Inheritance::from_text(health);
+        let secret = inheritance.secret().map_or_else(random_secret, Ok)?;
+        let mut snapshot = Snapshot::build(parse(document, &secret)?, None)?;
+        inheritance.settle(&mut snapshot);
+        let snapshot = Arc::new(snapshot);
         let events = Arc::new(Events::default());
         let permits = Arc::new(Permits::default());
         let sessions = Arc::new(Permits::default());
@@ -128,7 +124,7 @@ impl Dataplane {
         }
         control.service().apply(Arc::clone(&snapshot));
         let control = Mutex::new(control);
-        Ok(Self { control, permits, sessions, events, started, is_draining: AtomicBool::new(false) })
+        Ok(Self { control, permits, sessions, events, secret, started, is_draining: AtomicBool::new(false) })
     }
 
     /// Builds a document without running it; the remarks on it.
@@ -136,7 +132,9 @@ impl Dataplane {
     /// # Errors
     /// The document is wrong.
     pub fn check(document: &str) -> Result<Vec<Warning>, DocumentError> {
-        Ok(Snapshot::build(Document::parse(document)?, None)?.warnings())
+        // Only whether there is a secret matters here.
+        let secret = Secret("0".repeat(32));
+        Ok(Snapshot::build(parse(document, &secret)?, None)?.warnings())
     }
 
     /// Swaps the configuration. On any error the running one stays.
@@ -146,7 +144,7 @@ impl Dataplane {
     pub fn apply(&self, document: &str) -> Result<Applied, ApplyError> {
         let mut control = self.control();
         let running = Arc::clone(&control.snapshot);
-        let snapshot = Arc::new(Snapshot::build(Document::parse(document)?, Some(&running))?);
+        let snapshot = Arc::new(Snapshot::build(parse(document, &self.secret)?, Some(&running))?);
         let workers = control.workers.len();
         let shares = control.bind(&snapshot, workers, Some(&running))?;
         control.limit(&snapshot, &self.permits, &self.sessions);
@@ -235,22 +233,9 @@ impl Dataplane {
         Ok(all)
     }
 
-    /// All endpoints' states, for a successor.
+    /// All endpoints' states, affinity's tables and the secret of cookies, for a successor.
     pub fn health(&self) -> String {
-        let control = self.control();
-        let pools = control.snapshot.pools.iter();
-        let states: Vec<_> = pools
-            .flat_map(|pool| {
-                pool.members.iter().map(|member| Inherited {
-                    pool: pool.name.to_string(),
-                    endpoint: member.endpoint.address(),
-                    health: member.endpoint.health().name().into(),
-                    admin: member.endpoint.admin().name().into(),
-                    weight: member.endpoint.weight_override(),
-                })
-            })
-            .collect();
-        serde_json::to_string(&states).expect("plain structures become JSON")
+        Inheritance::of(&self.control().snapshot, &self.secret).to_text()
     }
 
     /// Opens the access log anew, after it was moved away.
@@ -424,22 +409,11 @@ fn is_bound(snapshot: &Snapshot, address: SocketAddr, is_udp: bool) -> bool {
     listeners(snapshot, is_udp).any(|listener| listener.bind.contains(&address))
 }
 
-/// Takes over what a predecessor knew of the endpoints. What cannot be read is as good as unknown.
-fn restore(snapshot: &Snapshot, health: &str) {
-    let states: Vec<Inherited> = serde_json::from_str(health).unwrap_or_default();
-    for state in states {
-        let pool = snapshot.pools.iter().find(|pool| *pool.name == *state.pool);
-        let Some(pool) = pool else { continue };
-        let Some(member) = pool.member(state.endpoint) else { continue };
-        if let Some(health) = Health::from_name(&state.health).filter(|_| pool.health_check.is_some()) {
-            member.endpoint.set_health(health);
-        }
-        if let Some(admin) = AdminState::from_name(&state.admin) {
-            member.endpoint.set_admin(admin);
-        }
-        member.endpoint.set_weight_override(state.weight);
-        pool.changed();
-    }
+/// Reads a document; where it states no secret for affinity, the process's own is used.
+fn parse(document: &str, secret: &Secret) -> Result<Document, DocumentError> {
+    let mut document = Document::parse(document)?;
+    document.affinity.or(secret);
+    Ok(document)
 }
 
 /// A number that differs between workers, nodes and starts: the keys that the standard library draws from the system.

@@ -15,6 +15,7 @@ mod clock;
 mod dataplane;
 pub mod descriptor;
 mod http;
+mod inheritance;
 mod io;
 pub mod metrics;
 mod permits;

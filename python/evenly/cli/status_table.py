@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evenly.control.status import EndpointStatus, ListenerStatus, Phase, PoolStatus, Status
+from evenly.control.status import AffinityStatus, EndpointStatus, ListenerStatus, Phase, PoolStatus, Status
 
 STATE_STYLES = {
     "healthy": "green",
@@ -83,7 +83,10 @@ def _pool_title(pool: PoolStatus) -> Text:
     usable = sum(endpoint.state == "healthy" for endpoint in pool.endpoints)
     style = "green" if usable == len(pool.endpoints) else "yellow" if usable else "bold red"
     return Text.assemble(
-        "pool ", (pool.name, "bold"), f" · {pool.balance} · ", (f"{usable} of {len(pool.endpoints)} healthy", style)
+        "pool ",
+        (pool.name, "bold"),
+        f" · {pool.balance} · {_affinity(pool.affinity)}",
+        (f"{usable} of {len(pool.endpoints)} healthy", style),
     )
 
 
@@ -100,6 +103,13 @@ def _source(pool: PoolStatus, now: float) -> list[Text]:
     if discovery.error:
         lines.append(Text(f"  for {duration(now - discovery.failing_since)}: {discovery.error}", "dim"))
     return lines
+
+
+def _affinity(affinity: AffinityStatus | None) -> str:
+    if affinity is None:
+        return ""
+    entries = "" if affinity.entries is None else f" ({affinity.entries:,} clients)"
+    return f"affinity by {affinity.by}{entries} · "
 
 
 def _endpoints(pool: PoolStatus, before: PoolStatus | None, elapsed: float | None) -> Table:

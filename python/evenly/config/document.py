@@ -16,6 +16,8 @@ from .load import Source
 from .problems import Place, Problem
 from .resolve import Resolved, ResolvedEndpoint
 from .schema import (
+    Affinity,
+    AffinityCookie,
     DnsCheck,
     Duration,
     Endpoint,
@@ -105,6 +107,7 @@ def document(resolved: Resolved, found: Found = NOTHING) -> Document:
         "listeners": [At((name,), _listener(name, listener)) for name, listener in settings.listeners.items()],
         "pools": _pools(resolved, found),
         "routes": [_route(route) for route in settings.routes],
+        "affinity": _affinity_secrets(resolved),
         "error_pages": {
             str(status): {"content_type": page.content_type, "body": page.body}
             for status, page in sorted(resolved.error_pages.items())
@@ -206,6 +209,7 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
         "balance": pool.balance,
         "hash_key": pool.hash_key and {"source": pool.hash_key.source, "name": pool.hash_key.name},
         "hash_bound_percent": At(("hash_balance_factor",), None if factor is None else round(factor * 100)),
+        "affinity": pool.affinity and _affinity(pool.affinity),
         "endpoints": [At((endpoint.index,), _endpoint(endpoint.address, endpoint.options)) for endpoint in endpoints],
         "health_check": check and _health_check(check),
         "panic_threshold_percent": At(("panic_threshold",), pool.panic_threshold.percent),
@@ -257,6 +261,39 @@ def _endpoint(address: str, endpoint: Endpoint) -> dict[str, Any]:
         "weight": endpoint.weight,
         "backup": endpoint.backup,
         "max_connections": endpoint.max_connections,
+    }
+
+
+def _affinity_secrets(resolved: Resolved) -> dict[str, Any]:
+    secrets = resolved.affinity_secrets
+    return {
+        "secret": At(("secret_file",), secrets.current),
+        "previous_secret": At(("previous_secret_file",), secrets.previous),
+    }
+
+
+def _affinity(affinity: Affinity) -> dict[str, Any]:
+    if affinity.cookie is not None:
+        return {"type": At((), "cookie"), "cookie": _affinity_cookie(affinity.cookie)}
+    table = {"max_entries": affinity.max_entries, "ttl_ms": _ms("ttl", affinity.ttl)}
+    if affinity.source_ip is not None:
+        bits = {
+            "v4_bits": At(("source_ip",), affinity.source_ip.v4),
+            "v6_bits": At(("source_ip",), affinity.source_ip.v6),
+        }
+        return {"type": At((), "source_ip"), **bits, "table": At((), table)}
+    kind = next(kind for kind in ("learn", "header", "query") if getattr(affinity, kind) is not None)
+    return {"type": At((), kind), "name": At((kind,), getattr(affinity, kind)), "table": At((), table)}
+
+
+def _affinity_cookie(cookie: AffinityCookie) -> dict[str, Any]:
+    return {
+        "name": cookie.name,
+        "path": cookie.path,
+        "same_site": cookie.same_site,
+        "http_only": cookie.http_only,
+        "secure": None if cookie.secure == "auto" else cookie.secure,
+        "ttl_ms": _ms("ttl", cookie.ttl),
     }
 
 
@@ -350,7 +387,8 @@ def _condition(condition: ValueCondition) -> dict[str, Any]:
 def _action(route: Route) -> dict[str, Any]:
     if route.split is not None:
         pools = [At((name,), [At((), name), At((), weight)]) for name, weight in route.split.items()]
-        return {"type": At((), "split"), "pools": At(("split",), pools)}
+        cookie = route.split_affinity and _affinity_cookie(route.split_affinity)
+        return {"type": At((), "split"), "pools": At(("split",), pools), "affinity": At(("split_affinity",), cookie)}
     if route.redirect is not None:
         return {
             "type": At((), "redirect"),

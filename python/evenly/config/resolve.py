@@ -73,6 +73,14 @@ class ResolvedAdmin:
     token: str | None = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ResolvedSecrets:
+    """What affinity cookies are signed with; unset, the process draws a secret of its own."""
+
+    current: str | None = field(default=None, repr=False)
+    previous: str | None = field(default=None, repr=False)
+
+
 @dataclass(frozen=True)
 class Resolved:
     """A configuration that is ready to run. What Python itself needs is here; the rest goes into the document."""
@@ -85,6 +93,7 @@ class Resolved:
     admin: ResolvedAdmin
     endpoints: dict[str, list[ResolvedEndpoint]]
     """By pool."""
+    affinity_secrets: ResolvedSecrets
     error_pages: dict[int, Page]
     access_log_path: str | None
     """Absolute, or "-"."""
@@ -113,6 +122,7 @@ def resolve(loaded: Loaded, machine: Machine, lookup: Lookup | None = None) -> R
         upgrade_timeout=settings.upgrade_timeout,
         admin=_resolve_admin(loaded, machine, problems),
         endpoints=_resolve_endpoints(settings, lookup or look_up, problems),
+        affinity_secrets=_read_secrets(loaded, problems),
         error_pages=_read_pages(loaded, problems),
         access_log_path=_log_path(loaded),
         state_directory=state_directory(loaded),
@@ -195,6 +205,22 @@ def _read_pages(loaded: Loaded, problems: list[tuple[Place, str]]) -> dict[int, 
     return {
         int(status): Page(page.content_type, body(status, page)) for status, page in loaded.settings.error_pages.items()
     }
+
+
+def _read_secrets(loaded: Loaded, problems: list[tuple[Place, str]]) -> ResolvedSecrets:
+    def read(option: str, name: str | None) -> str | None:
+        if name is None:
+            return None
+        place = ("affinity", option)
+        text = _read_text(loaded.source.directory / name, _LARGEST_TOKEN, place, problems)
+        if text is not None and not re.fullmatch(r"\s*[\x21-\x7e]{16,}\s*", text):
+            problems.append((place, "expected a file with one word of 16 or more ASCII characters"))
+        return text and text.strip()
+
+    affinity = loaded.settings.affinity
+    return ResolvedSecrets(
+        read("secret_file", affinity.secret_file), read("previous_secret_file", affinity.previous_secret_file)
+    )
 
 
 def _read_text(path: Path, largest: int, place: Place, problems: list[tuple[Place, str]]) -> str | None:

@@ -43,12 +43,19 @@ class OpenAdmin(Protocol):
     def __call__(self, settings: ResolvedAdmin, inherited: tuple[str, int] | None = None) -> AdminServer: ...
 
 
-def check_token_file(resolved: Resolved) -> None:
-    """Raises `ConfigError` if others can read the token: it would not keep anybody on this machine out."""
-    source, token_file = resolved.loaded.source, resolved.settings.admin.token_file
-    if token_file is None:
-        return
-    path = source.directory / Path(token_file)
-    if stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO:
-        message = f"every user of this machine may use {path}; run `chmod o= {path}`"
-        raise ConfigError([source.problem(("admin", "token_file"), message)])
+def check_secret_files(resolved: Resolved) -> None:
+    """Raises `ConfigError` if others can read a secret: it would not keep anybody on this machine out."""
+    source, settings = resolved.loaded.source, resolved.settings
+    files = {
+        ("admin", "token_file"): settings.admin.token_file,
+        ("affinity", "secret_file"): settings.affinity.secret_file,
+        ("affinity", "previous_secret_file"): settings.affinity.previous_secret_file,
+    }
+    problems = []
+    for place, name in files.items():
+        path = source.directory / Path(name or "")
+        if name is not None and stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO:
+            message = f"every user of this machine may use {path}; run `chmod o= {path}`"
+            problems.append(source.problem(place, message))
+    if problems:
+        raise ConfigError(problems)

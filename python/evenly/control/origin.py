@@ -9,7 +9,7 @@ from pathlib import Path
 from evenly.config import AdminAddress, Document, Loaded, Machine, Resolved, document, from_arguments, load, resolve
 from evenly.config.edits import Edits, edited
 from evenly.config.found import Found
-from evenly.control.admin import check_token_file
+from evenly.control.admin import check_secret_files
 from evenly.control.process.watch import Fingerprint, fingerprint
 
 UNEDITED = Edits()
@@ -81,7 +81,7 @@ class Origin:
         loaded = edited(written, edits)
         before += fingerprint(self._beside(loaded))
         resolved = resolve(loaded, Machine.here())
-        check_token_file(resolved)
+        check_secret_files(resolved)
         if self.admin is not None:
             resolved = replace(resolved, admin=replace(resolved.admin, bind=self.admin))
         return Configuration(resolved, document(resolved), before, written, edits)
@@ -92,5 +92,6 @@ class Origin:
             return ()
         directory, settings = loaded.source.directory, loaded.settings
         pages = [page.file for page in settings.error_pages.values()]
-        beside = [name for name in (*pages, settings.admin.token_file) if name is not None]
+        secrets = (settings.admin.token_file, settings.affinity.secret_file, settings.affinity.previous_secret_file)
+        beside = [name for name in (*pages, *secrets) if name is not None]
         return tuple(directory / name for name in beside)

@@ -73,11 +73,19 @@ class DiscoveryStatus(Report):
     left_out: int = Field(description="Endpoints of the last answer that its bounds leave out.")
 
 
+class AffinityStatus(Report):
+    """How a pool's clients are known again."""
+
+    by: str = Field(description="Kind and name, as in the configuration: `cookie evenly`.")
+    entries: int | None = Field(description="Clients that are remembered; null where nothing is.")
+
+
 class PoolStatus(Report):
     """A pool and its endpoints."""
 
     name: str
     balance: str = Field(description="The balancer.")
+    affinity: AffinityStatus | None = Field(None, description="How its clients are known again, if they are.")
     endpoints: list[EndpointStatus]
     discovery: DiscoveryStatus | None = Field(None, description="Its source, if it has one; added by the process.")
 

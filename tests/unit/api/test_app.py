@@ -110,7 +110,7 @@ def test_the_configuration_names_the_token_file_and_not_the_token(supervisor: Su
     ask(supervisor, "POST", "/api/reload")
     text = ask(supervisor, "GET", "/api/config").text
     assert 'token_file = "token"' in text
-    assert "secret" not in text
+    assert "a-very-secret-token" not in text
 
 
 def test_the_description_lists_every_route(supervisor: Supervisor) -> None:

@@ -5,11 +5,13 @@
 //! whole milliseconds (`_ms`), sizes are bytes (`_bytes`), shares are whole percent (`_percent`).
 //! `null` means "not set" and must be written out.
 
+mod affinity;
 mod listener;
 mod pool;
 mod retry;
 mod route;
 
+pub use affinity::{Affinity, AffinityCookie, AffinitySecrets, AffinityTable, SameSite, Secret};
 pub use listener::{
     Access, Limits, Listener, ListenerTimeouts, OnDeny, Others, Protocol, ProxyProtocol, Sessions, TlsRoute,
 };
@@ -39,6 +41,8 @@ pub struct Document {
     pub pools: Vec<Pool>,
     /// Tried in this order; the first match wins.
     pub routes: Vec<Route>,
+    /// What affinity cookies are signed with.
+    pub affinity: AffinitySecrets,
     /// The user's pages for statuses that Evenly makes itself, keyed by status ("503").
     pub error_pages: BTreeMap<u16, Page>,
     /// Where requests are logged, or `null` for no access log.

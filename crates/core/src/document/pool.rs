@@ -1,6 +1,6 @@
 //! Pools as the document states them.
 
-use super::{Retry, RetryBudget, present};
+use super::{Affinity, Retry, RetryBudget, present};
 use crate::proxy_protocol::Version;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -19,6 +19,9 @@ pub struct Pool {
     /// Bounded load for the hashes: no endpoint above this share of the mean in-flight load (125 = 1.25 ×), or `null`.
     #[serde(deserialize_with = "present")]
     pub hash_bound_percent: Option<u32>,
+    /// How its clients are known again, or `null`; not with the hash balancers.
+    #[serde(deserialize_with = "present")]
+    pub affinity: Option<Affinity>,
     /// Its endpoints; addresses are unique within the pool. May be empty: then every pick fails with its reason.
     pub endpoints: Vec<Endpoint>,
     /// Active checks, or `null`: then every endpoint counts as healthy.

@@ -1,6 +1,6 @@
 //! Routes as the document states them.
 
-use super::{Retry, present};
+use super::{AffinityCookie, Retry, present};
 use serde::Deserialize;
 
 /// Match → action. All conditions that are set must hold.
@@ -106,6 +106,9 @@ pub enum Action {
     Split {
         /// Pool names with their weights; at least one is above 0.
         pools: Vec<(String, u32)>,
+        /// The cookie that keeps a client on its pool, or `null`: then each request goes by the weights alone.
+        #[serde(deserialize_with = "present")]
+        affinity: Option<AffinityCookie>,
     },
     /// Answer with a redirection.
     Redirect {

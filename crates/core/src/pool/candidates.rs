@@ -93,6 +93,18 @@ pub struct Selection {
     pub span: Span,
 }
 
+/// Whether clients that belong to a member stay with it. Unlike for new ones, draining is no reason to leave, nor is a check
+/// whose first result is still awaited: after a start that would move everyone.
+pub(super) fn keeps(member: &Member, tier: Result<Tier, NoEndpoint>) -> bool {
+    let is_able = match member.endpoint.state() {
+        EndpointState::Healthy | EndpointState::Starting => true,
+        EndpointState::Draining => member.endpoint.health() != Health::Unhealthy,
+        EndpointState::Unhealthy => tier == Ok(Tier::Panic),
+        EndpointState::Maintenance => false,
+    };
+    is_able && member.effective_weight() > 0
+}
+
 /// What is looked at of a member. All is read once, so that a change half way cannot contradict itself.
 #[derive(Debug, Clone, Copy)]
 struct Standing {

@@ -19,19 +19,21 @@ pub mod hash;
 mod latency;
 mod lease;
 mod picker;
+mod resident;
 
 pub use build::MAX_ENDPOINTS;
 pub use candidates::{NoEndpoint, Tier};
+pub(crate) use endpoint::Padded;
 pub use endpoint::{AdminState, Endpoint, EndpointId, EndpointState, Health};
 #[cfg(test)]
 pub(crate) use lease::Leasable;
 pub use lease::Lease;
 pub use picker::Picker;
+pub use resident::Resident;
 
 use crate::document;
 use crate::proxy_protocol::Version;
 use crate::retry::Policy;
-use endpoint::Padded;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,6 +2,7 @@
 
 use super::candidates::{self, Selection};
 use super::lease::Leasable;
+use super::resident::Residents;
 use super::{EndpointId, Lease, Nanos, NoEndpoint, Pool, Tier};
 use crate::balancer::{self, Balancer, Candidate, PickRequest, Span};
 use crate::random::Random;
@@ -16,7 +17,7 @@ mod another;
 /// milliseconds, so they select their candidates again no more often than once in `REST` for each member. Until then
 /// whatever is picked is looked at, and never handed out if it is not fit any more; only who has become fit waits.
 pub struct Picker {
-    pool: Arc<Pool>,
+    pub(super) pool: Arc<Pool>,
     /// The pool's epoch that the candidates stand for.
     epoch: u64,
     /// Before this moment a large pool's candidates are not selected again.
@@ -26,6 +27,8 @@ pub struct Picker {
     span: Span,
     /// The candidates' endpoints once more, as this worker leases them.
     leasable: Vec<Leasable>,
+    /// All members, for clients that belong to one.
+    pub(super) residents: Residents,
     balancer: Box<dyn Balancer>,
     random: Random,
 }
@@ -51,6 +54,7 @@ impl Picker {
             candidates: Vec::new(),
             span: Span::default(),
             leasable: Vec::new(),
+            residents: None,
             pool,
             random,
         };
@@ -80,6 +84,7 @@ impl Picker {
         let is_same =
             (pool.balance, pool.hash_bound_percent) == (self.pool.balance, self.pool.hash_bound_percent);
         self.pool = pool;
+        self.residents = None;
         if !is_same {
             self.balancer = balancer::make(self.pool.balance, self.pool.hash_bound_percent);
             self.candidates.clear();

@@ -89,7 +89,7 @@ fn action(document: &document::Action, pools: &PoolIndexes<'_>) -> Result<Action
     };
     match document {
         document::Action::Pool { pool } => Ok(Action::Pool(find(pool, "action.pool")?)),
-        document::Action::Split { pools: shares } => {
+        document::Action::Split { pools: shares, .. } => {
             let mut resolved = Vec::with_capacity(shares.len());
             for (i, (pool, weight)) in shares.iter().enumerate() {
                 resolved.push((find(pool, &format!("action.pools[{i}]"))?, *weight));

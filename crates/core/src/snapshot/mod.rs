@@ -3,6 +3,7 @@
 //! A request pins one snapshot and lives and dies with it. What must outlive a reload (numbers, endpoint health) is
 //! taken over from the previous snapshot by name, or by pool and address.
 
+mod affinity;
 mod changes;
 mod check;
 mod pools;
@@ -11,6 +12,7 @@ mod warnings;
 pub use changes::{Changes, Difference};
 pub use warnings::Warning;
 
+use crate::affinity::{Affinity, Secrets, Variants};
 use crate::answer::ErrorPages;
 use crate::document::{Document, DocumentError, Protocol};
 use crate::hash_key::HashKey;
@@ -35,8 +37,12 @@ pub struct Snapshot {
     pub pools: Vec<Arc<Pool>>,
     /// What the balancer of each pool hashes, in the same places as `pools`; `None` where it does not hash.
     pub hash_keys: Vec<Option<HashKey>>,
+    /// How each pool knows its clients again, in the same places as `pools`.
+    pub affinities: Vec<Option<Affinity>>,
     /// In the document's order, over all listeners.
     pub routes: Vec<Arc<Route>>,
+    /// What keeps clients on their variant of a split, in the same places as `routes`.
+    pub variants: Vec<Option<Variants>>,
     /// Answers to failures.
     pub error_pages: ErrorPages,
     ids: Ids,
@@ -53,11 +59,25 @@ impl Snapshot {
         let pools = build_pools(&document, previous, &mut ids)?;
         let hash_keys = document.pools.iter().map(HashKey::of_pool).collect::<Result<_, _>>()?;
         let routes = build_routes(&document, &mut ids)?;
+        let secrets = Secrets::build(&document.affinity)?;
+        let affinities = affinity::of_pools(&document, previous, secrets.as_ref())?;
+        let variants = affinity::of_routes(&document, secrets.as_ref())?;
         let listeners = build_listeners(&document, &pools, &routes, &mut ids)?;
         let error_pages = ErrorPages::build(&document.error_pages)?;
         ids.retain();
         let generation = previous.map_or(1, |snapshot| snapshot.generation + 1);
-        Ok(Self { generation, document, listeners, pools, hash_keys, routes, error_pages, ids })
+        Ok(Self {
+            generation,
+            document,
+            listeners,
+            pools,
+            hash_keys,
+            affinities,
+            routes,
+            variants,
+            error_pages,
+            ids,
+        })
     }
 
     /// The pool that a route's action names.
@@ -68,6 +88,12 @@ impl Snapshot {
     /// What the balancer of that pool hashes, if it does.
     pub fn hash_key(&self, index: PoolIndex) -> Option<&HashKey> {
         self.hash_keys[index.0 as usize].as_ref()
+    }
+
+    /// How the clients of the pool at a place are known again, if they are.
+    #[inline]
+    pub fn affinity(&self, pool: usize) -> Option<&Affinity> {
+        self.affinities[pool].as_ref()
     }
 
     /// The lengths that arrays of counters need.

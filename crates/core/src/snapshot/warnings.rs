@@ -1,5 +1,6 @@
 //! What is allowed but hardly meant.
 
+use super::affinity;
 use crate::document::{Action, Document, HashSource, PathMatch, Protocol, Route};
 use crate::route::shadow::shadowed;
 use crate::template::Template;
@@ -19,6 +20,7 @@ pub struct Warning {
 pub(super) fn warnings(document: &Document) -> Vec<Warning> {
     let mut warnings = without_routes(document);
     warnings.extend(tcp_keys(document));
+    warnings.extend(affinity::warnings(document));
     warnings.extend(unused_pools(document));
     warnings.extend(shadowed(document));
     warnings.extend(loops(document));
@@ -69,7 +71,7 @@ fn unused_pools(document: &Document) -> Vec<Warning> {
     for route in &document.routes {
         match &route.action {
             Action::Pool { pool } => drop(used.insert(pool)),
-            Action::Split { pools } => used.extend(pools.iter().map(|(pool, _)| pool.as_str())),
+            Action::Split { pools, .. } => used.extend(pools.iter().map(|(pool, _)| pool.as_str())),
             Action::Redirect { .. } | Action::Respond { .. } => {}
         }
     }

@@ -138,6 +138,7 @@ fn document(balance: Balance, weights: &[u16], hash_bound_percent: Option<u32>) 
         balance,
         hash_key: takes_key.then_some(HashKey { source: HashSource::Uri, name: None }),
         hash_bound_percent,
+        affinity: None,
         endpoints: weights.iter().enumerate().map(endpoint).collect(),
         health_check: None,
         panic_threshold_percent: 0,

@@ -285,6 +285,7 @@ fn document(settings: &Settings) -> document::Pool {
         balance: settings.balance,
         hash_key: None,
         hash_bound_percent: None,
+        affinity: None,
         endpoints: (0..settings.endpoints).map(endpoint).collect(),
         health_check: None,
         panic_threshold_percent: 0,

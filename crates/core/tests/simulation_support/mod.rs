@@ -202,6 +202,7 @@ fn document(balance: Balance, random: &mut Random) -> document::Pool {
         balance,
         hash_key: takes_key.then_some(HashKey { source: HashSource::Uri, name: None }),
         hash_bound_percent: (is_hash && random.below(2) == 0).then_some(125),
+        affinity: None,
         endpoints: Vec::new(),
         health_check: (random.below(4) > 0).then(health_check),
         panic_threshold_percent: [0, 0, 50][random.index(3)],

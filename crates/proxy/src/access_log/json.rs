@@ -39,6 +39,7 @@ pub(super) fn finish(out: &mut Vec<u8>, record: &Record, names: &Names<'_>) {
     if let Some(failure) = record.failure {
         field(out, "reason", failure.reason().as_bytes());
     }
+    field(out, "affinity", record.affinity.outcome.reason().as_bytes());
     let _ = write!(out, ",\"bytes_in\":{},\"bytes_out\":{}", record.bytes_in, record.bytes_out);
     let times = [
         ("connect_ms", record.connect_nanos),

@@ -1,5 +1,6 @@
 //! The combined log format (as Apache and nginx write it), with Evenly's fields behind it:
-//! `CLIENT - - [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" ID ROUTE POOL ENDPOINT REASON TOTAL_MS UPSTREAM_MS ATTEMPTS`.
+//! `CLIENT - - [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" ID ROUTE POOL ENDPOINT REASON TOTAL_MS UPSTREAM_MS ATTEMPTS
+//! AFFINITY`.
 //! What is absent is `-`.
 
 use super::{Asked, Names};
@@ -48,10 +49,11 @@ pub(super) fn finish(out: &mut Vec<u8>, split: usize, record: &Record, names: &N
         None => out.extend_from_slice(b"- "),
     }
     let reason = record.failure.map_or("-", evenly_core::error::Failure::reason);
+    let affinity = Some(record.affinity.outcome.reason()).filter(|word| !word.is_empty()).unwrap_or("-");
     let (total, upstream) = (record.total_nanos / 1000, record.upstream_nanos / 1000);
     let _ = writeln!(
         out,
-        "{reason} {}.{:03} {}.{:03} {}",
+        "{reason} {}.{:03} {}.{:03} {} {affinity}",
         total / 1000,
         total % 1000,
         upstream / 1000,

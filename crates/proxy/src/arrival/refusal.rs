@@ -112,6 +112,7 @@ fn log(worker: &Rc<Worker>, listener: &Listener, peer: SocketAddr, failure: Fail
         upstream_nanos: 0,
         total_nanos: 0,
         attempts: 0,
+        affinity: evenly_core::affinity::Told::default(),
     };
     line.finish(worker, &record, &Names { route: None, pool: None, endpoint: None });
 }

@@ -1,5 +1,6 @@
 //! One request and its response: what is known from the plan on until it is recorded.
 
+use super::bond::Bond;
 use super::retry::Tries;
 use crate::worker::Worker;
 use crate::worker::buffers::Text;
@@ -26,6 +27,8 @@ pub struct Exchange {
     pub pool: usize,
     /// What the hash balancers go by.
     pub key: Option<u64>,
+    /// What binds its client to an endpoint or a variant; `None` where nothing has affinity.
+    pub bond: Option<Bond>,
     /// The head for the endpoint, and a small body behind it once it is all there.
     pub head: Text,
     /// Where in `head` the `Host` line with the endpoint's address belongs, when it is not the client's.

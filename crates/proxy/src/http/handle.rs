@@ -1,6 +1,7 @@
 //! The steps of a request, in their order. Each is short here and done elsewhere.
 
 use super::answer::{Answer, Manner, write_all};
+use super::bond::pick_for;
 use super::client::Client;
 use super::connect::{Lost, connect};
 use super::exchange::Exchange;
@@ -15,6 +16,7 @@ use super::wait::{more_head, response_head};
 use crate::pump::{Course, Pace, Patience, Pump};
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
+use evenly_core::affinity::Ask;
 use evenly_core::error::{Failure, Side};
 use evenly_core::pool::Lease;
 use evenly_http1::BodyReader;
@@ -113,14 +115,15 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
     }
 }
 
-/// *Pick*: asks the pool's balancer, after a failure for another endpoint.
-fn pick(client: &Client, exchange: &Exchange) -> Result<Lease, Failure> {
-    if let Some(failed) = exchange.tally.tries.failed() {
-        return retry::pick_another(client, exchange, failed);
+/// *Pick*: the endpoint that the client belongs to, or one by the pool's balancer; after a failure another one.
+fn pick(client: &Client, exchange: &mut Exchange) -> Result<Lease, Failure> {
+    if exchange.tally.tries.failed().is_some() {
+        return retry::pick_another(client, exchange);
     }
     let now = client.worker.nanos(exchange.tally.started);
     exchange.view.budget(exchange.pool).borrow_mut().deposit(now);
-    Ok(exchange.view.picker(exchange.pool).borrow_mut().pick(exchange.key, None, now)?)
+    let ask = Ask { key: exchange.key, tried: &[], now };
+    Ok(pick_for(&exchange.view, exchange.pool, &mut exchange.bond, ask)?)
 }
 
 /// *Forward*, *settle* and *relay* on one connection. An error means that the client got nothing of a response yet.

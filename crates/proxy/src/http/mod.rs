@@ -14,6 +14,7 @@
 //! `handle.rs` only puts them in order. What is decided is decided in `evenly_core`.
 
 mod answer;
+mod bond;
 mod client;
 mod connect;
 mod connection;

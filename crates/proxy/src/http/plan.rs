@@ -4,6 +4,7 @@
 //! connection's state.
 
 use super::answer::{Answer, Manner};
+use super::bond::{self, Bond};
 use super::client::Client;
 use super::exchange::{Exchange, Method, Tally};
 use super::fields::HeadFields;
@@ -11,6 +12,7 @@ use super::request::{Rendering, render};
 use crate::access_log::Line;
 use crate::worker::buffers::Buffer;
 use crate::worker::view::View;
+use evenly_core::affinity::split::Variant;
 use evenly_core::error::Failure;
 use evenly_core::listener::Service;
 use evenly_core::route::{Action, PoolIndex, Request, Route, RouteTable};
@@ -148,8 +150,10 @@ struct Sought<'a> {
 fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, tally: Tally) -> Plan {
     let Sought { route, variables, .. } = sought;
     let pool = match &route.action {
-        Action::Pool(pool) => *pool,
-        Action::Split(split) => split.choose(client.worker.random.borrow_mut().next()),
+        Action::Pool(pool) => (*pool, None),
+        Action::Split(split) => {
+            bond::choose(client, scene.view, scene.view.route(route.id), split, sought.request)
+        }
         Action::Redirect { location, status } => {
             let answer = Answer::redirect(client, location, *status, variables, &scene.manner());
             return scene.answer(answer, tally, route);
@@ -171,11 +175,12 @@ fn exchange(
     client: &Client,
     scene: &Scene<'_>,
     sought: &Sought<'_>,
-    pool: PoolIndex,
+    chosen: (PoolIndex, Option<Variant>),
     body_limit: u64,
     tally: Tally,
 ) -> Plan {
     let (Scene { view, head, .. }, Sought { route, request, variables }) = (scene, sought);
+    let (pool, _) = chosen;
     let is_bodiless = matches!(head.body, BodyLength::None | BodyLength::Length(0));
     let upgrade = head.upgrade.filter(|to| route.allow_upgrade && is_bodiless && !is_h2c(to));
     let mut text = client.worker.buffers.text();
@@ -193,6 +198,7 @@ fn exchange(
         route: view.route(route.id),
         pool: pool.0 as usize,
         key: view.snapshot.hash_key(pool).and_then(|key| key.key(request, variables.client_ip)),
+        bond: Bond::of(client, view, chosen, (head, request, variables)),
         head: text,
         host_at,
         body: BodyReader::from(head.body),

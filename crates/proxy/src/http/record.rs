@@ -1,9 +1,11 @@
 //! *Record*: counts what happened and writes the access-log line.
 
+use super::bond::Bond;
 use super::client::Client;
 use super::exchange::{Exchange, Tally};
 use crate::access_log::{Line, Names};
 use crate::metrics::{NONE, Record};
+use evenly_core::affinity::Told;
 use evenly_core::error::Failure;
 use evenly_core::route::Route;
 use std::net::SocketAddr;
@@ -15,7 +17,8 @@ pub fn record(client: &Client, exchange: &mut Exchange) {
     let (route, pool) = (exchange.route(), exchange.pool());
     let names =
         Names { route: Some(&route.name), pool: Some(&pool.name), endpoint: endpoint(&exchange.tally) };
-    let record = counted(client, &exchange.tally, route.id.0, pool.id.0);
+    let affinity = exchange.bond.as_ref().map(Bond::told).unwrap_or_default();
+    let record = Record { affinity, ..counted(client, &exchange.tally, route.id.0, pool.id.0) };
     write(client, &exchange.tally, line, &names, &record);
 }
 
@@ -45,6 +48,7 @@ fn counted(client: &Client, tally: &Tally, route: u32, pool: u32) -> Record {
             tally.ended.map_or_else(|| tally.started.elapsed(), |ended| ended - tally.started),
         ),
         attempts: tally.tries.count() + u32::from(tally.endpoint.is_some()),
+        affinity: Told::default(),
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! `evenly_core::retry` decides; here the facts are gathered for it and its decision is carried out.
 
+use super::bond::{Bond, pick_for};
 use super::client::Client;
 use super::connect::Lost;
 use super::exchange::Exchange;
 use super::fields::HeadFields;
 use crate::pump::Pump;
+use evenly_core::affinity::Ask;
 use evenly_core::error::Failure;
-use evenly_core::pool::{EndpointId, Lease, NoEndpoint};
+use evenly_core::pool::{EndpointId, Lease};
 use evenly_core::retry::{Cause, Price, Try, retry_after};
 use evenly_core::route::Fields;
 use evenly_http1::{BodyLength, ResponseHead};
@@ -28,6 +30,9 @@ pub struct Failed {
     pub failure: Failure,
     /// Whether idle connections are to be mistrusted: the last one ended under the request.
     pub is_stale: bool,
+    /// How many tries there were when only an old connection to the endpoint that the client belongs to was lost. The next
+    /// one goes there again, and does not count: the endpoint has seen nothing of the request yet. Once for a request.
+    pub home: Option<usize>,
     /// When the next try began, and how long connecting had taken until then.
     pub began: Option<(Instant, Duration)>,
     /// How long to wait before it.
@@ -58,6 +63,7 @@ impl Tries {
                 endpoints: Vec::new(),
                 failure: Failure::UpstreamClosed,
                 is_stale: false,
+                home: None,
                 began: None,
                 pause: Duration::ZERO,
                 spare: None,
@@ -70,15 +76,15 @@ impl Tries {
     }
 }
 
-/// *Pick*, after a failure: an endpoint that was not tried yet; if there is none, any again.
-pub fn pick_another(client: &Client, exchange: &Exchange, failed: &Failed) -> Result<Lease, Failure> {
+/// *Pick*, after a failure: an endpoint that was not tried yet; if there is none, any again. A client that belongs to an
+/// endpoint stays with it when only an old connection was lost, which says nothing of the endpoint.
+pub fn pick_another(client: &Client, exchange: &mut Exchange) -> Result<Lease, Failure> {
     let now = client.worker.nanos(Instant::now());
-    let mut picker = exchange.view.picker(exchange.pool).borrow_mut();
-    let picked = match picker.pick_another(exchange.key, &failed.endpoints, now) {
-        Err(NoEndpoint::OnlyExcluded) => picker.pick(exchange.key, None, now),
-        picked => picked,
-    };
-    picked.map_err(|_| failed.failure)
+    let Some(failed) = exchange.tally.tries.failed() else { return Err(Failure::UpstreamClosed) };
+    let is_home = failed.home == Some(failed.endpoints.len());
+    let tried = &failed.endpoints[..failed.endpoints.len() - usize::from(is_home)];
+    let ask = Ask { key: exchange.key, tried, now };
+    pick_for(&exchange.view, exchange.pool, &mut exchange.bond, ask).map_err(|_| failed.failure)
 }
 
 /// A response whose status is to be tried again is dropped here, before anything of it reaches the client. Returns
@@ -161,8 +167,9 @@ fn decide(
     let now = client.worker.nanos(Instant::now());
     let mut tried = exchange.tally.tries.failed().map(|failed| failed.endpoints.clone()).unwrap_or_default();
     tried.push(endpoint);
+    let home = exchange.tally.tries.failed().and_then(|failed| failed.home);
     let failed = Try {
-        number: exchange.tally.tries.count() + 1,
+        number: exchange.tally.tries.count() + 1 - u32::from(home.is_some()),
         cause,
         is_sent: lost.is_sent,
         is_idempotent: exchange.method.is_idempotent(),
@@ -187,7 +194,10 @@ fn decide(
     }
     stats.retried(pool, cause);
     drop(stats);
+    let is_bound = exchange.bond.as_ref().is_some_and(Bond::is_known);
+    let is_home = is_bound && lost.was_reused && cause == Cause::Reset;
     let entry = exchange.tally.tries.entry();
+    entry.home = home.or(is_home.then_some(tried.len()));
     entry.endpoints = tried;
     entry.failure = lost.failure;
     entry.is_stale = cause == Cause::Reset;

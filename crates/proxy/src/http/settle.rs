@@ -2,6 +2,7 @@
 //!
 //! As in `plan.rs` nothing is awaited here, because the parsed head borrows the buffer.
 
+use super::bond;
 use super::client::Client;
 use super::exchange::{Exchange, Method};
 use super::retry::by_status;
@@ -65,7 +66,7 @@ pub fn settle(client: &Client, exchange: &mut Exchange, buffer: &Buffer, upload:
     let is_tunnel = exchange.method == Method::Connect && (200..300).contains(&head.status);
     match head.status {
         101 if !exchange.wants_upgrade || head.upgrade.is_none() => Settled::Bad(Failure::ResponseBad),
-        101 => Settled::Switch(switching(client, &head), head.length),
+        101 => Settled::Switch(switching(client, exchange, &head), head.length),
         // An HTTP/1.0 client does not know interim responses (RFC 9110 §15.2).
         100..200 if exchange.version == Version::Http10 => {
             Settled::Interim(client.worker.buffers.text(), head.length)
@@ -109,6 +110,7 @@ fn response(
         clock::write_http_date(&mut text);
         text.extend_from_slice(b"\r\n");
     }
+    bond::renew(client, exchange, head, &mut text);
     if is_chunked {
         text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
@@ -139,12 +141,14 @@ fn interim(client: &Client, head: &ResponseHead<'_, '_>) -> Text {
 }
 
 /// The 101: `Upgrade` is hop-by-hop, so Evenly states it for its own connection.
-fn switching(client: &Client, head: &ResponseHead<'_, '_>) -> Text {
+fn switching(client: &Client, exchange: &mut Exchange, head: &ResponseHead<'_, '_>) -> Text {
     let mut text = client.worker.buffers.text();
     write_status_line(&mut text, Version::Http11, head.status, head.reason);
     head.copy_fields(&mut text, |field| !field.hop);
     text.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
     text.extend_from_slice(head.upgrade.unwrap_or_default());
-    text.extend_from_slice(b"\r\n\r\n");
+    text.extend_from_slice(b"\r\n");
+    bond::renew(client, exchange, head, &mut text);
+    text.extend_from_slice(b"\r\n");
     text
 }

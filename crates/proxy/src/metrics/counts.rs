@@ -1,6 +1,7 @@
 //! The counters of each thing that has a number, and how those of several workers add up.
 
 use super::histogram::Histogram;
+use evenly_core::affinity::{Ignored, Outcome, Told};
 use evenly_core::error::Failure;
 use evenly_core::retry::Cause;
 
@@ -79,6 +80,18 @@ pub(super) struct PoolStats {
     pub retries: [u64; Cause::KINDS.len()],
     /// Not made because the budget was used up.
     pub retries_refused: u64,
+    pub affinity: AffinityStats,
+}
+
+/// What became of clients' affinity.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct AffinityStats {
+    pub hits: u64,
+    pub new: u64,
+    pub moved: u64,
+    pub spilled: u64,
+    pub tampered: u64,
+    pub unknown: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -117,6 +130,7 @@ impl PoolStats {
         self.resends += other.resends;
         self.retries.iter_mut().zip(other.retries).for_each(|(mine, theirs)| *mine += theirs);
         self.retries_refused += other.retries_refused;
+        self.affinity.merge(&other.affinity);
     }
 }
 
@@ -159,6 +173,32 @@ impl RouteStats {
             mine.upstream.merge(&theirs.upstream);
             mine.total.merge(&theirs.total);
         }
+    }
+}
+
+impl AffinityStats {
+    pub fn count(&mut self, told: Told) {
+        match told.outcome {
+            Outcome::None => {}
+            Outcome::Hit => self.hits += 1,
+            Outcome::New => self.new += 1,
+            Outcome::Moved => self.moved += 1,
+            Outcome::Spilled => self.spilled += 1,
+        }
+        match told.ignored {
+            Ignored::Nothing => {}
+            Ignored::Tampered => self.tampered += 1,
+            Ignored::Unknown => self.unknown += 1,
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.new += other.new;
+        self.moved += other.moved;
+        self.spilled += other.spilled;
+        self.tampered += other.tampered;
+        self.unknown += other.unknown;
     }
 }
 

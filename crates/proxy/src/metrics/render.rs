@@ -1,6 +1,7 @@
 //! All metrics in Prometheus' text format: the one list of their names, types and meanings. Those of endpoints, which
 //! are the most, are in `endpoints.rs`.
 
+mod affinity;
 mod endpoints;
 
 use super::counts::{Datagrams, ListenerStats, Phases, PoolStats, RouteStats, Series};
@@ -20,6 +21,7 @@ pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     datagrams(&mut exposition, scene.snapshot, stats);
     routes(&mut exposition, scene.snapshot, stats);
     pools(&mut exposition, scene.snapshot, stats);
+    affinity::affinity(&mut exposition, scene, stats);
     endpoints::endpoints(&mut exposition, scene, stats);
 }
 

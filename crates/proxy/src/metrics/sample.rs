@@ -16,7 +16,7 @@ pub(crate) fn snapshot(
     previous: Option<&Snapshot>,
 ) -> Arc<Snapshot> {
     let document = json!({
-        "workers": 1, "max_connections": 10, "error_pages": {}, "access_log": null,
+        "workers": 1, "max_connections": 10, "affinity": {"secret": null, "previous_secret": null}, "error_pages": {}, "access_log": null,
         "listeners": [listener("web", "http", &Value::Null), listener("db", "tcp", &json!("db"))],
         "pools": [pool("app", app, health_check), pool("db", &[], &Value::Null)],
         "routes": routes.iter().map(|name| route(name)).collect::<Vec<_>>(),
@@ -48,6 +48,7 @@ pub(crate) fn record(route: u32, status: u16) -> Record {
         upstream_nanos: 2_000_000,
         total_nanos: 3_000_000,
         attempts: 1,
+        affinity: evenly_core::affinity::Told::default(),
     }
 }
 
@@ -69,6 +70,7 @@ fn pool(name: &str, endpoints: &[SocketAddr], health_check: &Value) -> Value {
         .collect();
     json!({
         "name": name, "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
+        "affinity": null,
         "endpoints": endpoints, "health_check": health_check, "panic_threshold_percent": 0,
         "timeouts": {"connect_ms": 1, "response_ms": 1, "request_ms": null, "idle_ms": 1, "tunnel_idle_ms": 1},
         "keepalive": {"max_idle": 1, "idle_timeout_ms": 1}, "proxy_protocol": null,

@@ -2,6 +2,7 @@
 
 use super::counts::{EndpointStats, ListenerStats, PoolStats, ProcessStats, RouteStats};
 use super::space::Space;
+use evenly_core::affinity::Told;
 use evenly_core::error::Failure;
 use evenly_core::retry::Cause;
 use evenly_core::snapshot::Snapshot;
@@ -39,6 +40,8 @@ pub struct Record {
     pub total_nanos: u64,
     /// How often an endpoint was tried.
     pub attempts: u32,
+    /// What became of its client's affinity.
+    pub affinity: Told,
 }
 
 /// The counters of one worker; summed over all of them, those of the process.
@@ -77,6 +80,9 @@ impl WorkerStats {
             }
             if r.attempts > 1 {
                 self.pools.at(r.pool).resends += 1;
+            }
+            if r.affinity != Told::default() {
+                self.pools.at(r.pool).affinity.count(r.affinity);
             }
         }
         if r.endpoint != NONE {

@@ -3,9 +3,10 @@
 use super::counts::{EndpointStats, ListenerStats};
 use super::{Scene, WorkerStats};
 use crate::service::EndpointChecks;
+use evenly_core::affinity::Affinity;
 use evenly_core::document::Balance;
 use evenly_core::listener::{Listener, Service};
-use evenly_core::pool::{AdminState, Endpoint, Health, Member, Pool};
+use evenly_core::pool::{AdminState, Endpoint, Health, Member, Nanos, Pool};
 use serde_json::{Value, json};
 
 /// The state of the process. `stats` is the sum over all workers.
@@ -13,7 +14,15 @@ pub fn status(scene: &Scene<'_>, stats: &WorkerStats) -> Value {
     let snapshot = scene.snapshot;
     let listeners: Vec<Value> = snapshot.listeners.iter().map(|one| listener(scene, stats, one)).collect();
     let checks = scene.service.map(|service| service.checks().all()).unwrap_or_default();
-    let pools: Vec<Value> = snapshot.pools.iter().map(|one| pool(one, stats, &checks)).collect();
+    let pools = snapshot.pools.iter().zip(&snapshot.affinities);
+    let pools: Vec<Value> = pools
+        .map(|(one, affinity)| {
+            let mut told = pool(one, stats, &checks);
+            told["affinity"] =
+                affinity.as_ref().map_or(Value::Null, |affinity| self::affinity(scene, affinity));
+            told
+        })
+        .collect();
     let requests: u64 = listeners.iter().filter_map(|listener| listener["requests"].as_u64()).sum();
     json!({
         "generation": snapshot.generation,
@@ -46,6 +55,13 @@ fn listener(scene: &Scene<'_>, stats: &WorkerStats, listener: &Listener) -> Valu
 fn pool(pool: &Pool, stats: &WorkerStats, checks: &[Option<EndpointChecks>]) -> Value {
     let endpoints: Vec<Value> = pool.members.iter().map(|member| endpoint(member, stats, checks)).collect();
     json!({ "name": &*pool.name, "balance": balance_name(pool.balance), "endpoints": endpoints })
+}
+
+/// How the pool's clients are known again, and how many are remembered if that takes remembering.
+fn affinity(scene: &Scene<'_>, affinity: &Affinity) -> Value {
+    let now = Nanos::try_from(scene.uptime.as_nanos()).unwrap_or(Nanos::MAX);
+    let entries = affinity.table().map(|(table, bounds)| table.report(bounds, now).entries);
+    json!({ "by": affinity.describe(), "entries": entries })
 }
 
 fn endpoint(member: &Member, stats: &WorkerStats, checks: &[Option<EndpointChecks>]) -> Value {

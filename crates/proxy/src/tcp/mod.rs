@@ -14,6 +14,7 @@ use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
 use crate::worker::deadlines::Deadline;
 use crate::worker::view::View;
+use evenly_core::affinity::{Ask, Clue, Place, Told, pick};
 use evenly_core::error::Failure;
 use evenly_core::hash_key::HashKey;
 use evenly_core::listener::{Listener, Service};
@@ -36,6 +37,7 @@ struct Tally {
     endpoint: Option<(EndpointId, SocketAddr)>,
     bytes: (u64, u64),
     is_resent: bool,
+    affinity: Told,
     failure: Option<Failure>,
 }
 
@@ -51,6 +53,7 @@ pub async fn serve(worker: Rc<Worker>, stream: TcpStream, origin: Origin, _permi
         endpoint: None,
         bytes: (0, 0),
         is_resent: false,
+        affinity: Told::default(),
         failure: None,
     };
     let mut connection = Connection { worker: &worker, view, listener: &listener, pool: None, origin };
@@ -157,9 +160,13 @@ impl Connection<'_> {
     ) -> Result<(Lease, Upstream), Failure> {
         let timeout = Duration::from_millis(self.view.pool(pool).timeouts.connect_ms);
         let version = self.view.pool(pool).proxy_protocol;
+        let affinity = self.view.snapshot.affinity(pool);
+        let client = self.origin.peer.ip();
+        let mut clue = affinity.map(|affinity| affinity.clue_of_address(client)).unwrap_or_default();
         let mut lost: Option<(EndpointId, Failure)> = None;
         loop {
-            let lease = self.pick(pool, lost)?;
+            let lease = self.pick(pool, &mut clue, lost)?;
+            tally.affinity = clue.told;
             let endpoint = Arc::clone(lease.endpoint());
             tally.endpoint = Some((endpoint.id(), endpoint.address()));
             let began = Instant::now();
@@ -182,6 +189,10 @@ impl Connection<'_> {
             match dialled {
                 Ok(upstream) => {
                     self.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
+                    if let Some(affinity) = affinity {
+                        let now = self.worker.nanos(Instant::now());
+                        affinity.answered(&mut clue, Place::of(&endpoint), now);
+                    }
                     return Ok((lease, upstream));
                 }
                 Err(failure) => {
@@ -196,10 +207,20 @@ impl Connection<'_> {
         }
     }
 
-    fn pick(&self, pool: usize, lost: Option<(EndpointId, Failure)>) -> Result<Lease, Failure> {
+    fn pick(
+        &self,
+        pool: usize,
+        clue: &mut Clue,
+        lost: Option<(EndpointId, Failure)>,
+    ) -> Result<Lease, Failure> {
+        let failed = lost.map(|(id, _)| id);
         let key = Some(HashKey::of_address(self.origin.peer.ip().to_canonical()));
         let now = self.worker.nanos(Instant::now());
-        let picked = self.view.picker(pool).borrow_mut().pick(key, lost.map(|(id, _)| id), now);
+        let mut picker = self.view.picker(pool).borrow_mut();
+        let picked = match self.view.snapshot.affinity(pool) {
+            Some(affinity) => pick(affinity, clue, &mut picker, Ask { key, tried: failed.as_slice(), now }),
+            None => picker.pick(key, failed, now),
+        };
         picked.map_err(|none: NoEndpoint| lost.map_or_else(|| none.into(), |(_, failure)| failure))
     }
 
@@ -221,6 +242,7 @@ impl Connection<'_> {
             upstream_nanos: 0,
             total_nanos: nanos(tally.started.elapsed()),
             attempts: 1 + u32::from(tally.is_resent),
+            affinity: tally.affinity,
         };
         self.worker.stats.borrow_mut().record(&record);
         if let Some(line) = Line::unread(self.worker, self.listener, self.origin.peer, "TCP") {

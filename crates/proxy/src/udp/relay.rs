@@ -7,6 +7,7 @@ use super::session::{Carried, record};
 use crate::permits::ListenerPermits;
 use crate::worker::Worker;
 use crate::worker::view::View;
+use evenly_core::affinity::{Ask, Told, pick};
 use evenly_core::error::Failure;
 use evenly_core::hash_key::HashKey;
 use evenly_core::listener::{Listener, Service};
@@ -238,7 +239,7 @@ impl Relay {
         if listener.max_per_client.is_some_and(|most| !permit.count_client(client, most)) {
             return Err(Lost::Refused(Failure::ClientLimit));
         }
-        let lease = self.pick(flow, None)?;
+        let (lease, affinity) = self.pick(flow, None)?;
         let endpoint = lease.endpoint().address();
         let source = self.claim(endpoint)?;
         let with = Carried {
@@ -249,6 +250,7 @@ impl Relay {
             is_refused: false,
             _counted: (self.worker.open(self.site.listener.id), permit),
             lease,
+            affinity,
         };
         let answers_left = self.site.listener.responses;
         let id = self.sessions.open(Session { flow, endpoint, source, last: now, answers_left, with });
@@ -260,10 +262,19 @@ impl Relay {
         self.outlets[family(endpoint)].claim(endpoint).ok_or(Lost::Refused(Failure::Overload))
     }
 
-    fn pick(&self, flow: Flow, exclude: Option<EndpointId>) -> Result<Lease, Lost> {
-        let key = Some(HashKey::of_address(flow.client.ip().to_canonical()));
+    fn pick(&self, flow: Flow, exclude: Option<EndpointId>) -> Result<(Lease, Told), Lost> {
+        let client = flow.client.ip().to_canonical();
+        let key = Some(HashKey::of_address(client));
         let now = self.worker.nanos(Instant::now());
-        let picked = self.site.view.picker(self.site.pool).borrow_mut().pick(key, exclude, now);
+        let mut picker = self.site.view.picker(self.site.pool).borrow_mut();
+        let picked = match self.site.view.snapshot.affinity(self.site.pool) {
+            Some(affinity) => {
+                let mut clue = affinity.clue_of_address(client);
+                let ask = Ask { key, tried: exclude.as_slice(), now };
+                pick(affinity, &mut clue, &mut picker, ask).map(|lease| (lease, clue.told))
+            }
+            None => picker.pick(key, exclude, now).map(|lease| (lease, Told::default())),
+        };
         picked.map_err(|none| Lost::Refused(none.into()))
     }
 
@@ -307,8 +318,8 @@ impl Relay {
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let (flow, before) = (session.flow, (session.source, session.endpoint));
         let refused = session.with.is_refused.then(|| session.with.lease.endpoint().id());
-        let lease = match self.pick(flow, refused) {
-            Ok(lease) => lease,
+        let (lease, _) = match self.pick(flow, refused) {
+            Ok(picked) => picked,
             // There is no other: perhaps it listens again.
             Err(_) if refused.is_some() => self.pick(flow, None)?,
             Err(lost) => return Err(lost),

@@ -4,6 +4,7 @@ use crate::access_log::{Line, Names};
 use crate::metrics::{NONE, Record};
 use crate::permits::Permit;
 use crate::worker::{Open, Worker};
+use evenly_core::affinity::Told;
 use evenly_core::error::Failure;
 use evenly_core::listener::Listener;
 use evenly_core::pool::{Lease, Pool};
@@ -25,13 +26,15 @@ pub struct Carried {
     pub bytes: (u64, u64),
     /// The network said that nobody listens at the endpoint.
     pub is_refused: bool,
+    /// What became of its client's affinity when it began.
+    pub affinity: Told,
     /// Count it on the listener, and against the limits.
     pub _counted: (Open, Permit),
 }
 
 /// Counts a session that ended and writes its line.
 pub fn record(worker: &Rc<Worker>, listener: &Listener, pool: &Pool, session: &Session<Carried>) {
-    let Carried { lease, bytes, started, is_refused, .. } = &session.with;
+    let Carried { lease, bytes, started, is_refused, affinity, .. } = &session.with;
     let record = Record {
         listener: listener.id.0,
         route: NONE,
@@ -46,6 +49,7 @@ pub fn record(worker: &Rc<Worker>, listener: &Listener, pool: &Pool, session: &S
         upstream_nanos: 0,
         total_nanos: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
         attempts: 1,
+        affinity: *affinity,
     };
     worker.stats.borrow_mut().record(&record);
     if let Some(line) = Line::unread(worker, listener, session.flow.client, "UDP") {

@@ -27,6 +27,7 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
         }],
         "pools": [{
             "name": "app", "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
+            "affinity": null,
             "endpoints": endpoints, "health_check": null, "panic_threshold_percent": 0,
             "timeouts": {"connect_ms": 5000, "response_ms": 10_000, "request_ms": null, "idle_ms": 10_000,
                          "tunnel_idle_ms": 60_000},
@@ -46,6 +47,7 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
             "retry": null,
             "body_bytes": null, "allow_connect": false, "allow_upgrade": true
         }],
+        "affinity": {"secret": null, "previous_secret": null},
         "error_pages": {},
         "access_log": null
     })

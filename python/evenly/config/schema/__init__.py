@@ -7,6 +7,7 @@ rest of the program knows long forms only.
 """
 
 from .admin import Admin, AdminAddress
+from .affinity import Affinity, AffinityCookie, AffinitySecrets, Prefixes
 from .datagram import DatagramTimeouts, UdpListener
 from .discovery import (
     ConsulDiscovery,
@@ -38,6 +39,9 @@ __all__ = [
     "AccessLog",
     "Admin",
     "AdminAddress",
+    "Affinity",
+    "AffinityCookie",
+    "AffinitySecrets",
     "BindAddress",
     "Bounds",
     "ByteRate",
@@ -71,6 +75,7 @@ __all__ = [
     "Percent",
     "Pool",
     "PoolTimeouts",
+    "Prefixes",
     "ProxyProtocol",
     "Redirect",
     "ResolverAddress",

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .affinity import Affinity
 from .discovery import Discovery
 from .health_check import HealthCheck
 from .retry import Retry, RetryBudget, RetryOrAttempts
@@ -176,6 +177,12 @@ hash_balance_factor = 1.25
         ),
         examples=[1.25],
     )
+    affinity: Affinity | None = Field(
+        default=None,
+        description="How clients are known again, so that each stays with its endpoint; not with the hash balancers, "
+        "which send a key to its endpoint by themselves.",
+        examples=[{"cookie": "evenly"}],
+    )
     health_check: HealthCheck | None = Field(
         default=None, description="Active checks; without them every endpoint counts as healthy.", examples=["/healthz"]
     )
@@ -216,4 +223,8 @@ hash_balance_factor = 1.25
             raise refused(f'goes with balance = "ring-hash" or "maglev", and this is "{self.balance}"', "hash_key")
         if self.hash_balance_factor is not None and self.balance not in HASH_BALANCERS:
             raise refused(f'goes with the hash balancers, and this is "{self.balance}"', "hash_balance_factor")
+        if self.affinity is not None and self.balance in HASH_BALANCERS:
+            raise refused(
+                f'goes with the other balancers: "{self.balance}" sends a key to its endpoint by itself', "affinity"
+            )
         return self

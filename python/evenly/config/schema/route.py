@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from .affinity import AffinityCookieOrName
 from .match import Condition, Hosts, PathPattern
 from .retry import RetryOrAttempts
 from .table import Table, integer, listed, one_of, refused, widened
@@ -186,6 +187,7 @@ pool = "app"
 
 [[routes]]
 split = { stable = 95, canary = 5 }
+split_affinity = "variant"
 """
 
     name: Name = Field(
@@ -251,6 +253,12 @@ split = { stable = 95, canary = 5 }
         description="Action: forward to one of several pools, by weight.",
         examples=[{"stable": 95, "canary": 5}],
     )
+    split_affinity: AffinityCookieOrName | None = Field(
+        default=None,
+        description="Beside `split`: a cookie, named here, that keeps each client on the pool that was chosen for it, "
+        "for as long as its weight is above 0. It tells nothing of the pool. Routes with one cookie share the choice.",
+        examples=["variant"],
+    )
     redirect: RedirectOrLocation | None = Field(
         default=None, description="Action: answer with a redirection.", examples=["https://{host}{uri}"]
     )
@@ -301,6 +309,8 @@ split = { stable = 95, canary = 5 }
             raise refused("`prefix` replaces what `path` matched, and this route has no `path`", "rewrite")
         if "CONNECT" in (self.methods or []) and not self.allow_connect:
             raise refused("CONNECT needs `allow_connect = true`", "methods")
+        if self.split_affinity is not None and self.split is None:
+            raise refused("goes beside `split`", "split_affinity")
         if self.split is not None and not any(self.split.values()):
             raise refused("at least one weight must be above 0", "split")
         return self

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from .admin import Admin
+from .affinity import AffinitySecrets
 from .listener import Listener
 from .pool import Pool
 from .route import Route, name_by_place
@@ -137,6 +138,7 @@ access_log = "-"
         description=f"Pages by status; the statuses are those that Evenly answers by itself: {_STATUSES}.",
         examples=[{"503": "pages/503.html"}],
     )
+    affinity: AffinitySecrets = Field(default=AffinitySecrets(), description="What affinity cookies are signed with.")
     admin: Admin = Field(default=Admin(), description="Metrics, status and the API.")
     listeners: dict[Name, Listener] = Field(min_length=1, description="Where clients connect, by name.")
     pools: dict[Name, Pool] = Field(default={}, description="Groups of endpoints, by name.")

@@ -16,6 +16,7 @@ fn pool(endpoints: impl IntoIterator<Item = u8>) -> document::Pool {
         balance: Balance::RoundRobin,
         hash_key: None,
         hash_bound_percent: None,
+        affinity: None,
         endpoints: endpoints.into_iter().map(endpoint).collect(),
         health_check: None,
         panic_threshold_percent: 0,

@@ -16,6 +16,7 @@ fn document(endpoints: u8) -> document::Pool {
         balance: Balance::RoundRobin,
         hash_key: None,
         hash_bound_percent: None,
+        affinity: None,
         endpoints: (1..=endpoints).map(endpoint).collect(),
         health_check: None,
         panic_threshold_percent: 0,

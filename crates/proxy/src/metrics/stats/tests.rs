@@ -1,6 +1,7 @@
 use super::super::counts::Series;
 use super::*;
 use crate::metrics::sample::{self, record};
+use evenly_core::affinity::{Ignored, Outcome};
 use evenly_core::snapshot::Snapshot;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ fn a_request_counts_wherever_it_took_part() {
         failure: Some(Failure::ConnectFailed),
         connect_nanos: 1,
         attempts: 2,
+        affinity: Told { outcome: Outcome::Moved, ignored: Ignored::Tampered },
         ..record(0, 502)
     });
     stats.record(&Record {
@@ -44,6 +46,8 @@ fn a_request_counts_wherever_it_took_part() {
     assert_eq!(counts(stats.routes.get(0).unwrap()), [(404, 1)]);
     let phases = &route.phases[0];
     assert_eq!((phases.total.count(), phases.connect.count(), phases.upstream.count()), (2, 1, 2));
+    let affinity = &stats.pools.get(0).unwrap().affinity;
+    assert_eq!((affinity.moved, affinity.tampered, affinity.hits), (1, 1, 0));
     assert_eq!((stats.pools.get(0).unwrap().resends, stats.endpoints.get(0).unwrap().requests()), (1, 2));
 }
 

@@ -47,13 +47,13 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
             {"name": "db", "protocol": "tcp", "bind": ["127.0.0.1:8080"], "connections": 0, "accepted": 0, "requests": 1},
         ],
         "pools": [
-            {"name": "app", "balance": "round-robin", "endpoints": [
+            {"name": "app", "balance": "round-robin", "affinity": null, "endpoints": [
                 {"address": "10.0.0.1:80", "weight": 1, "backup": false, "state": "healthy", "reason": "", "since": 0,
                     "in_flight": 0, "requests": 1, "failures": 1},
                 {"address": "10.0.0.2:80", "weight": 7, "backup": false, "state": "draining",
                     "reason": "set by the operator", "since": 0, "in_flight": 0, "requests": 0, "failures": 0},
             ]},
-            {"name": "db", "balance": "round-robin", "endpoints": []},
+            {"name": "db", "balance": "round-robin", "affinity": null, "endpoints": []},
         ],
     });
     assert_eq!(status, expected);

@@ -1,0 +1,169 @@
+//! What a process leaves to its successor beside its sockets: what is known of endpoints and of clients.
+
+use evenly_core::affinity::SipKey;
+use evenly_core::document::Secret;
+use evenly_core::pool::{AdminState, Health};
+use evenly_core::snapshot::Snapshot;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+use std::io;
+use std::net::SocketAddr;
+
+/// Clients that are handed over at most, those used last: as a text they take some 20 MB, a third of what the control
+/// plane sends in one message.
+const MOST_CLIENTS: usize = 500_000;
+
+/// What is left.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Inheritance {
+    endpoints: Vec<Left>,
+    /// Signs affinity cookies where the configuration states no secret.
+    #[serde(default)]
+    secret: String,
+    #[serde(default)]
+    clients: Vec<Clients>,
+}
+
+/// An endpoint's state.
+#[derive(Debug, Serialize, Deserialize)]
+struct Left {
+    pool: String,
+    endpoint: SocketAddr,
+    health: String,
+    admin: String,
+    weight: Option<u16>,
+}
+
+/// A pool's table of clients.
+#[derive(Debug, Serialize, Deserialize)]
+struct Clients {
+    pool: String,
+    /// By what they are known, as the configuration writes it.
+    by: String,
+    hash_key: (u64, u64),
+    entries: Vec<(u64, u64)>,
+}
+
+/// Either form: what the control plane writes of endpoints alone is a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Form {
+    Whole(Inheritance),
+    Endpoints(Vec<Left>),
+}
+
+impl Inheritance {
+    /// What the process that runs `snapshot` leaves.
+    pub fn of(snapshot: &Snapshot, secret: &Secret) -> Self {
+        let members = snapshot.pools.iter().flat_map(|pool| pool.members.iter().map(move |one| (pool, one)));
+        let endpoints = members.map(|(pool, member)| Left {
+            pool: pool.name.to_string(),
+            endpoint: member.endpoint.address(),
+            health: member.endpoint.health().name().into(),
+            admin: member.endpoint.admin().name().into(),
+            weight: member.endpoint.weight_override(),
+        });
+        let tables = snapshot.pools.iter().zip(&snapshot.affinities).filter_map(|(pool, affinity)| {
+            let affinity = affinity.as_ref()?;
+            Some((pool, affinity.describe(), affinity.table()?.0))
+        });
+        let share = MOST_CLIENTS / tables.clone().count().max(1);
+        let clients = tables.map(|(pool, by, table)| {
+            let SipKey(first, second) = table.sip_key();
+            Clients {
+                pool: pool.name.to_string(),
+                by,
+                hash_key: (first, second),
+                entries: table.export(share),
+            }
+        });
+        Self { endpoints: endpoints.collect(), secret: secret.0.clone(), clients: clients.collect() }
+    }
+
+    /// Reads what a predecessor wrote. What cannot be read is as good as unknown.
+    pub fn from_text(text: &str) -> Self {
+        match serde_json::from_str(text) {
+            Ok(Form::Whole(inheritance)) => inheritance,
+            Ok(Form::Endpoints(endpoints)) => Self { endpoints, ..Self::default() },
+            Err(_) => Self::default(),
+        }
+    }
+
+    /// For [`Inheritance::from_text`].
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("plain structures become JSON")
+    }
+
+    /// The predecessor's own secret.
+    pub fn secret(&self) -> Option<Secret> {
+        (!self.secret.is_empty()).then(|| Secret(self.secret.clone()))
+    }
+
+    /// Puts it where it belongs in a snapshot that nothing is served with yet.
+    pub fn settle(&self, snapshot: &mut Snapshot) {
+        for left in &self.endpoints {
+            let pool = snapshot.pools.iter().find(|pool| *pool.name == *left.pool);
+            let Some(pool) = pool else { continue };
+            let Some(member) = pool.member(left.endpoint) else { continue };
+            if let Some(health) = Health::from_name(&left.health).filter(|_| pool.health_check.is_some()) {
+                member.endpoint.set_health(health);
+            }
+            if let Some(admin) = AdminState::from_name(&left.admin) {
+                member.endpoint.set_admin(admin);
+            }
+            member.endpoint.set_weight_override(left.weight);
+            pool.changed();
+        }
+        for Clients { pool, by, hash_key: (first, second), entries } in &self.clients {
+            let place = snapshot.pools.iter().position(|known| *known.name == **pool);
+            let affinity = place.and_then(|place| snapshot.affinities[place].as_mut());
+            if let Some(affinity) = affinity.filter(|affinity| affinity.describe() == *by) {
+                affinity.inherit(SipKey(*first, *second), entries);
+            }
+        }
+    }
+}
+
+/// A secret for a process that has none, from the system's generator: 256 bits in hexadecimal.
+///
+/// # Errors
+/// The system has no random numbers, which is so only in the first moments of its start.
+pub fn random_secret() -> io::Result<Secret> {
+    let mut bytes = [0_u8; 32];
+    // Up to 256 bytes come in one piece (getrandom(2)).
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(Secret(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::sample;
+    use serde_json::Value;
+
+    #[test]
+    fn endpoints_alone_are_understood() {
+        let text = r#"[{"pool": "app", "endpoint": "127.0.0.1:1", "health": "starting", "admin": "draining", "weight": 5}]"#;
+        let address = ([127, 0, 0, 1], 1).into();
+        let mut snapshot = sample::snapshot(&["r"], &[address], &Value::Null, None);
+        let inheritance = Inheritance::from_text(text);
+        assert!(inheritance.secret().is_none());
+        inheritance.settle(std::sync::Arc::get_mut(&mut snapshot).unwrap());
+        let endpoint = &snapshot.pools[0].members[0].endpoint;
+        assert_eq!((endpoint.admin(), endpoint.weight_override()), (AdminState::Draining, Some(5)));
+        let again = Inheritance::from_text(&Inheritance::of(&snapshot, &Secret("s".into())).to_text());
+        assert_eq!((again.endpoints.len(), again.secret()), (1, Some(Secret("s".into()))));
+        assert!(Inheritance::from_text("").endpoints.is_empty());
+    }
+
+    #[test]
+    fn secrets_differ() {
+        let (one, other) = (random_secret().unwrap(), random_secret().unwrap());
+        assert!(one.0.len() == 64 && one != other);
+    }
+}
