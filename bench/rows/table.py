@@ -10,6 +10,7 @@ from bench.rows.health import Health
 from bench.rows.idle import Idle
 from bench.rows.instructions import Instructions
 from bench.rows.rate import Rate
+from bench.rows.slow_endpoint import SlowEndpoint
 from bench.rows.throughput import Throughput
 
 HTTP = tuple(Contender(peer.name, peer) for peer in (EVENLY, HAPROXY, NGINX, ENVOY, FLOOR, DIRECT))
@@ -59,6 +60,14 @@ def routed(kind: str) -> tuple[Contender, ...]:
     return (Contender("evenly", EVENLY, {"ROUTES": many}), Contender("evenly 1 route", EVENLY, {"ROUTES": one}))
 
 
+BALANCED = (
+    *(
+        Contender(f"evenly {name}", EVENLY, {"BALANCE": f'balance = "{name}"'})
+        for name in ("peak-ewma", "two-choices", "round-robin")
+    ),
+    Contender("haproxy leastconn", HAPROXY, {"BALANCE": "balance leastconn"}),
+)
+
 ENDPOINTS = 10_000
 
 
@@ -95,6 +104,13 @@ ROWS: tuple[Row, ...] = (
         )
     ),
     Rate("rate", "Latency at 5,000 requests a second, 50 connections", HTTP, connections=50, rate=5_000),
+    SlowEndpoint(
+        "slow-endpoint",
+        "Latency while one of five endpoints is 20 times slower, 500 requests a second",
+        BALANCED,
+        connections=100,
+        rate=500,
+    ),
     Health(
         "health",
         f"Checking {ENDPOINTS:,} endpoints every 5 s",

@@ -81,6 +81,9 @@ class Stage:
             "ADD": "",
             "ROUTES": '[[routes]]\npool = "app"\n',
             "POOLS": "",
+            "ENDPOINTS": f'"127.0.0.1:{self.origin}"',
+            "SERVERS": f"server origin 127.0.0.1:{self.origin} pool-max-conn 256",
+            "BALANCE": "",
         }
 
 

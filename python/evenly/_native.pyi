@@ -42,12 +42,13 @@ class Dataplane:
         `{"generation": 2, "workers": 2, "connections": 12, "requests": 3456,
         "listeners": [{"name", "protocol", "bind": [...], "connections", "accepted", "requests"}],
         "pools": [{"name", "balance", "affinity": {"by", "entries"}, "endpoints": [{"address", "weight", "backup",
-        "state", "reason", "since",
+        "share", "state", "reason", "since",
         "in_flight", "requests", "failures"}]}]}`.
 
-        `state` is "starting", "healthy", "unhealthy", "draining" or "maintenance"; `reason` says why it is not healthy
-        ("connect: connection refused"), else ""; `since` is unix seconds; `connections` and `in_flight` are gauges,
-        the rest are totals since the start of the process. For tcp, `requests` counts connections.
+        `state` is "starting", "healthy", "unhealthy", "ejected", "draining" or "maintenance"; `reason` says why it is
+        not healthy ("connect: connection refused") or gets less than its weight, else ""; `share` is percent of the
+        weight; `since` is unix seconds; `connections` and `in_flight` are gauges, the rest are totals since the start
+        of the process. For tcp, `requests` counts connections.
         """
 
     def metrics(self) -> str:

@@ -103,6 +103,8 @@ failures! {
     NoEndpointEmpty = "no-endpoint-empty", 503, Internal, false;
     /// Every endpoint that could serve is unhealthy.
     NoEndpointUnhealthy = "no-endpoint-unhealthy", 503, Upstream, false;
+    /// Live traffic took out every endpoint that could serve (outlier detection).
+    NoEndpointEjected = "no-endpoint-ejected", 503, Upstream, false;
     /// The operator is draining every endpoint that could serve.
     NoEndpointDraining = "no-endpoint-draining", 503, Internal, false;
     /// Every endpoint that could serve is in maintenance.
@@ -163,6 +165,7 @@ impl Failure {
             Self::Overload | Self::RateLimited | Self::Drained | Self::NoEndpointFull => Some(1),
             Self::NoEndpointEmpty
             | Self::NoEndpointUnhealthy
+            | Self::NoEndpointEjected
             | Self::NoEndpointDraining
             | Self::NoEndpointMaintenance
             | Self::NoEndpointOther => Some(5),
@@ -178,6 +181,7 @@ impl From<NoEndpoint> for Failure {
         match reason {
             NoEndpoint::Empty => Self::NoEndpointEmpty,
             NoEndpoint::AllUnhealthy => Self::NoEndpointUnhealthy,
+            NoEndpoint::AllEjected => Self::NoEndpointEjected,
             NoEndpoint::AllDraining => Self::NoEndpointDraining,
             NoEndpoint::AllMaintenance => Self::NoEndpointMaintenance,
             NoEndpoint::OnlyExcluded => Self::NoEndpointOther,
@@ -221,6 +225,7 @@ mod tests {
         for reason in [
             NoEndpoint::Empty,
             NoEndpoint::AllUnhealthy,
+            NoEndpoint::AllEjected,
             NoEndpoint::AllDraining,
             NoEndpoint::AllMaintenance,
             NoEndpoint::OnlyExcluded,

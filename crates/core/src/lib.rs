@@ -8,7 +8,8 @@
 //! * [`document`] — what Python hands over, as it is written.
 //! * [`snapshot`] — the document checked, resolved and indexed; immutable, replaced as a whole.
 //! * [`route`] — request → [`route::Route`]; [`target`], [`template`], [`rules`], [`trust`] serve it.
-//! * [`pool`] and [`balancer`] — route → endpoint; [`affinity`] comes before them, [`health`] judges endpoints.
+//! * [`pool`] and [`balancer`] — route → endpoint; [`affinity`] comes before them, [`health`] and [`outlier`] judge
+//!   endpoints.
 //! * [`retry`] — what follows a try that failed.
 //! * [`proxy_protocol`], [`client_hello`] and [`passthrough`] — who a connection's client is, and which pool it goes to;
 //!   [`sessions`] — the same for datagrams.
@@ -28,6 +29,7 @@ pub mod health;
 pub mod ids;
 pub mod listener;
 pub mod nearest;
+pub mod outlier;
 pub mod passthrough;
 pub mod pool;
 pub mod proxy_protocol;
@@ -36,6 +38,7 @@ pub mod retry;
 pub mod route;
 pub mod rules;
 pub mod sessions;
+pub mod slow_start;
 pub mod snapshot;
 pub mod target;
 pub mod template;

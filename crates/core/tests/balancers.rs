@@ -129,7 +129,8 @@ fn shares_without_load_follow_the_weights() {
 #[test]
 fn two_choices_and_peak_ewma_level_load_by_weight() {
     let weights = [1, 2, 4, 8];
-    for balance in [Balance::TwoChoices, Balance::PeakEwma] {
+    // peak-ewma takes the costlier one now and then, so it levels less sharply.
+    for (balance, tolerance) in [(Balance::TwoChoices, 0.15), (Balance::PeakEwma, 0.3)] {
         let mut bench = Bench::new(balance, &weights, 5);
         bench.observe_latency(10_000_000);
         for _ in 0..1_500 {
@@ -138,7 +139,7 @@ fn two_choices_and_peak_ewma_level_load_by_weight() {
         for (index, weight) in weights.iter().enumerate() {
             let due = 100.0 * f64::from(*weight);
             let load = f64::from(bench.in_flight(index));
-            assert!((load / due - 1.0).abs() < 0.15, "{balance:?}: {load} in flight, {due} due");
+            assert!((load / due - 1.0).abs() < tolerance, "{balance:?}: {load} in flight, {due} due");
         }
     }
 }

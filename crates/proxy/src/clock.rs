@@ -1,7 +1,8 @@
 //! The wall clock, as messages and logs write it. Rendered once a second for each thread, as it is asked for often.
 
 use std::cell::RefCell;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The moment of the last rendering, and its texts.
@@ -62,12 +63,17 @@ fn render(rendered: &mut Rendered, second: u64) {
     let (hour, minute, seconds) = (rest / 3600, rest / 60 % 60, rest % 60);
     let weekday = DAYS[(days % 7) as usize];
     let month = MONTHS[month_index];
-    *rendered = Rendered {
-        second,
-        http: format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{seconds:02} GMT"),
-        common: format!("{day:02}/{month}/{year}:{hour:02}:{minute:02}:{seconds:02} +0000"),
-        iso: format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{seconds:02}", month_index + 1),
-    };
+    rendered.second = second;
+    // Into the same memory again: responses without a date get one, and those must not allocate.
+    rendered.http.clear();
+    rendered.common.clear();
+    rendered.iso.clear();
+    // Writing to memory does not fail.
+    let _ =
+        write!(rendered.http, "{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{seconds:02} GMT");
+    let _ = write!(rendered.common, "{day:02}/{month}/{year}:{hour:02}:{minute:02}:{seconds:02} +0000");
+    let _ =
+        write!(rendered.iso, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{seconds:02}", month_index + 1);
 }
 
 /// Year, month from 0 and day of a day since the epoch, in the proleptic Gregorian calendar: years are counted from

@@ -94,6 +94,7 @@ impl Dataplane {
         inherited: Vec<(SocketAddr, Vec<OwnedFd>)>,
         health: &str,
     ) -> Result<Self, ApplyError> {
+        let started = Instant::now();
         let inheritance = Inheritance::from_text(health);
         let secret = inheritance.secret().map_or_else(random_secret, Ok)?;
         let mut snapshot = Snapshot::build(parse(document, &secret)?, None)?;
@@ -110,14 +111,13 @@ impl Dataplane {
             has_successor: false,
             permits: HashMap::new(),
             workers: Vec::new(),
-            service: Some(Service::start(Arc::clone(&events))?),
+            service: Some(Service::start(Arc::clone(&events), started)?),
         };
         control.adopt(inherited)?;
         let workers = usize::from(snapshot.document.workers);
         let shares = control.bind(&snapshot, workers, None)?;
         control.retain(&snapshot);
         control.limit(&snapshot, &permits, &sessions);
-        let started = Instant::now();
         for (index, share) in shares.into_iter().enumerate() {
             let configuration = control.configuration(&snapshot, share);
             control.workers.push(worker::start(index, seed(), started, configuration)?);
@@ -235,7 +235,9 @@ impl Dataplane {
 
     /// All endpoints' states, affinity's tables and the secret of cookies, for a successor.
     pub fn health(&self) -> String {
-        Inheritance::of(&self.control().snapshot, &self.secret).to_text()
+        let control = self.control();
+        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Inheritance::of(&control.snapshot, &self.secret, now).to_text()
     }
 
     /// Opens the access log anew, after it was moved away.

@@ -2,7 +2,8 @@
 
 use evenly_core::affinity::SipKey;
 use evenly_core::document::Secret;
-use evenly_core::pool::{AdminState, Health};
+use evenly_core::outlier::Verdict;
+use evenly_core::pool::{AdminState, Endpoint, Health, Nanos};
 use evenly_core::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -32,6 +33,16 @@ struct Left {
     health: String,
     admin: String,
     weight: Option<u16>,
+    /// Set while live traffic keeps it out; older processes do not know it.
+    #[serde(default)]
+    ejection: Option<Ejection>,
+}
+
+/// An ejection under way.
+#[derive(Debug, Serialize, Deserialize)]
+struct Ejection {
+    left_nanos: u64,
+    in_a_row: u32,
 }
 
 /// A pool's table of clients.
@@ -53,8 +64,8 @@ enum Form {
 }
 
 impl Inheritance {
-    /// What the process that runs `snapshot` leaves.
-    pub fn of(snapshot: &Snapshot, secret: &Secret) -> Self {
+    /// What the process that runs `snapshot` leaves at the moment `now`.
+    pub fn of(snapshot: &Snapshot, secret: &Secret, now: Nanos) -> Self {
         let members = snapshot.pools.iter().flat_map(|pool| pool.members.iter().map(move |one| (pool, one)));
         let endpoints = members.map(|(pool, member)| Left {
             pool: pool.name.to_string(),
@@ -62,6 +73,7 @@ impl Inheritance {
             health: member.endpoint.health().name().into(),
             admin: member.endpoint.admin().name().into(),
             weight: member.endpoint.weight_override(),
+            ejection: Ejection::of(&member.endpoint, now),
         });
         let tables = snapshot.pools.iter().zip(&snapshot.affinities).filter_map(|(pool, affinity)| {
             let affinity = affinity.as_ref()?;
@@ -112,6 +124,10 @@ impl Inheritance {
                 member.endpoint.set_admin(admin);
             }
             member.endpoint.set_weight_override(left.weight);
+            if let Some(ejection) = left.ejection.as_ref().filter(|_| pool.outlier_detection.is_some()) {
+                member.endpoint.standing().inherit(ejection.left_nanos, ejection.in_a_row, 0);
+                member.endpoint.set_ejected(true);
+            }
             pool.changed();
         }
         for Clients { pool, by, hash_key: (first, second), entries } in &self.clients {
@@ -121,6 +137,15 @@ impl Inheritance {
                 affinity.inherit(SipKey(*first, *second), entries);
             }
         }
+    }
+}
+
+impl Ejection {
+    /// What a successor needs to know of an endpoint's ejection: its clock begins anew.
+    fn of(endpoint: &Endpoint, now: Nanos) -> Option<Self> {
+        let standing = endpoint.standing();
+        let Verdict::Ejected { until } = standing.verdict() else { return None };
+        Some(Self { left_nanos: until.saturating_sub(now), in_a_row: standing.in_a_row() })
     }
 }
 
@@ -156,7 +181,7 @@ mod tests {
         inheritance.settle(std::sync::Arc::get_mut(&mut snapshot).unwrap());
         let endpoint = &snapshot.pools[0].members[0].endpoint;
         assert_eq!((endpoint.admin(), endpoint.weight_override()), (AdminState::Draining, Some(5)));
-        let again = Inheritance::from_text(&Inheritance::of(&snapshot, &Secret("s".into())).to_text());
+        let again = Inheritance::from_text(&Inheritance::of(&snapshot, &Secret("s".into()), 0).to_text());
         assert_eq!((again.endpoints.len(), again.secret()), (1, Some(Secret("s".into()))));
         assert!(Inheritance::from_text("").endpoints.is_empty());
     }

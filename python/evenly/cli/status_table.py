@@ -14,6 +14,7 @@ STATE_STYLES = {
     "draining": "yellow",
     "maintenance": "magenta",
     "unhealthy": "bold red",
+    "ejected": "bold red",
 }
 
 BAR_COLUMNS = 8
@@ -30,7 +31,7 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
     parts: list[RenderableType] = [_head(status, now), Text(), _listeners(status.listeners)]
     for pool in status.pools:
         parts += [Text(), _pool_title(pool), *_source(pool, now), _endpoints(pool, before.get(pool.name), elapsed)]
-        parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy"]
+        parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy" or endpoint.reason]
     return Group(*parts)
 
 
@@ -129,7 +130,7 @@ def _endpoints(pool: PoolStatus, before: PoolStatus | None, elapsed: float | Non
         table.add_row(
             endpoint.address + (" (backup)" if endpoint.backup else ""),
             Text(endpoint.state, STATE_STYLES[endpoint.state]),
-            f"{endpoint.weight}",
+            f"{endpoint.weight}" if endpoint.share == 100 else f"{endpoint.weight} × {endpoint.share}%",
             Text.assemble((bar(share), "cyan"), f"{share:5.0%}"),
             f"{endpoint.in_flight:,}",
             f"{endpoint.requests:,}" if elapsed is None else f"{count / elapsed:,.0f}",

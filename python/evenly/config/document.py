@@ -28,6 +28,7 @@ from .schema import (
     HttpTimeouts,
     Limits,
     Listener,
+    OutlierOptions,
     Pool,
     ProxyProtocol,
     Retry,
@@ -212,6 +213,8 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
         "affinity": pool.affinity and _affinity(pool.affinity),
         "endpoints": [At((endpoint.index,), _endpoint(endpoint.address, endpoint.options)) for endpoint in endpoints],
         "health_check": check and _health_check(check),
+        "outlier_detection": pool.outlier_detection and _outlier_detection(pool.outlier_detection),
+        "slow_start_ms": _ms("slow_start", pool.slow_start),
         "panic_threshold_percent": At(("panic_threshold",), pool.panic_threshold.percent),
         "timeouts": {
             "connect_ms": _ms("connect", pool.timeouts.connect),
@@ -295,6 +298,24 @@ def _affinity_cookie(cookie: AffinityCookie) -> dict[str, Any]:
         "secure": None if cookie.secure == "auto" else cookie.secure,
         "ttl_ms": _ms("ttl", cookie.ttl),
     }
+
+
+def _outlier_detection(outlier: OutlierOptions) -> dict[str, Any]:
+    plain = (
+        "consecutive_5xx",
+        "consecutive_gateway_failure",
+        "consecutive_local_origin_failure",
+        "success_rate_minimum_hosts",
+        "success_rate_request_volume",
+    )
+    times = ("interval", "latency_minimum", "base_ejection_time", "max_ejection_time", "probation")
+    factors = ("success_rate_stdev_factor", "latency_factor")
+    return (
+        {name: getattr(outlier, name) for name in plain}
+        | {f"{name}_ms": _ms(name, getattr(outlier, name)) for name in times}
+        | {f"{name}_percent": At((name,), round(getattr(outlier, name) * 100)) for name in factors}
+        | {"max_ejection_percent": outlier.max_ejection_percent.percent}
+    )
 
 
 def _health_check(check: HealthCheck) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class OperatorState(StrEnum):
     MAINTENANCE = "maintenance"
 
 
-EndpointState = Literal["starting", "healthy", "unhealthy", "draining", "maintenance"]
+EndpointState = Literal["starting", "healthy", "unhealthy", "ejected", "draining", "maintenance"]
 
 
 class Report(BaseModel):
@@ -42,8 +42,11 @@ class EndpointStatus(Report):
     address: str
     weight: int = Field(description="Relative share of the pool's traffic; 0 gets none.")
     backup: bool = Field(description="Used only when no endpoint that is not a backup can be.")
+    share: int = Field(
+        description="Percent of its weight: less than 100 in slow start, probation and while it is slow."
+    )
     state: EndpointState
-    reason: str = Field(description="Why it is not healthy; empty when it is.")
+    reason: str = Field(description="Why it is not healthy, or gets less than its weight; else empty.")
     since: float = Field(description="When it entered this state, in unix seconds; 0 without health checks.")
     in_flight: int = Field(description="Requests (tcp: connections) under way.")
     requests: int = Field(description="Requests (tcp: connections) since the process started.")

@@ -18,7 +18,15 @@ NOW = 1_000_000.0
 def endpoint(address: str, requests: int, state: str = "healthy", reason: str = "") -> EndpointStatus:
     """An endpoint."""
     return EndpointStatus.model_validate(
-        {"address": address, "weight": 65535, "backup": False, "state": state, "reason": reason, "since": NOW - 12}
+        {
+            "address": address,
+            "weight": 65535,
+            "backup": False,
+            "share": 100,
+            "state": state,
+            "reason": reason,
+            "since": NOW - 12,
+        }
         | {"in_flight": 99, "requests": requests, "failures": 3}
     )
 

@@ -95,7 +95,7 @@ class RecordingDataplane:
         for endpoint in pool["endpoints"]:
             state, weight = self.states.get((pool["name"], endpoint["address"]), ("ready", endpoint["weight"]))
             found.append(
-                {"address": endpoint["address"], "weight": weight, "backup": endpoint["backup"]}
+                {"address": endpoint["address"], "weight": weight, "backup": endpoint["backup"], "share": 100}
                 | {"state": "healthy" if state == "ready" else state, "reason": "", "since": 0.0}
                 | {"in_flight": 0, "requests": 0, "failures": 0}
             )

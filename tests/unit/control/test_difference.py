@@ -46,8 +46,8 @@ def compared(directory: Path, after: str) -> Difference:
 
     def endpoint(address: str, in_flight: int) -> EndpointStatus:
         return EndpointStatus(
-            address=address, weight=1, backup=False, state="healthy", reason="", since=0, in_flight=in_flight,
-            requests=0, failures=0,
+            address=address, weight=1, backup=False, share=100, state="healthy", reason="", since=0,
+            in_flight=in_flight, requests=0, failures=0,
         )  # fmt: skip
 
     def listener(name: str, connections: int, *bind: str) -> ListenerStatus:

@@ -50,10 +50,13 @@ pub trait Balancer {
 
 /// An endpoint that may be picked, with its effective weight, which is at least 1.
 #[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "the type's line says it")]
 pub struct Candidate {
+    /// The endpoint.
     pub endpoint: Arc<Endpoint>,
+    /// Its weight among the candidates.
     pub weight: u32,
+    /// Whether its weight is less than it will be: in slow start, in probation, or because it is slow.
+    pub is_reduced: bool,
 }
 
 /// What a pool's weights span, over all members whatever their state.
@@ -155,9 +158,13 @@ impl Candidate {
     }
 
     /// Whether one more request is better sent here than to `other`, by load for weight.
+    ///
+    /// One whose weight is reduced does not win by being idle: with few requests under way it mostly is, and would get
+    /// as much as the others. As `other`, drawn by weight, it may be idle.
     #[inline]
     fn is_less_loaded_than(&self, other: &Self) -> bool {
-        self.load() * u64::from(other.weight) < other.load() * u64::from(self.weight)
+        let load = if self.is_reduced { self.load().max(1) } else { self.load() };
+        load * u64::from(other.weight) < other.load() * u64::from(self.weight)
     }
 }
 
@@ -221,6 +228,7 @@ pub(crate) mod trial {
             Candidate {
                 endpoint: Arc::new(Endpoint::new(EndpointId(id), address, Health::Healthy)),
                 weight: *weight,
+                is_reduced: false,
             }
         };
         (0..).zip(weights).map(candidate).collect()

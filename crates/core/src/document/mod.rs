@@ -7,6 +7,7 @@
 
 mod affinity;
 mod listener;
+mod outlier;
 mod pool;
 mod retry;
 mod route;
@@ -15,6 +16,7 @@ pub use affinity::{Affinity, AffinityCookie, AffinitySecrets, AffinityTable, Sam
 pub use listener::{
     Access, Limits, Listener, ListenerTimeouts, OnDeny, Others, Protocol, ProxyProtocol, Sessions, TlsRoute,
 };
+pub use outlier::OutlierDetection;
 pub use pool::{
     Balance, Endpoint, HashKey, HashSource, HealthCheck, KeepAlive, Pool, PoolTimeouts, Probe, StatusRange,
 };

@@ -1,6 +1,6 @@
 //! Pools as the document states them.
 
-use super::{Affinity, Retry, RetryBudget, present};
+use super::{Affinity, OutlierDetection, Retry, RetryBudget, present};
 use crate::proxy_protocol::Version;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -27,6 +27,12 @@ pub struct Pool {
     /// Active checks, or `null`: then every endpoint counts as healthy.
     #[serde(deserialize_with = "present")]
     pub health_check: Option<HealthCheck>,
+    /// Judgement by live traffic, or `null` for none.
+    #[serde(deserialize_with = "present")]
+    pub outlier_detection: Option<OutlierDetection>,
+    /// For how long an endpoint's share grows once it begins to serve; `null`: it gets all of it at once.
+    #[serde(deserialize_with = "present")]
+    pub slow_start_ms: Option<u64>,
     /// When fewer than this share of endpoints is healthy, all that are not in maintenance get traffic; 0 turns it off.
     pub panic_threshold_percent: u8,
     /// Deadlines towards the endpoints.

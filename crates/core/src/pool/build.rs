@@ -6,6 +6,7 @@ use crate::document::{self, Balance, DocumentError, Probe};
 use crate::ids::Ids;
 use crate::retry::Policy;
 use crate::route::inside;
+use crate::slow_start::{FIRST_SHARE, Ramp};
 use rustc_hash::FxHashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,13 +37,22 @@ impl Pool {
             .map(|member| (member.endpoint.address(), &member.endpoint))
             .collect();
         let health = if document.health_check.is_some() { Health::Starting } else { Health::Healthy };
+        // What joins a pool that runs is cold; when the process starts, everybody is.
+        let is_cold = document.slow_start_ms.is_some() && previous.is_some();
+        let joining = |endpoint: Endpoint| {
+            if is_cold {
+                endpoint.set_share(FIRST_SHARE);
+                endpoint.standing().ramp = Ramp::Away;
+            }
+            endpoint
+        };
         let members = document.endpoints.iter().map(|endpoint| {
             let id = EndpointId(ids.endpoint(&document.name, endpoint.address));
             // The same number, too: counters go by it, and it would differ if `ids` had not come from `previous`.
             let carried = known.get(&endpoint.address).filter(|known| known.id() == id);
             Member {
                 endpoint: carried.map_or_else(
-                    || Arc::new(Endpoint::new(id, endpoint.address, health)),
+                    || Arc::new(joining(Endpoint::new(id, endpoint.address, health))),
                     |known| Arc::clone(known),
                 ),
                 weight: endpoint.weight,
@@ -57,6 +67,8 @@ impl Pool {
             balance: document.balance,
             hash_key: document.hash_key.clone(),
             hash_bound_percent: document.hash_bound_percent,
+            outlier_detection: document.outlier_detection.clone(),
+            slow_start: document.slow_start_ms.map(|window| window.saturating_mul(1_000_000)),
             panic_threshold_percent: document.panic_threshold_percent,
             timeouts: document.timeouts.clone(),
             keepalive: document.keepalive.clone(),
@@ -92,6 +104,7 @@ fn check(pool: &document::Pool) -> Result<(), DocumentError> {
     if pool.retry_budget.percent > 100 {
         return Err(DocumentError::new("retry_budget.percent", "must be between 0 and 100"));
     }
+    pool.outlier_detection.as_ref().map_or(Ok(()), check_outlier_detection)?;
     pool.health_check.as_ref().map_or(Ok(()), check_health_check)
 }
 
@@ -139,6 +152,21 @@ fn check_hash(pool: &document::Pool) -> Result<(), DocumentError> {
         }
         _ => Ok(()),
     }
+}
+
+fn check_outlier_detection(policy: &document::OutlierDetection) -> Result<(), DocumentError> {
+    let refuse =
+        |field: &str, message: &str| Err(DocumentError::new(format!("outlier_detection.{field}"), message));
+    if policy.interval_ms == 0 {
+        return refuse("interval_ms", "must be at least 1");
+    }
+    if policy.max_ejection_time_ms < policy.base_ejection_time_ms {
+        return refuse("max_ejection_time_ms", "must be at least base_ejection_time_ms");
+    }
+    if policy.max_ejection_percent > 100 {
+        return refuse("max_ejection_percent", "must be between 0 and 100");
+    }
+    Ok(())
 }
 
 fn check_health_check(check: &document::HealthCheck) -> Result<(), DocumentError> {

@@ -12,6 +12,7 @@
 
 use super::{Endpoint, EndpointState, Health, Member};
 use crate::balancer::Span;
+use crate::outlier::FULL_SHARE;
 
 /// Why the candidates are candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum NoEndpoint {
     Empty,
     /// Every endpoint that the operator left ready is unhealthy.
     AllUnhealthy,
+    /// Live traffic took out every endpoint that the operator left ready and the checks have nothing against.
+    AllEjected,
     /// The operator left none ready; some are draining, the others in maintenance.
     AllDraining,
     /// Every endpoint is in maintenance.
@@ -74,6 +77,7 @@ impl NoEndpoint {
         match self {
             Self::Empty => "no-endpoint-empty",
             Self::AllUnhealthy => "no-endpoint-unhealthy",
+            Self::AllEjected => "no-endpoint-ejected",
             Self::AllDraining => "no-endpoint-draining",
             Self::AllMaintenance => "no-endpoint-maintenance",
             Self::OnlyExcluded => "no-endpoint-other",
@@ -87,9 +91,10 @@ impl NoEndpoint {
 pub struct Selection {
     /// Why it is them.
     pub tier: Tier,
-    /// Indices of members with their effective weights, in the pool's order; at least one.
+    /// Indices of members with their effective weights, in the pool's order; at least one. While any member has less
+    /// than its whole share, all weights are in parts of [`FULL_SHARE`].
     pub chosen: Vec<(usize, u32)>,
-    /// The effective weights of all members.
+    /// The effective weights of all members, as if each had its whole share.
     pub span: Span,
 }
 
@@ -99,7 +104,7 @@ pub(super) fn keeps(member: &Member, tier: Result<Tier, NoEndpoint>) -> bool {
     let is_able = match member.endpoint.state() {
         EndpointState::Healthy | EndpointState::Starting => true,
         EndpointState::Draining => member.endpoint.health() != Health::Unhealthy,
-        EndpointState::Unhealthy => tier == Ok(Tier::Panic),
+        EndpointState::Unhealthy | EndpointState::Ejected => tier == Ok(Tier::Panic),
         EndpointState::Maintenance => false,
     };
     is_able && member.effective_weight() > 0
@@ -112,7 +117,15 @@ struct Standing {
     weight: u32,
     state: EndpointState,
     health: Health,
+    share: u32,
+    is_ejected: bool,
     backup: bool,
+}
+
+impl Standing {
+    fn shared_weight(&self) -> u32 {
+        if self.share < FULL_SHARE { self.weight / FULL_SHARE * self.share } else { self.weight }
+    }
 }
 
 /// A tier and who belongs to it.
@@ -137,15 +150,20 @@ pub fn select(members: &[Member], panic_threshold_percent: u8) -> Result<Selecti
         weight: member.effective_weight().into(),
         state: member.endpoint.state(),
         health: member.endpoint.health(),
+        share: member.endpoint.share(),
+        is_ejected: member.endpoint.is_ejected(),
         backup: member.backup,
     };
     let mut standings: Vec<Standing> = members.iter().enumerate().map(standing).collect();
     standings.retain(|one| one.weight > 0);
+    if standings.iter().any(|one| one.share < FULL_SHARE) {
+        standings.iter_mut().for_each(|one| one.weight *= FULL_SHARE);
+    }
     let span = Span::of(standings.iter().map(|one| one.weight));
     let panic = is_panic(&standings, panic_threshold_percent).then_some(PANIC);
     for (tier, belongs) in panic.into_iter().chain(TIERS) {
         let those = standings.iter().filter(|one| belongs(one));
-        let chosen: Vec<(usize, u32)> = those.map(|one| (one.index, one.weight)).collect();
+        let chosen: Vec<(usize, u32)> = those.map(|one| (one.index, one.shared_weight())).collect();
         if !chosen.is_empty() {
             return Ok(Selection { tier, chosen, span });
         }
@@ -153,7 +171,7 @@ pub fn select(members: &[Member], panic_threshold_percent: u8) -> Result<Selecti
     Err(why_none(&standings))
 }
 
-/// Whether the healthy share, by count, is below the threshold.
+/// Whether the healthy share, by count, is below the threshold. Who is ejected is not healthy.
 ///
 /// Only what the checks have judged counts: at the start nothing is healthy yet, which is no outage. Draining
 /// endpoints count by their health: an operator who drains half of a pool causes no panic.
@@ -162,7 +180,7 @@ fn is_panic(standings: &[Standing], threshold_percent: u8) -> bool {
         .iter()
         .filter(|one| one.state != EndpointState::Maintenance && one.health != Health::Starting);
     let (healthy, all) = judged.fold((0, 0), |(healthy, all), one| {
-        (healthy + usize::from(one.health == Health::Healthy), all + 1_usize)
+        (healthy + usize::from(one.health == Health::Healthy && !one.is_ejected), all + 1_usize)
     });
     healthy * 100 < all * usize::from(threshold_percent)
 }
@@ -173,6 +191,8 @@ fn why_none(standings: &[Standing]) -> NoEndpoint {
         NoEndpoint::Empty
     } else if any(EndpointState::Unhealthy) {
         NoEndpoint::AllUnhealthy
+    } else if any(EndpointState::Ejected) {
+        NoEndpoint::AllEjected
     } else if any(EndpointState::Draining) {
         NoEndpoint::AllDraining
     } else {
@@ -187,12 +207,13 @@ mod tests {
     use std::net::SocketAddr;
     use std::sync::Arc;
 
-    /// A letter for each member: Healthy, Starting, Unhealthy, Draining (healthy), sicK and draining, Maintenance; lower
+    /// A letter for each member: Healthy, Starting, Unhealthy, Ejected, Draining (healthy), sicK and draining, Maintenance; lower
     /// case: backup; 0: healthy with weight 0.
     fn members(letters: &str) -> Vec<Member> {
         let member = |(id, letter): (u32, char)| {
             let (health, admin) = match letter.to_ascii_uppercase() {
                 'H' | '0' => (Health::Healthy, AdminState::Ready),
+                'E' => (Health::Healthy, AdminState::Ready),
                 'S' => (Health::Starting, AdminState::Ready),
                 'U' => (Health::Unhealthy, AdminState::Ready),
                 'D' => (Health::Healthy, AdminState::Draining),
@@ -202,6 +223,7 @@ mod tests {
             };
             let endpoint = Endpoint::new(EndpointId(id), SocketAddr::from(([10, 0, 0, 1], 1)), health);
             endpoint.set_admin(admin);
+            endpoint.set_ejected(letter.eq_ignore_ascii_case(&'E'));
             let weight = u16::from(letter != '0');
             Member {
                 endpoint: Arc::new(endpoint),
@@ -229,6 +251,10 @@ mod tests {
             ("", 0, Err(NoEndpoint::Empty)),
             ("00", 100, Err(NoEndpoint::Empty)),
             ("UuDM", 0, Err(NoEndpoint::AllUnhealthy)),
+            ("EHe", 0, Ok((Tier::Healthy, vec![1]))),
+            ("Eh", 0, Ok((Tier::Backup, vec![1]))),
+            ("EDM", 0, Err(NoEndpoint::AllEjected)),
+            ("UED", 0, Err(NoEndpoint::AllUnhealthy)),
             ("DMd", 0, Err(NoEndpoint::AllDraining)),
             ("Mm", 100, Err(NoEndpoint::AllMaintenance)),
             ("M0", 100, Err(NoEndpoint::AllMaintenance)),
@@ -243,6 +269,8 @@ mod tests {
             ("HU", 50, Ok((Tier::Healthy, vec![0]))),
             ("HUU", 50, Ok((Tier::Panic, vec![0, 1, 2]))),
             ("HUUSKM0u", 50, Ok((Tier::Panic, vec![0, 1, 2, 3, 4, 7]))),
+            ("HEE", 50, Ok((Tier::Panic, vec![0, 1, 2]))),
+            ("HE", 50, Ok((Tier::Healthy, vec![0]))),
             ("UU", 1, Ok((Tier::Panic, vec![0, 1]))),
             ("UU", 0, Err(NoEndpoint::AllUnhealthy)),
             // The operator's draining and the first moments are no outage.
@@ -263,6 +291,17 @@ mod tests {
         assert_eq!(
             select(&members, 0),
             Ok(Selection { tier: Tier::Healthy, chosen: vec![(1, 1), (2, 3)], span })
+        );
+    }
+
+    #[test]
+    fn shares_scale_the_weights_of_all() {
+        let members = members("HHU");
+        members[1].endpoint.set_share(FULL_SHARE / 4);
+        let span = Span { members: 3, total_weight: 384, least_weight: 128 };
+        assert_eq!(
+            select(&members, 0),
+            Ok(Selection { tier: Tier::Healthy, chosen: vec![(0, 128), (1, 32)], span })
         );
     }
 }

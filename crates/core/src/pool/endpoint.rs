@@ -3,9 +3,11 @@
 use super::Nanos;
 use super::hash;
 use super::latency::Latency;
+use crate::outlier::{FULL_SHARE, Standing, Traffic, Verdict};
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An endpoint's number: dense, stable over reloads; see [`crate::ids::Ids`] for when one is used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,13 +35,15 @@ pub enum AdminState {
     Maintenance,
 }
 
-/// What counts: the operator's word first, then the checks'.
+/// What counts: the operator's word first, then the checks', then live traffic's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "described at Health and AdminState")]
 pub enum EndpointState {
     Starting,
     Healthy,
     Unhealthy,
+    /// Its checks have nothing against it, but live traffic does; see [`crate::outlier`].
+    Ejected,
     Draining,
     Maintenance,
 }
@@ -65,6 +69,10 @@ pub struct Endpoint {
     opinion: Padded<Opinion>,
     /// Written at most about once a millisecond, except for peaks.
     latency: Padded<Latency>,
+    /// Written at the end of every request, if the pool judges by traffic.
+    traffic: Padded<Traffic>,
+    /// What the judge makes of the traffic. Nobody on the packet path takes the lock.
+    standing: Mutex<Standing>,
 }
 
 #[derive(Debug)]
@@ -73,6 +81,9 @@ struct Opinion {
     admin: AtomicU8,
     /// 0: none; otherwise the weight plus 1.
     weight: AtomicU32,
+    /// Of the weight, in parts of [`FULL_SHARE`].
+    share: AtomicU32,
+    is_ejected: AtomicBool,
 }
 
 impl Endpoint {
@@ -87,8 +98,12 @@ impl Endpoint {
                 health: AtomicU8::new(health as u8),
                 admin: AtomicU8::new(AdminState::Ready as u8),
                 weight: AtomicU32::new(0),
+                share: AtomicU32::new(FULL_SHARE),
+                is_ejected: AtomicBool::new(false),
             }),
             latency: Padded::default(),
+            traffic: Padded::default(),
+            standing: Mutex::new(Standing::new(health == Health::Healthy)),
         }
     }
 
@@ -137,9 +152,19 @@ impl Endpoint {
         match (self.admin(), self.health()) {
             (AdminState::Maintenance, _) => EndpointState::Maintenance,
             (AdminState::Draining, _) => EndpointState::Draining,
+            (AdminState::Ready, Health::Unhealthy) => EndpointState::Unhealthy,
+            (AdminState::Ready, _) if self.is_ejected() => EndpointState::Ejected,
             (AdminState::Ready, Health::Starting) => EndpointState::Starting,
             (AdminState::Ready, Health::Healthy) => EndpointState::Healthy,
-            (AdminState::Ready, Health::Unhealthy) => EndpointState::Unhealthy,
+        }
+    }
+
+    /// The state's name; of an endpoint that serves with less than its whole share, why it does.
+    pub fn state_name(&self) -> &'static str {
+        match (self.state(), self.standing().verdict()) {
+            (EndpointState::Healthy, Verdict::Degraded(_)) => "degraded",
+            (EndpointState::Healthy, Verdict::Probation { .. }) => "probation",
+            (state, _) => state.name(),
         }
     }
 
@@ -175,6 +200,37 @@ impl Endpoint {
     pub fn set_weight_override(&self, weight: Option<u16>) {
         let stored = weight.map_or(0, |weight| u32::from(weight) + 1);
         self.opinion.0.weight.store(stored, Ordering::Relaxed);
+    }
+
+    /// Its share of its weight now, in parts of [`FULL_SHARE`]: less in slow start, in probation and while it is slow.
+    pub fn share(&self) -> u32 {
+        self.opinion.0.share.load(Ordering::Relaxed)
+    }
+
+    /// Sets its share, at least 1; takes effect with [`super::Pool::changed`].
+    pub fn set_share(&self, share: u32) {
+        self.opinion.0.share.store(share.clamp(1, FULL_SHARE), Ordering::Relaxed);
+    }
+
+    /// Whether live traffic took it out.
+    pub fn is_ejected(&self) -> bool {
+        self.opinion.0.is_ejected.load(Ordering::Relaxed)
+    }
+
+    /// Takes it out or lets it back; takes effect with [`super::Pool::changed`].
+    pub fn set_ejected(&self, is_ejected: bool) {
+        self.opinion.0.is_ejected.store(is_ejected, Ordering::Relaxed);
+    }
+
+    /// What its requests left behind for the judge.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic.0
+    }
+
+    /// What the judge makes of it. Not for the packet path: it takes a lock.
+    pub fn standing(&self) -> MutexGuard<'_, Standing> {
+        // A standing is changed by whole stores, so a panic of the lock's holder leaves it usable.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a response time into account; see `latency.rs`. `rtt` is in nanoseconds.
@@ -233,6 +289,7 @@ impl EndpointState {
             Self::Starting => "starting",
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
             Self::Draining => "draining",
             Self::Maintenance => "maintenance",
         }
@@ -285,6 +342,7 @@ mod tests {
             std::ptr::from_ref(&endpoint.in_flight) as usize,
             std::ptr::from_ref(&endpoint.opinion) as usize,
             std::ptr::from_ref(&endpoint.latency) as usize,
+            std::ptr::from_ref(&endpoint.traffic) as usize,
             std::ptr::from_ref(&endpoint.address) as usize,
         ];
         for (i, a) in places.iter().enumerate() {

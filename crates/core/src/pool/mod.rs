@@ -32,8 +32,10 @@ pub use picker::Picker;
 pub use resident::Resident;
 
 use crate::document;
+use crate::outlier::Outcome;
 use crate::proxy_protocol::Version;
 use crate::retry::Policy;
+use crate::slow_start;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,6 +62,10 @@ pub struct Pool {
     pub hash_key: Option<document::HashKey>,
     /// Bounded load for the hash balancers, as a share of the mean load; see [`crate::balancer::LoadBound`].
     pub hash_bound_percent: Option<u32>,
+    /// How it judges its endpoints by live traffic, if it does.
+    pub outlier_detection: Option<document::OutlierDetection>,
+    /// For how long a share grows once an endpoint begins to serve.
+    pub slow_start: Option<Nanos>,
     /// Below this share of healthy endpoints all that are not in maintenance get traffic; 0 turns it off.
     pub panic_threshold_percent: u8,
     /// Deadlines towards the endpoints.
@@ -99,6 +105,7 @@ pub struct HealthSummary {
     pub starting: usize,
     pub healthy: usize,
     pub unhealthy: usize,
+    pub ejected: usize,
     pub draining: usize,
     pub maintenance: usize,
 }
@@ -127,6 +134,26 @@ impl Pool {
         self.members.iter().find(|member| member.endpoint.address() == address)
     }
 
+    /// Whether a [`crate::outlier::Judge`] has work here.
+    pub fn is_judged(&self) -> bool {
+        self.outlier_detection.is_some() || self.slow_start.is_some()
+    }
+
+    /// What an attempt at one of its endpoints says of the endpoint, which took so long to answer or to be connected to.
+    #[inline]
+    pub fn observe(&self, endpoint: &Endpoint, outcome: Outcome, nanos: u64) {
+        if let Some(policy) = &self.outlier_detection {
+            endpoint.traffic().observe(outcome, nanos, policy);
+        }
+    }
+
+    /// To be called before an endpoint that did not serve is made healthy: with slow start it begins with little.
+    pub fn prepare(&self, endpoint: &Endpoint) {
+        if self.slow_start.is_some() && endpoint.state() != EndpointState::Healthy {
+            endpoint.set_share(slow_start::FIRST_SHARE);
+        }
+    }
+
     /// Counts the endpoints by state.
     pub fn health_summary(&self) -> HealthSummary {
         let mut summary = HealthSummary::default();
@@ -135,6 +162,7 @@ impl Pool {
                 EndpointState::Starting => &mut summary.starting,
                 EndpointState::Healthy => &mut summary.healthy,
                 EndpointState::Unhealthy => &mut summary.unhealthy,
+                EndpointState::Ejected => &mut summary.ejected,
                 EndpointState::Draining => &mut summary.draining,
                 EndpointState::Maintenance => &mut summary.maintenance,
             } += 1;

@@ -5,6 +5,7 @@ use super::lease::Leasable;
 use super::resident::Residents;
 use super::{EndpointId, Lease, Nanos, NoEndpoint, Pool, Tier};
 use crate::balancer::{self, Balancer, Candidate, PickRequest, Span};
+use crate::outlier::FULL_SHARE;
 use crate::random::Random;
 use std::sync::Arc;
 
@@ -232,7 +233,10 @@ impl Picker {
         }
         self.candidates = chosen
             .iter()
-            .map(|(index, weight)| Candidate { endpoint: Arc::clone(endpoint_of(*index)), weight: *weight })
+            .map(|(index, weight)| {
+                let endpoint = Arc::clone(endpoint_of(*index));
+                Candidate { is_reduced: endpoint.share() < FULL_SHARE, endpoint, weight: *weight }
+            })
             .collect();
         self.span = span;
         self.balancer.rebuild(&self.candidates, &self.span, &mut self.random);

@@ -141,6 +141,8 @@ fn document(balance: Balance, weights: &[u16], hash_bound_percent: Option<u32>) 
         affinity: None,
         endpoints: weights.iter().enumerate().map(endpoint).collect(),
         health_check: None,
+        outlier_detection: None,
+        slow_start_ms: None,
         panic_threshold_percent: 0,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,

@@ -288,6 +288,8 @@ fn document(settings: &Settings) -> document::Pool {
         affinity: None,
         endpoints: (0..settings.endpoints).map(endpoint).collect(),
         health_check: None,
+        outlier_detection: None,
+        slow_start_ms: None,
         panic_threshold_percent: 0,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,

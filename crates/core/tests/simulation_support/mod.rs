@@ -5,6 +5,7 @@ mod site;
 
 use evenly_core::document::{self, Balance, HashKey, HashSource, HealthCheck, Probe};
 use evenly_core::ids::Ids;
+use evenly_core::outlier::{Judge, Outcome};
 use evenly_core::pool::{AdminState, Lease, Nanos, Picker, Pool};
 use evenly_core::random::Random;
 use rules::Watch;
@@ -32,6 +33,8 @@ pub struct World {
     sites: BTreeMap<SocketAddr, Site>,
     /// Requests under way, by when they end; the latest first, so that the earliest is popped.
     under_way: Vec<(Reverse<Nanos>, Lease)>,
+    judge: Judge,
+    next_sweep: Nanos,
     watch: Watch,
 }
 
@@ -60,6 +63,8 @@ impl World {
             pickers,
             sites,
             under_way: Vec::new(),
+            judge: Judge::default(),
+            next_sweep: 0,
             watch,
         }
     }
@@ -69,6 +74,7 @@ impl World {
         self.now += self.random.below(2 * self.gap);
         self.end_requests();
         self.check_health();
+        self.sweep();
         if !self.is_calm && self.random.below(20) == 0 {
             self.befall();
         }
@@ -116,6 +122,9 @@ impl World {
                 self.under_way.insert(place, (Reverse(ends), lease));
                 return;
             }
+            let outcome =
+                if self.random.below(2) == 0 { Outcome::GatewayFailure } else { Outcome::LocalOriginFailure };
+            self.pool.observe(lease.endpoint(), outcome, 0);
             excluded = Some(lease.endpoint().id());
         }
     }
@@ -125,6 +134,17 @@ impl World {
         {
             let latency = self.sites[&lease.endpoint().address()].latency;
             lease.endpoint().observe_latency(latency, ends);
+            self.pool.observe(lease.endpoint(), Outcome::Success, latency);
+        }
+    }
+
+    /// Judges by the traffic so far, as the service thread does; what it does is checked.
+    fn sweep(&mut self) {
+        if self.now >= self.next_sweep {
+            self.next_sweep = self.now + 100 * MS;
+            let before = self.watch.standings(&self.pool);
+            self.judge.sweep(&self.pool, self.now);
+            self.watch.check_sweep(&self.pool, &before);
         }
     }
 
@@ -164,7 +184,7 @@ impl World {
     /// A new configuration: an endpoint joins or leaves, or the pool's settings change.
     fn reload(&mut self) {
         let endpoints = &mut self.document.endpoints;
-        match self.random.below(4) {
+        match self.random.below(5) {
             0 if !endpoints.is_empty() => {
                 endpoints.remove(self.random.index(endpoints.len()));
             }
@@ -175,7 +195,11 @@ impl World {
                     endpoints.insert(self.random.index(endpoints.len() + 1), joins);
                 }
             }
-            2 => self.document.panic_threshold_percent = [0, 0, 50, 100][self.random.index(4)],
+            2 => {
+                self.document.outlier_detection = outlier_detection(&mut self.random);
+                self.document.slow_start_ms = (self.random.below(2) == 0).then_some(5_000);
+            }
+            3 => self.document.panic_threshold_percent = [0, 0, 50, 100][self.random.index(4)],
             _ => {
                 let is_checked = self.document.health_check.is_some();
                 self.document.health_check = (!is_checked).then(health_check);
@@ -205,6 +229,8 @@ fn document(balance: Balance, random: &mut Random) -> document::Pool {
         affinity: None,
         endpoints: Vec::new(),
         health_check: (random.below(4) > 0).then(health_check),
+        outlier_detection: outlier_detection(random),
+        slow_start_ms: (random.below(2) == 0).then_some(5_000),
         panic_threshold_percent: [0, 0, 50][random.index(3)],
         timeouts: document::PoolTimeouts {
             connect_ms: 1,
@@ -226,8 +252,26 @@ fn endpoint(last: usize, random: &mut Random) -> document::Endpoint {
         address: SocketAddr::from(([10, 0, 0, last], 80)),
         weight: [1, 1, 1, 2, 4][random.index(5)],
         backup: random.below(6) == 0,
-        max_connections: None,
+        max_connections: [None, None, Some(1), Some(3)][random.index(4)],
     }
+}
+
+fn outlier_detection(random: &mut Random) -> Option<document::OutlierDetection> {
+    (random.below(3) > 0).then(|| document::OutlierDetection {
+        interval_ms: 1_000,
+        consecutive_5xx: 0,
+        consecutive_gateway_failure: [0, 3][random.index(2)],
+        consecutive_local_origin_failure: [0, 2][random.index(2)],
+        success_rate_stdev_factor_percent: [0, 190][random.index(2)],
+        success_rate_minimum_hosts: 2,
+        success_rate_request_volume: 5,
+        latency_factor_percent: [0, 300][random.index(2)],
+        latency_minimum_ms: 20,
+        base_ejection_time_ms: 2_000,
+        max_ejection_time_ms: 10_000,
+        max_ejection_percent: [0, 30, 50, 100][random.index(4)],
+        probation_ms: 1_000,
+    })
 }
 
 fn health_check() -> HealthCheck {

@@ -6,8 +6,9 @@ use crate::worker::Worker;
 use crate::worker::buffers::Text;
 use crate::worker::view::View;
 use evenly_core::document::Balance;
-use evenly_core::error::Failure;
-use evenly_core::pool::{EndpointId, Lease, Pool};
+use evenly_core::error::{Failure, Side};
+use evenly_core::outlier::Outcome;
+use evenly_core::pool::{Endpoint, EndpointId, Lease, Pool};
 use evenly_core::retry::Policy;
 use evenly_core::route::Route;
 use evenly_http1::{BodyReader, Version};
@@ -161,12 +162,27 @@ impl Tally {
 }
 
 impl Exchange {
-    /// Tells the balancer that learns from latency how long the endpoint took.
+    /// The response's head has arrived: tells the balancer that learns from latency how long the endpoint took, and
+    /// outlier detection what its status says.
     pub fn observe(&self, worker: &Worker, lease: &Lease) {
+        let nanos = u64::try_from(self.tally.upstream.as_nanos()).unwrap_or(u64::MAX);
+        self.pool().observe(lease.endpoint(), Outcome::of_status(self.tally.status), nanos);
         if self.pool().balance == Balance::PeakEwma {
-            let nanos = u64::try_from(self.tally.upstream.as_nanos()).unwrap_or(u64::MAX);
             let now = worker.nanos(Instant::now());
             lease.endpoint().observe_latency(nanos, now);
+        }
+    }
+
+    /// The attempt failed, before or within the response. A reused connection that broke says nothing: its endpoint may
+    /// only have closed it.
+    pub fn observe_failure(&self, endpoint: &Endpoint, failure: Failure, was_reused: bool) {
+        let is_stale = was_reused && failure == Failure::UpstreamClosed;
+        if failure.side() == Side::Upstream && !is_stale {
+            let outcome = match failure {
+                Failure::UpstreamStatus => Outcome::of_status(self.tally.status),
+                _ => Outcome::LocalOriginFailure,
+            };
+            self.pool().observe(endpoint, outcome, 0);
         }
     }
 

@@ -104,6 +104,7 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
             Ok(next) => return next,
             Err(lost) => lost,
         };
+        exchange.observe_failure(endpoint, lost.failure, lost.was_reused);
         if lost.failure.side() == Side::Upstream {
             client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, lost.failure);
         }
@@ -161,7 +162,11 @@ async fn attempt(
             Settled::Final(response) => {
                 exchange.tally.arrived(Instant::now());
                 exchange.observe(&client.worker, lease);
-                return respond(client, exchange, upload, upstream, response, buffer).await;
+                let next = respond(client, exchange, upload, upstream, response, buffer).await;
+                if let Some(failure) = exchange.tally.failure {
+                    exchange.observe_failure(lease.endpoint(), failure, false);
+                }
+                return next;
             }
             Settled::Again(is_whole) => {
                 if is_whole {

@@ -61,6 +61,7 @@ pub fn settle(client: &Client, exchange: &mut Exchange, buffer: &Buffer, upload:
     if head.status >= 400
         && let Some(is_whole) = by_status(client, exchange, upload, &head, buffer.len())
     {
+        exchange.tally.status = head.status;
         return Settled::Again(is_whole);
     }
     let is_tunnel = exchange.method == Method::Connect && (200..300).contains(&head.status);

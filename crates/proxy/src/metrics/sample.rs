@@ -71,7 +71,8 @@ fn pool(name: &str, endpoints: &[SocketAddr], health_check: &Value) -> Value {
     json!({
         "name": name, "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
         "affinity": null,
-        "endpoints": endpoints, "health_check": health_check, "panic_threshold_percent": 0,
+        "endpoints": endpoints, "health_check": health_check, "outlier_detection": null, "slow_start_ms": null,
+        "panic_threshold_percent": 0,
         "timeouts": {"connect_ms": 1, "response_ms": 1, "request_ms": null, "idle_ms": 1, "tunnel_idle_ms": 1},
         "keepalive": {"max_idle": 1, "idle_timeout_ms": 1}, "proxy_protocol": null,
         "retry": {"attempts": 2, "on_connect_failure": true, "on_reset": true, "on_timeout": false,

@@ -6,6 +6,7 @@ use crate::service::EndpointChecks;
 use evenly_core::affinity::Affinity;
 use evenly_core::document::Balance;
 use evenly_core::listener::{Listener, Service};
+use evenly_core::outlier::FULL_SHARE;
 use evenly_core::pool::{AdminState, Endpoint, Health, Member, Nanos, Pool};
 use serde_json::{Value, json};
 
@@ -13,13 +14,14 @@ use serde_json::{Value, json};
 pub fn status(scene: &Scene<'_>, stats: &WorkerStats) -> Value {
     let snapshot = scene.snapshot;
     let listeners: Vec<Value> = snapshot.listeners.iter().map(|one| listener(scene, stats, one)).collect();
+    let now = u64::try_from(scene.uptime.as_nanos()).unwrap_or(u64::MAX);
     let checks = scene.service.map(|service| service.checks().all()).unwrap_or_default();
     let pools = snapshot.pools.iter().zip(&snapshot.affinities);
     let pools: Vec<Value> = pools
         .map(|(one, affinity)| {
-            let mut told = pool(one, stats, &checks);
+            let mut told = pool(one, stats, &checks, now);
             told["affinity"] =
-                affinity.as_ref().map_or(Value::Null, |affinity| self::affinity(scene, affinity));
+                affinity.as_ref().map_or(Value::Null, |affinity| self::affinity(affinity, now));
             told
         })
         .collect();
@@ -52,19 +54,19 @@ fn listener(scene: &Scene<'_>, stats: &WorkerStats, listener: &Listener) -> Valu
     })
 }
 
-fn pool(pool: &Pool, stats: &WorkerStats, checks: &[Option<EndpointChecks>]) -> Value {
-    let endpoints: Vec<Value> = pool.members.iter().map(|member| endpoint(member, stats, checks)).collect();
+fn pool(pool: &Pool, stats: &WorkerStats, checks: &[Option<EndpointChecks>], now: Nanos) -> Value {
+    let endpoints: Vec<Value> =
+        pool.members.iter().map(|member| endpoint(member, stats, checks, now)).collect();
     json!({ "name": &*pool.name, "balance": balance_name(pool.balance), "endpoints": endpoints })
 }
 
 /// How the pool's clients are known again, and how many are remembered if that takes remembering.
-fn affinity(scene: &Scene<'_>, affinity: &Affinity) -> Value {
-    let now = Nanos::try_from(scene.uptime.as_nanos()).unwrap_or(Nanos::MAX);
+fn affinity(affinity: &Affinity, now: Nanos) -> Value {
     let entries = affinity.table().map(|(table, bounds)| table.report(bounds, now).entries);
     json!({ "by": affinity.describe(), "entries": entries })
 }
 
-fn endpoint(member: &Member, stats: &WorkerStats, checks: &[Option<EndpointChecks>]) -> Value {
+fn endpoint(member: &Member, stats: &WorkerStats, checks: &[Option<EndpointChecks>], now: Nanos) -> Value {
     let (endpoint, none) = (&member.endpoint, EndpointStats::default());
     let counted = stats.endpoints.get(endpoint.id().0).unwrap_or(&none);
     let checks = checks.get(endpoint.id().0 as usize).copied().flatten();
@@ -72,8 +74,9 @@ fn endpoint(member: &Member, stats: &WorkerStats, checks: &[Option<EndpointCheck
         "address": endpoint.address().to_string(),
         "weight": member.effective_weight(),
         "backup": member.backup,
+        "share": endpoint.share() * 100 / FULL_SHARE,
         "state": endpoint.state().name(),
-        "reason": reason(endpoint, checks),
+        "reason": reason(endpoint, checks, now),
         "since": checks.map_or(0.0, |checks| checks.since),
         "in_flight": endpoint.in_flight(),
         "requests": counted.requests(),
@@ -81,15 +84,18 @@ fn endpoint(member: &Member, stats: &WorkerStats, checks: &[Option<EndpointCheck
     })
 }
 
-/// Why an endpoint is not healthy; empty if it is, or if its first check is not over.
-fn reason(endpoint: &Endpoint, checks: Option<EndpointChecks>) -> String {
+/// Why an endpoint is not healthy, or gets less than its share; empty otherwise, or if its first check is not over.
+fn reason(endpoint: &Endpoint, checks: Option<EndpointChecks>, now: Nanos) -> String {
     match (endpoint.admin(), endpoint.health()) {
         (AdminState::Draining | AdminState::Maintenance, _) => "set by the operator".to_owned(),
         (AdminState::Ready, Health::Unhealthy) => {
             let failure = checks.and_then(|checks| checks.reason);
             failure.map(|failure| failure.to_string()).unwrap_or_default()
         }
-        (AdminState::Ready, Health::Starting | Health::Healthy) => String::new(),
+        (AdminState::Ready, Health::Starting | Health::Healthy) => match endpoint.standing().explain(now) {
+            nothing if nothing.is_empty() && endpoint.share() < FULL_SHARE => "slow start".to_owned(),
+            told => told,
+        },
     }
 }
 

@@ -4,6 +4,7 @@
 //! * [`Service::start`] makes the threads; [`Service::apply`] hands them each new snapshot.
 //! * `prober.rs` decides when which endpoint is checked, `check.rs` does one check, `probe/` knows the kinds of checks.
 //! * [`Checks`] is what they found, for status and metrics; [`Events`] tells of changes.
+//! * `judges.rs` judges endpoints by live traffic; the workers only leave counters behind.
 //! * `log_writer/` moves lines from the workers' rings into the access log.
 //!
 //! The health state machine itself is `evenly_core::health`: it decides, this module does.
@@ -11,6 +12,7 @@
 mod check;
 mod checks;
 mod events;
+mod judges;
 mod log_writer;
 mod probe;
 mod prober;
@@ -21,10 +23,12 @@ pub use log_writer::{LogHandle, LogRing, LogTotals};
 pub use probe::{CheckFailure, Step};
 
 use evenly_core::snapshot::Snapshot;
+use judges::Judges;
 use log_writer::LogWriter;
 use prober::Prober;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 use std::{io, thread};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -39,11 +43,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the threads; they idle until the first [`Service::apply`].
+    /// Starts the threads; they idle until the first [`Service::apply`]. `epoch` is the workers' beginning of time.
     ///
     /// # Errors
     /// A thread or its runtime cannot be made (descriptors, memory).
-    pub fn start(events: Arc<Events>) -> io::Result<Self> {
+    pub fn start(events: Arc<Events>, epoch: Instant) -> io::Result<Self> {
         let log = LogWriter::start(Arc::clone(&events))?;
         let checks = Arc::<Checks>::default();
         let (snapshots, inbox) = unbounded_channel();
@@ -57,7 +61,8 @@ impl Service {
             match runtime {
                 Ok(runtime) => {
                     let _ = ready.send(Ok(()));
-                    runtime.block_on(run(Rc::new(Prober::new(found, told)), inbox));
+                    let judges = Judges::new(epoch, Arc::clone(&found), Arc::clone(&told));
+                    runtime.block_on(run(Rc::new(Prober::new(found, told)), Rc::new(judges), inbox));
                 }
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -100,10 +105,12 @@ impl Service {
     }
 }
 
-async fn run(prober: Rc<Prober>, mut snapshots: UnboundedReceiver<Arc<Snapshot>>) {
+async fn run(prober: Rc<Prober>, judges: Rc<Judges>, mut snapshots: UnboundedReceiver<Arc<Snapshot>>) {
     tokio::task::spawn_local(Rc::clone(&prober).run());
+    tokio::task::spawn_local(Rc::clone(&judges).run());
     while let Some(snapshot) = snapshots.recv().await {
         prober.apply(&snapshot);
+        judges.apply(&snapshot);
     }
     // Returning drops the runtime, and with it every check.
 }

@@ -10,7 +10,7 @@ use super::checks::Checks;
 use super::events::{Event, Events, Level, Subject};
 use super::probe::{self, CheckFailure, MAX_ANSWER_BYTES};
 use evenly_core::health::Transition;
-use evenly_core::pool::{Endpoint, EndpointId, EndpointState, Pool};
+use evenly_core::pool::{Endpoint, EndpointId, EndpointState, Health, Pool};
 use evenly_core::random::Random;
 use evenly_core::snapshot::Snapshot;
 use rustc_hash::FxHashMap;
@@ -206,6 +206,9 @@ impl Prober {
     fn change(&self, target: &Target, transition: Transition, reason: Option<CheckFailure>) {
         let (pool, endpoint) = (target.pool.borrow(), &target.endpoint);
         let before = endpoint.state();
+        if transition.to == Health::Healthy {
+            pool.prepare(endpoint);
+        }
         endpoint.set_health(transition.to);
         pool.changed();
         let after = endpoint.state();

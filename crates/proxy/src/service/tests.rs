@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Far longer than anything here takes; a test that waits for it has failed.
 const LONG: Duration = Duration::from_secs(20);
@@ -57,7 +57,11 @@ struct Running {
 impl Running {
     fn new() -> Self {
         let events = Arc::<Events>::default();
-        Self { service: Service::start(Arc::clone(&events)).unwrap(), events, told: VecDeque::new() }
+        Self {
+            service: Service::start(Arc::clone(&events), Instant::now()).unwrap(),
+            events,
+            told: VecDeque::new(),
+        }
     }
 
     /// The next event: where to, and why.

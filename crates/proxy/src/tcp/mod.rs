@@ -18,6 +18,7 @@ use evenly_core::affinity::{Ask, Clue, Place, Told, pick};
 use evenly_core::error::Failure;
 use evenly_core::hash_key::HashKey;
 use evenly_core::listener::{Listener, Service};
+use evenly_core::outlier::Outcome;
 use evenly_core::passthrough::Passthrough;
 use evenly_core::pool::{EndpointId, Lease, NoEndpoint};
 use evenly_core::proxy_protocol::Addresses;
@@ -188,6 +189,8 @@ impl Connection<'_> {
             tally.connect += began.elapsed();
             match dialled {
                 Ok(upstream) => {
+                    let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                    self.view.pool(pool).observe(&endpoint, Outcome::Success, took);
                     self.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
                     if let Some(affinity) = affinity {
                         let now = self.worker.nanos(Instant::now());
@@ -196,6 +199,7 @@ impl Connection<'_> {
                     return Ok((lease, upstream));
                 }
                 Err(failure) => {
+                    self.view.pool(pool).observe(&endpoint, Outcome::LocalOriginFailure, 0);
                     self.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, failure);
                     if lost.is_some() {
                         return Err(failure);

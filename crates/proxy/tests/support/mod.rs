@@ -28,7 +28,8 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
         "pools": [{
             "name": "app", "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
             "affinity": null,
-            "endpoints": endpoints, "health_check": null, "panic_threshold_percent": 0,
+            "endpoints": endpoints, "health_check": null, "outlier_detection": null, "slow_start_ms": null,
+            "panic_threshold_percent": 0,
             "timeouts": {"connect_ms": 5000, "response_ms": 10_000, "request_ms": null, "idle_ms": 10_000,
                          "tunnel_idle_ms": 60_000},
             "keepalive": {"max_idle": 128, "idle_timeout_ms": 30_000}, "proxy_protocol": null,

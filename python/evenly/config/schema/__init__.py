@@ -24,6 +24,7 @@ from .health_check import DnsCheck, HealthCheck, HttpCheck, StatusRange, TcpChec
 from .listener import HttpListener, HttpTimeouts, Limits, Listener
 from .listening import ProxyProtocol
 from .match import PathPattern, ValueCondition
+from .outlier import OutlierOptions
 from .pool import Endpoint, HashKey, KeepAlive, Pool, PoolTimeouts
 from .retry import Retry, RetryBudget
 from .route import ACTIONS, FORWARDING_ONLY, FieldRules, HostLiteral, Redirect, Respond, Rewrite, Route, RouteTimeouts
@@ -71,6 +72,7 @@ __all__ = [
     "Matching",
     "Names",
     "Network",
+    "OutlierOptions",
     "PathPattern",
     "Percent",
     "Pool",

@@ -8,9 +8,10 @@ from pydantic import Field, model_validator
 from .affinity import Affinity
 from .discovery import Discovery
 from .health_check import HealthCheck
+from .outlier import OutlierDetection
 from .retry import Retry, RetryBudget, RetryOrAttempts
 from .table import Bounds, Table, integer, listed, refused, widened, written
-from .units import Duration, Percent, Timeout
+from .units import Duration, Percent, Timeout, durations
 from .words import EndpointAddress
 
 Balance = Literal[
@@ -186,10 +187,22 @@ hash_balance_factor = 1.25
     health_check: HealthCheck | None = Field(
         default=None, description="Active checks; without them every endpoint counts as healthy.", examples=["/healthz"]
     )
+    outlier_detection: OutlierDetection = Field(
+        default=None,
+        description="Judgement by live traffic: endpoints that fail or are slow lose their traffic for a while. `true` "
+        "takes every default.",
+        examples=[True],
+    )
+    slow_start: Annotated[Duration, durations("100ms", "24h")] | None = Field(
+        default=None,
+        description="For how long the share of an endpoint grows, from a tenth, once it begins to serve or serves "
+        "again.",
+        examples=["30s"],
+    )
     panic_threshold: Percent = Field(
         default=Percent(0),
         description=(
-            "When fewer than this share of endpoints is healthy, all that are not in maintenance get "
+            "When fewer than this share of endpoints is healthy and not ejected, all that are not in maintenance get "
             'traffic: a check that fails everywhere is more likely wrong than right. `"0%"` turns it off.'
         ),
     )
@@ -215,6 +228,13 @@ hash_balance_factor = 1.25
     def _check_endpoints(self) -> Self:
         if self.discovery is None and "endpoints" not in self.model_fields_set:
             raise refused("required key is missing: a pool has `endpoints`, `discovery` or both", "endpoints")
+        return self
+
+    @model_validator(mode="after")
+    def _check_ejection_times(self) -> Self:
+        outlier = self.outlier_detection
+        if outlier is not None and outlier.max_ejection_time < outlier.base_ejection_time:
+            raise refused("max_ejection_time is less than base_ejection_time", "outlier_detection")
         return self
 
     @model_validator(mode="after")

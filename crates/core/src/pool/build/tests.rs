@@ -19,6 +19,8 @@ fn pool(endpoints: impl IntoIterator<Item = u8>) -> document::Pool {
         affinity: None,
         endpoints: endpoints.into_iter().map(endpoint).collect(),
         health_check: None,
+        outlier_detection: None,
+        slow_start_ms: None,
         panic_threshold_percent: 0,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,

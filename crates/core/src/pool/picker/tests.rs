@@ -19,6 +19,8 @@ fn document(endpoints: u8) -> document::Pool {
         affinity: None,
         endpoints: (1..=endpoints).map(endpoint).collect(),
         health_check: None,
+        outlier_detection: None,
+        slow_start_ms: None,
         panic_threshold_percent: 0,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,

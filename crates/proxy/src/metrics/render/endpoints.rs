@@ -4,9 +4,11 @@ use crate::metrics::counts::EndpointStats;
 use crate::metrics::exposition::{Exposition, Kind};
 use crate::metrics::{Scene, WorkerStats};
 use crate::service::EndpointChecks;
+use evenly_core::outlier::{FULL_SHARE, Reason};
 use evenly_core::pool::{Endpoint, EndpointState, Member};
 
 /// An endpoint with all that is known of it.
+#[derive(Clone)]
 struct Row<'a> {
     pool: &'a str,
     address: String,
@@ -48,6 +50,10 @@ pub(super) fn endpoints(to: &mut Exposition<'_>, scene: &Scene<'_>, stats: &Work
         }));
     }
     endpoint_states(to, &rows);
+    let is_judged =
+        |row: &Row<'_>| scene.snapshot.pools.iter().any(|pool| *pool.name == *row.pool && pool.is_judged());
+    let judged: Vec<Row<'_>> = rows.iter().filter(|row| is_judged(row)).cloned().collect();
+    endpoint_judgements(to, &judged);
     endpoint_traffic(to, &rows);
     endpoint_checks(to, &rows);
 }
@@ -76,6 +82,33 @@ fn endpoint_states(to: &mut Exposition<'_>, rows: &[Row<'_>]) {
     to.family("evenly_endpoint_in_flight", Kind::Gauge, "Requests (tcp: connections) under way.");
     for row in rows {
         to.sample(&row.labels(), row.endpoint().in_flight());
+    }
+}
+
+/// Of pools that judge by traffic.
+fn endpoint_judgements(to: &mut Exposition<'_>, rows: &[Row<'_>]) {
+    to.family(
+        "evenly_endpoint_share",
+        Kind::Gauge,
+        "Share of its weight that the endpoint gets: less than 1 in slow start, in probation and while it is slow.",
+    );
+    for row in rows {
+        to.sample(&row.labels(), f64::from(row.endpoint().share()) / f64::from(FULL_SHARE));
+    }
+    to.family("evenly_endpoint_ejections_total", Kind::Counter, "Ejections by live traffic, by reason.");
+    for row in rows {
+        let ejections = row.endpoint().standing().ejections;
+        for (reason, count) in Reason::NAMES.into_iter().zip(ejections).filter(|(_, count)| *count > 0) {
+            to.sample(&row.labels_and("reason", reason), count);
+        }
+    }
+    to.family(
+        "evenly_endpoint_ejections_spared_total",
+        Kind::Counter,
+        "Ejections that did not happen because too many endpoints were ejected, or no other was left.",
+    );
+    for row in rows {
+        to.sample(&row.labels(), row.endpoint().standing().spared);
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn rendered(snapshot: &Arc<Snapshot>, stats: &WorkerStats) -> String {
-    let service = Service::start(Arc::<Events>::default()).unwrap();
+    let service = Service::start(Arc::<Events>::default(), Instant::now()).unwrap();
     service.apply(Arc::clone(snapshot));
     let mut out = String::new();
     let scene = Scene {

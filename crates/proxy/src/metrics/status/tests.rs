@@ -6,7 +6,7 @@ use evenly_core::error::Failure;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn the_status_has_the_fields_that_the_native_stub_promises() {
@@ -15,7 +15,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
     let drained = &snapshot.pools[0].members[1].endpoint;
     drained.set_admin(AdminState::Draining);
     drained.set_weight_override(Some(7));
-    let service = ServiceThreads::start(Arc::<Events>::default()).unwrap();
+    let service = ServiceThreads::start(Arc::<Events>::default(), Instant::now()).unwrap();
     service.apply(Arc::clone(&snapshot));
     let mut stats = WorkerStats::default();
     stats.connection_opened(0);
@@ -48,9 +48,9 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
         ],
         "pools": [
             {"name": "app", "balance": "round-robin", "affinity": null, "endpoints": [
-                {"address": "10.0.0.1:80", "weight": 1, "backup": false, "state": "healthy", "reason": "", "since": 0,
+                {"address": "10.0.0.1:80", "weight": 1, "backup": false, "share": 100, "state": "healthy", "reason": "", "since": 0,
                     "in_flight": 0, "requests": 1, "failures": 1},
-                {"address": "10.0.0.2:80", "weight": 7, "backup": false, "state": "draining",
+                {"address": "10.0.0.2:80", "weight": 7, "backup": false, "share": 100, "state": "draining",
                     "reason": "set by the operator", "since": 0, "in_flight": 0, "requests": 0, "failures": 0},
             ]},
             {"name": "db", "balance": "round-robin", "affinity": null, "endpoints": []},
