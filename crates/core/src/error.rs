@@ -113,6 +113,10 @@ failures! {
     NoEndpointOther = "no-endpoint-other", 503, Upstream, false;
     /// Every endpoint that could serve has as many requests under way as its `max_connections` allows.
     NoEndpointFull = "no-endpoint-full", 503, Internal, false;
+    /// Every endpoint is full, and so is the pool's queue.
+    QueueFull = "queue-full", 503, Internal, false;
+    /// No endpoint had room until the queue's deadline.
+    QueueTimeout = "queue-timeout", 503, Internal, false;
     /// Connecting to the endpoint took too long.
     ConnectTimeout = "connect-timeout", 504, Upstream, true;
     /// The response head did not come within its deadline.
@@ -162,7 +166,12 @@ impl Failure {
     /// five seconds is the order of a few check intervals, and keeps a crowd of clients from asking all the time.
     pub const fn retry_after(self) -> Option<u32> {
         match self {
-            Self::Overload | Self::RateLimited | Self::Drained | Self::NoEndpointFull => Some(1),
+            Self::Overload
+            | Self::RateLimited
+            | Self::Drained
+            | Self::NoEndpointFull
+            | Self::QueueFull
+            | Self::QueueTimeout => Some(1),
             Self::NoEndpointEmpty
             | Self::NoEndpointUnhealthy
             | Self::NoEndpointEjected

@@ -10,6 +10,7 @@
 //! * [`route`] — request → [`route::Route`]; [`target`], [`template`], [`rules`], [`trust`] serve it.
 //! * [`pool`] and [`balancer`] — route → endpoint; [`affinity`] comes before them, [`health`] and [`outlier`] judge
 //!   endpoints.
+//! * [`queue`] — whose turn it is when a pool is full.
 //! * [`retry`] — what follows a try that failed.
 //! * [`proxy_protocol`], [`client_hello`] and [`passthrough`] — who a connection's client is, and which pool it goes to;
 //!   [`sessions`] — the same for datagrams.
@@ -33,6 +34,7 @@ pub mod outlier;
 pub mod passthrough;
 pub mod pool;
 pub mod proxy_protocol;
+pub mod queue;
 pub mod random;
 pub mod retry;
 pub mod route;

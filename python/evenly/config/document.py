@@ -233,6 +233,7 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
             "min_per_second": pool.retry_budget.min_per_second,
         },
         "proxy_protocol": pool.proxy_protocol,
+        "queue": pool.queue and {"size": pool.queue.size, "timeout_ms": _ms("timeout", pool.queue.timeout)},
     }
 
 
@@ -378,6 +379,7 @@ def _route(route: Route) -> dict[str, Any]:
             "request_ms": _ms("request", route.timeouts.request),
             "idle_ms": _ms("idle", route.timeouts.idle),
         },
+        "priority": route.priority,
         "retry": route.retry and _retry(route.retry),
         "body_bytes": At(("limits", "body"), route.limits.body and route.limits.body.bytes),
         "allow_connect": route.allow_connect,

@@ -20,7 +20,7 @@ pub use outlier::OutlierDetection;
 pub use pool::{
     Balance, Endpoint, HashKey, HashSource, HealthCheck, KeepAlive, Pool, PoolTimeouts, Probe, StatusRange,
 };
-pub use retry::{Retry, RetryBudget};
+pub use retry::{Queue, Retry, RetryBudget};
 pub use route::{
     Action, FieldMatch, FieldRules, HostRewrite, Methods, PathMatch, PathRewrite, Route, RouteTimeouts,
     ValueMatch,

@@ -1,6 +1,6 @@
 //! Pools as the document states them.
 
-use super::{Affinity, OutlierDetection, Retry, RetryBudget, present};
+use super::{Affinity, OutlierDetection, Queue, Retry, RetryBudget, present};
 use crate::proxy_protocol::Version;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -46,6 +46,9 @@ pub struct Pool {
     /// The PROXY protocol header that endpoints get in front of each connection or datagram, or `null` for none.
     #[serde(deserialize_with = "present")]
     pub proxy_protocol: Option<Version>,
+    /// Where requests wait when every endpoint is full; `null`: nowhere.
+    #[serde(deserialize_with = "present")]
+    pub queue: Option<Queue>,
 }
 
 /// The balancers.

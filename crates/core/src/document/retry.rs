@@ -49,6 +49,16 @@ impl Retry {
     }
 }
 
+/// Where requests wait for a pool whose endpoints are all full.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// How many may wait, over all workers.
+    pub size: u32,
+    /// For how long each may.
+    pub timeout_ms: u64,
+}
+
 /// How many requests of a pool may be sent twice, over all its routes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,7 @@
 //! Routes as the document states them.
 
 use super::{AffinityCookie, Retry, present};
+use crate::queue::Priority;
 use serde::Deserialize;
 
 /// Match → action. All conditions that are set must hold.
@@ -41,6 +42,8 @@ pub struct Route {
     pub response_headers: FieldRules,
     /// Deadlines that replace the pool's.
     pub timeouts: RouteTimeouts,
+    /// Whose turn it is in a pool's queue.
+    pub priority: Priority,
     /// When a request is tried again, in place of the pool's; `null` keeps the pool's.
     #[serde(deserialize_with = "present")]
     pub retry: Option<Retry>,

@@ -74,6 +74,7 @@ impl Pool {
             keepalive: document.keepalive.clone(),
             retry: Policy::build(&document.retry).map_err(inside("retry"))?,
             retry_budget: document.retry_budget.clone(),
+            queue: document.queue.clone(),
             health_check: document.health_check.clone(),
             proxy_protocol: document.proxy_protocol,
             epoch: previous.map_or_else(|| Arc::new(Padded::default()), |pool| Arc::clone(&pool.epoch)),

@@ -76,6 +76,8 @@ pub struct Pool {
     pub retry: Policy,
     /// How many requests may be.
     pub retry_budget: document::RetryBudget,
+    /// Where requests wait when every endpoint is full.
+    pub queue: Option<document::Queue>,
     /// Active checks, if any.
     pub health_check: Option<document::HealthCheck>,
     /// The header in front of each connection or datagram, if any.

@@ -42,6 +42,7 @@ impl Route {
             response_rules: Rules::build(&document.response_headers, Side::Response)
                 .map_err(inside("response_headers"))?,
             timeouts: timeouts(&document.timeouts)?,
+            priority: document.priority,
             retry: document.retry.as_ref().map(Policy::build).transpose().map_err(inside("retry"))?,
             body_bytes: document.body_bytes,
             allow_upgrade: document.allow_upgrade,

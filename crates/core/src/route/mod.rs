@@ -23,6 +23,7 @@ pub use rewrite::Rewrite;
 pub use table::RouteTable;
 
 use crate::answer::Answer;
+use crate::queue::Priority;
 use crate::retry::Policy;
 use crate::rules::Rules;
 use crate::template::Template;
@@ -87,6 +88,8 @@ pub struct Route {
     pub response_rules: Rules,
     /// Deadlines that replace the pool's.
     pub timeouts: Timeouts,
+    /// Whose turn it is in a pool's queue.
+    pub priority: Priority,
     /// When a request is tried again, in place of the pool's policy.
     pub retry: Option<Policy>,
     /// Request body limit in bytes that replaces the listener's.

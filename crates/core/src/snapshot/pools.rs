@@ -24,6 +24,12 @@ pub(super) fn check(pool: &Pool) -> Result<(), DocumentError> {
     if let Some(request) = pool.timeouts.request_ms {
         duration("timeouts.request_ms", request)?;
     }
+    if let Some(queue) = &pool.queue {
+        duration("queue.timeout_ms", queue.timeout_ms)?;
+        if queue.size == 0 {
+            return Err(DocumentError::new("queue.size", "must be above 0; null is no queue"));
+        }
+    }
     HashKey::of_pool(pool)?;
     pool.health_check.as_ref().map_or(Ok(()), check_health_check)
 }

@@ -155,6 +155,7 @@ fn document(balance: Balance, weights: &[u16], hash_bound_percent: Option<u32>) 
         retry: document::Retry::never(),
         retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
         proxy_protocol: None,
+        queue: None,
     }
 }
 

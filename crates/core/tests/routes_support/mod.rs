@@ -25,6 +25,7 @@ pub fn route(name: &str) -> Route {
         response_headers: FieldRules::default(),
         timeouts: RouteTimeouts::default(),
         retry: None,
+        priority: evenly_core::queue::Priority::Normal,
         body_bytes: None,
         allow_connect: false,
         allow_upgrade: false,

@@ -310,5 +310,6 @@ fn document(settings: &Settings) -> document::Pool {
             ..document::Retry::never()
         },
         retry_budget: document::RetryBudget { percent: settings.percent, min_per_second: settings.minimum },
+        queue: None,
     }
 }

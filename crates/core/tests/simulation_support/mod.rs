@@ -243,6 +243,7 @@ fn document(balance: Balance, random: &mut Random) -> document::Pool {
         retry: document::Retry::never(),
         retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
         proxy_protocol: None,
+        queue: None,
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn finish(out: &mut Vec<u8>, record: &Record, names: &Names<'_>) {
     field(out, "affinity", record.affinity.outcome.reason().as_bytes());
     let _ = write!(out, ",\"bytes_in\":{},\"bytes_out\":{}", record.bytes_in, record.bytes_out);
     let times = [
+        ("queue_ms", record.queue_nanos),
         ("connect_ms", record.connect_nanos),
         ("upstream_ms", record.upstream_nanos),
         ("total_ms", record.total_nanos),

@@ -110,6 +110,8 @@ impl Method {
 pub struct Tally {
     /// When its first bytes were there.
     pub started: Instant,
+    /// For an endpoint with room.
+    pub queue: Duration,
     /// For connecting to the endpoint; zero when a connection was reused.
     pub connect: Duration,
     /// From sending to the response's head.
@@ -137,6 +139,7 @@ impl Tally {
     pub fn new(started: Instant, line: Option<crate::access_log::Line>) -> Self {
         Self {
             started,
+            queue: Duration::ZERO,
             connect: Duration::ZERO,
             upstream: Duration::ZERO,
             ended: None,
@@ -155,7 +158,7 @@ impl Tally {
     /// The response's head has arrived.
     pub fn arrived(&mut self, now: Instant) {
         let began = self.tries.failed().and_then(|failed| failed.began);
-        let (began, connect_before) = began.unwrap_or((self.started, Duration::ZERO));
+        let (began, connect_before) = began.unwrap_or((self.started + self.queue, Duration::ZERO));
         let connect = self.connect.saturating_sub(connect_before);
         self.upstream = now.saturating_duration_since(began).saturating_sub(connect);
     }
@@ -183,6 +186,18 @@ impl Exchange {
                 _ => Outcome::LocalOriginFailure,
             };
             self.pool().observe(endpoint, outcome, 0);
+        }
+    }
+
+    /// Whether it may wait for an endpoint with room; after a failure there is no time to lose.
+    pub fn waits(&self) -> bool {
+        self.pool().queue.is_some() && self.tally.tries.failed().is_none()
+    }
+
+    /// Its endpoint has room again: whoever waits may look.
+    pub fn make_room(&self) {
+        if self.pool().queue.is_some() {
+            self.view.waiting(self.pool).call();
         }
     }
 

@@ -6,6 +6,7 @@ use super::client::Client;
 use super::connect::{Lost, connect};
 use super::exchange::Exchange;
 use super::plan::{Plan, Planned, plan, refuse};
+use super::queue;
 use super::record::{record, record_answer};
 use super::relay::relay;
 use super::retry;
@@ -48,6 +49,7 @@ pub async fn handle(client: &mut Client, input: Buffer) -> Next {
         Plan::Answer(planned) => say(client, *planned, Some(input)).await,
         Plan::Forward(mut exchange) => {
             let next = forward(client, &mut exchange, input).await;
+            exchange.make_room();
             record(client, &mut exchange);
             next
         }
@@ -92,6 +94,13 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
     loop {
         let lease = match pick(client, exchange) {
             Ok(lease) => lease,
+            Err(Failure::NoEndpointFull) if exchange.waits() => {
+                // Boxed like the retry below.
+                match Box::pin(queue::wait(client, exchange, upload.is_none())).await {
+                    Ok(lease) => lease,
+                    Err(failure) => return fail(client, exchange, failure, upload.is_none()).await,
+                }
+            }
             Err(failure) => return fail(client, exchange, failure, upload.is_none()).await,
         };
         let endpoint = lease.endpoint();
@@ -123,6 +132,10 @@ fn pick(client: &Client, exchange: &mut Exchange) -> Result<Lease, Failure> {
     }
     let now = client.worker.nanos(exchange.tally.started);
     exchange.view.budget(exchange.pool).borrow_mut().deposit(now);
+    if exchange.waits() && !exchange.view.waiting(exchange.pool).is_empty() {
+        // Nobody is served before those that wait already.
+        return Err(Failure::NoEndpointFull);
+    }
     let ask = Ask { key: exchange.key, tried: &[], now };
     Ok(pick_for(&exchange.view, exchange.pool, &mut exchange.bond, ask)?)
 }

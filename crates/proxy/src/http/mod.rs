@@ -6,7 +6,7 @@
 //! |---|---|
 //! | read, keep-alive | `connection.rs`, `client.rs` |
 //! | pin, route, admit | `plan.rs` |
-//! | pick, connect, forward | `handle.rs` and `connect.rs`; `request.rs` renders the head, `upload.rs` brings the body |
+//! | pick, connect, forward | `handle.rs` and `connect.rs`; `queue.rs` when all are full; `request.rs` renders the head, `upload.rs` brings the body |
 //! | settle | `wait.rs`, `settle.rs`; `retry.rs` for another try; `answer.rs` for what Evenly says itself |
 //! | relay | `relay.rs` for bodies, `upgrade.rs` for tunnels |
 //! | record | `record.rs` |
@@ -23,6 +23,7 @@ mod fields;
 mod handle;
 mod linger;
 mod plan;
+mod queue;
 mod record;
 mod relay;
 mod request;

@@ -40,8 +40,7 @@ fn counted(client: &Client, tally: &Tally, route: u32, pool: u32) -> Record {
         failure: tally.failure,
         bytes_in: tally.bytes_in,
         bytes_out: tally.bytes_out,
-        // There is no queue yet: a request is picked an endpoint at once.
-        queue_nanos: 0,
+        queue_nanos: nanos(tally.queue),
         connect_nanos: nanos(tally.connect),
         upstream_nanos: nanos(tally.upstream),
         total_nanos: nanos(

@@ -81,6 +81,10 @@ pub(super) struct PoolStats {
     /// Not made because the budget was used up.
     pub retries_refused: u64,
     pub affinity: AffinityStats,
+    pub queue_entered: u64,
+    pub queue_left: u64,
+    pub queue_timeouts: u64,
+    pub queue_full: u64,
 }
 
 /// What became of clients' affinity.
@@ -131,6 +135,10 @@ impl PoolStats {
         self.retries.iter_mut().zip(other.retries).for_each(|(mine, theirs)| *mine += theirs);
         self.retries_refused += other.retries_refused;
         self.affinity.merge(&other.affinity);
+        self.queue_entered += other.queue_entered;
+        self.queue_left += other.queue_left;
+        self.queue_timeouts += other.queue_timeouts;
+        self.queue_full += other.queue_full;
     }
 }
 

@@ -237,6 +237,36 @@ fn pools(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &WorkerStats) {
     for pool in &snapshot.pools {
         to.sample(&[("pool", &pool.name)], counted(pool).retries_refused);
     }
+    queues(to, snapshot, stats);
+}
+
+fn queues(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &WorkerStats) {
+    let none = PoolStats::default();
+    let all = || snapshot.pools.iter().map(|pool| (&*pool.name, stats.pools.get(pool.id.0).unwrap_or(&none)));
+    to.family("evenly_pool_queued", Kind::Gauge, "Requests that wait for an endpoint with room.");
+    for (pool, counted) in all() {
+        to.sample(&[("pool", pool)], counted.queue_entered.saturating_sub(counted.queue_left));
+    }
+    to.family(
+        "evenly_pool_queued_total",
+        Kind::Counter,
+        "Requests that had to wait for an endpoint with room.",
+    );
+    for (pool, counted) in all() {
+        to.sample(&[("pool", pool)], counted.queue_entered);
+    }
+    to.family(
+        "evenly_pool_queue_timeouts_total",
+        Kind::Counter,
+        "Requests that waited until the queue's deadline.",
+    );
+    for (pool, counted) in all() {
+        to.sample(&[("pool", pool)], counted.queue_timeouts);
+    }
+    to.family("evenly_pool_queue_full_total", Kind::Counter, "Requests that found the queue full.");
+    for (pool, counted) in all() {
+        to.sample(&[("pool", pool)], counted.queue_full);
+    }
 }
 
 /// Names by number.

@@ -78,7 +78,7 @@ fn pool(name: &str, endpoints: &[SocketAddr], health_check: &Value) -> Value {
         "retry": {"attempts": 2, "on_connect_failure": true, "on_reset": true, "on_timeout": false,
             "on_statuses": [], "non_idempotent": false, "body_bytes": 65536, "try_ms": null, "backoff_ms": 25,
             "max_backoff_ms": 250},
-        "retry_budget": {"percent": 20, "min_per_second": 10},
+        "retry_budget": {"percent": 20, "min_per_second": 10}, "queue": null,
     })
 }
 
@@ -88,7 +88,7 @@ fn route(name: &str) -> Value {
         "name": name, "listeners": null, "hosts": null, "path": {"kind": "exact", "value": format!("/{name}")},
         "methods": null, "headers": [], "cookies": [], "query": [], "action": {"type": "pool", "pool": "app"},
         "rewrite": null, "host_rewrite": {"type": "preserve"}, "request_headers": rules, "response_headers": rules,
-        "timeouts": {"connect_ms": null, "response_ms": null, "request_ms": null, "idle_ms": null}, "retry": null,
+        "timeouts": {"connect_ms": null, "response_ms": null, "request_ms": null, "idle_ms": null}, "retry": null, "priority": "normal",
         "body_bytes": null,
         "allow_connect": false, "allow_upgrade": true,
     })

@@ -120,6 +120,23 @@ impl WorkerStats {
         self.endpoints.at(endpoint).failures.count(failure);
     }
 
+    /// A request waits for an endpoint with room.
+    pub fn queue_entered(&mut self, pool: u32) {
+        self.pools.at(pool).queue_entered += 1;
+    }
+
+    /// It waits no more.
+    pub fn queue_left(&mut self, pool: u32, is_timeout: bool) {
+        let pool = self.pools.at(pool);
+        pool.queue_left += 1;
+        pool.queue_timeouts += u64::from(is_timeout);
+    }
+
+    /// A request found the queue full.
+    pub fn queue_full(&mut self, pool: u32) {
+        self.pools.at(pool).queue_full += 1;
+    }
+
     /// A request is tried again.
     pub fn retried(&mut self, pool: u32, cause: Cause) {
         self.pools.at(pool).retries[cause.kind()] += 1;

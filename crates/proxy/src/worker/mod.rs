@@ -7,6 +7,7 @@ pub mod accept;
 pub mod buffers;
 pub mod deadlines;
 pub mod view;
+pub mod waiting;
 
 use crate::access_log::Log;
 use crate::arrival::Tarpit;

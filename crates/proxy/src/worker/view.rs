@@ -1,5 +1,6 @@
 //! What a worker makes of a snapshot: the snapshot itself and a picker for each of its pools.
 
+use super::waiting::Waiting;
 use crate::permits::ListenerPermits;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::pool::{EndpointId, Picker, Pool, PoolId};
@@ -21,6 +22,8 @@ pub struct View {
     pickers: Vec<Rc<RefCell<Picker>>>,
     /// Likewise.
     budgets: Vec<Rc<RefCell<Budget>>>,
+    /// Likewise.
+    waiting: Vec<Rc<Waiting>>,
     /// By the route's number: its place in the snapshot.
     routes: Vec<usize>,
     /// Listeners of streams and of datagrams, whose ports have nothing to do with one another.
@@ -41,11 +44,12 @@ impl View {
         let pickers = snapshot.pools.iter().map(|pool| picker(pool, previous, random)).collect();
         let workers = snapshot.document.workers;
         let budgets = snapshot.pools.iter().map(|pool| budget(pool, workers, previous)).collect();
+        let waiting = snapshot.pools.iter().map(|pool| waiting(pool, previous)).collect();
         let routes = places(&snapshot);
         let (by_bind, by_datagrams) = (by_bind(&snapshot, false), by_bind(&snapshot, true));
         let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
         let endpoints = members.map(|member| member.endpoint.id().0).collect();
-        Self { pickers, budgets, routes, by_bind, by_datagrams, permits, endpoints, snapshot }
+        Self { pickers, budgets, waiting, routes, by_bind, by_datagrams, permits, endpoints, snapshot }
     }
 
     /// The picker of a pool, by its place in the snapshot.
@@ -56,6 +60,11 @@ impl View {
     /// A pool's retry budget, by its place in the snapshot.
     pub fn budget(&self, pool: usize) -> &RefCell<Budget> {
         &self.budgets[pool]
+    }
+
+    /// Who waits for a pool, by its place in the snapshot.
+    pub fn waiting(&self, pool: usize) -> &Rc<Waiting> {
+        &self.waiting[pool]
     }
 
     /// The place of one of the snapshot's routes in it.
@@ -139,4 +148,9 @@ fn budget(pool: &Pool, workers: u16, previous: Option<&View>) -> Rc<RefCell<Budg
         }
         None => Rc::new(RefCell::new(Budget::new(&pool.retry_budget, workers, 0))),
     }
+}
+
+/// Who waited for a pool goes on waiting, beside those that come.
+fn waiting(pool: &Pool, previous: Option<&View>) -> Rc<Waiting> {
+    previous.and_then(|view| Some(Rc::clone(&view.waiting[view.place(pool.id)?]))).unwrap_or_default()
 }

@@ -36,7 +36,7 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
             "retry": {"attempts": 2, "on_connect_failure": true, "on_reset": true, "on_timeout": false,
             "on_statuses": [], "non_idempotent": false, "body_bytes": 65536, "try_ms": null, "backoff_ms": 25,
             "max_backoff_ms": 250},
-            "retry_budget": {"percent": 20, "min_per_second": 10}
+            "retry_budget": {"percent": 20, "min_per_second": 10}, "queue": null
         }],
         "routes": [{
             "name": "all", "listeners": null, "hosts": null, "path": null, "methods": null, "headers": [],
@@ -45,7 +45,7 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
             "request_headers": {"remove": [], "set": [], "add": []},
             "response_headers": {"remove": [], "set": [], "add": []},
             "timeouts": {"connect_ms": null, "response_ms": null, "request_ms": null, "idle_ms": null},
-            "retry": null,
+            "retry": null, "priority": "normal",
             "body_bytes": null, "allow_connect": false, "allow_upgrade": true
         }],
         "affinity": {"secret": null, "previous_secret": null},

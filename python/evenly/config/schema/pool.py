@@ -9,7 +9,7 @@ from .affinity import Affinity
 from .discovery import Discovery
 from .health_check import HealthCheck
 from .outlier import OutlierDetection
-from .retry import Retry, RetryBudget, RetryOrAttempts
+from .retry import Queue, Retry, RetryBudget, RetryOrAttempts
 from .table import Bounds, Table, integer, listed, refused, widened, written
 from .units import Duration, Percent, Timeout, durations
 from .words import EndpointAddress
@@ -222,6 +222,11 @@ hash_balance_factor = 1.25
             "kept for that. Health checks say that they are nobody's (LOCAL, UNKNOWN)."
         ),
         examples=["v2"],
+    )
+    queue: Queue | None = Field(
+        default=None,
+        description="Where requests wait when every endpoint is full; by itself they are answered 503 at once.",
+        examples=[{"size": 100, "timeout": "5s"}],
     )
 
     @model_validator(mode="after")

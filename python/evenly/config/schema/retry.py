@@ -120,6 +120,31 @@ RetryOrAttempts = Annotated[
 ]
 
 
+class Queue(Table):
+    """Where requests wait while every endpoint of a pool has as many as its `max_connections` allows.
+
+    Without it they are answered 503 at once. Turns go by the route's `priority`, and within one in the order of
+    arrival.
+    """
+
+    heading: ClassVar[str] = "Queue"
+    where: ClassVar[str] = "[pools.NAME.queue]"
+    example: ClassVar[str] = """
+[pools.app]
+endpoints = [{ address = "10.0.0.1:9000", max_connections = 50 }]
+queue = { size = 200, timeout = "2s" }
+"""
+
+    size: Annotated[int, integer(1, 1_000_000)] = Field(
+        default=100,
+        description="How many may wait at once; above it 503 (`queue-full`). Each worker has its equal part, rounded "
+        "up.",
+    )
+    timeout: Timeout = Field(
+        default=Duration.parse("5s"), description="For how long each may; then 503 (`queue-timeout`)."
+    )
+
+
 class RetryBudget(Table):
     """How many requests of a pool may be sent twice, so that retries never become the load that keeps it down.
 

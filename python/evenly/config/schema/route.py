@@ -14,7 +14,7 @@ from .words import CookieName, FieldName, FieldValue, ListenerName, Method, Name
 ACTIONS = ("pool", "split", "redirect", "respond")
 # These change what goes to an endpoint; beside an action that asks none they would silently do nothing.
 FORWARDING_ONLY = (
-    "rewrite", "host_rewrite", "request_headers", "timeouts", "retry", "allow_connect", "allow_upgrade",
+    "rewrite", "host_rewrite", "request_headers", "timeouts", "priority", "retry", "allow_connect", "allow_upgrade",
 )  # fmt: skip
 
 _TEMPLATE = (
@@ -277,6 +277,9 @@ split_affinity = "variant"
     request_headers: FieldRules = Field(default=FieldRules(), description="Rules on the request's header fields.")
     response_headers: FieldRules = Field(default=FieldRules(), description="Rules on the response's header fields.")
     timeouts: RouteTimeouts = Field(default=RouteTimeouts(), description="Deadlines that replace the pool's.")
+    priority: Literal["high", "normal", "low"] = Field(
+        default="normal", description="Whose turn comes first in a pool's queue."
+    )
     retry: RetryOrAttempts | None = Field(
         default=None,
         description="When a request is tried again. Replaces the pool's `retry` as a whole; the budget is the pool's.",

@@ -48,6 +48,7 @@ impl Court {
             endpoints: (1..=endpoints).map(endpoint).collect(),
             health_check: None,
             affinity: None,
+            queue: None,
             outlier_detection: Some(policy),
             slow_start_ms: None,
             panic_threshold_percent: 0,

@@ -33,6 +33,7 @@ fn document(endpoints: u8) -> document::Pool {
         retry: document::Retry::never(),
         retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
         proxy_protocol: None,
+        queue: None,
     }
 }
 

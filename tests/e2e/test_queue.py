@@ -1,0 +1,86 @@
+"""When every endpoint is full, requests wait their turn: bounded in number and time, by priority, for clients only."""
+
+import time
+
+from ..support.endpoint import OK, Endpoint
+from ..support.wire import Peer
+
+
+def full(web, endpoint: Endpoint, queue: str, routes: str = ""):
+    """A balancer whose only endpoint is busy with one request, which is as many as it may have."""
+    one = f'{{ address = "{endpoint}", max_connections = 1 }}'
+    serving = web(one, top='access_log = "-"', pool=f"queue = {queue}", routes=routes)
+    first = serving.connect()
+    first.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
+    peer = endpoint.accept()
+    assert peer.read_request().target == "/first"
+    return serving, first, peer
+
+
+def ask(serving, target: str) -> Peer:
+    """A client that has asked and is in the queue."""
+    metric = serving.balancer.metric
+    before = metric("evenly_pool_queued")
+    client = serving.connect()
+    client.send(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")
+    serving.balancer.until(lambda: metric("evenly_pool_queued") == before + 1)
+    return client
+
+
+def test_a_request_waits_for_its_turn(web, endpoint) -> None:
+    """It is sent when the one before it has its answer, and the wait stands in the log."""
+    serving, first, peer = full(web, endpoint, '{ timeout = "10s" }')
+    second = ask(serving, "/second")
+    assert not endpoint.is_asked()
+    peer.send(OK)
+    assert first.read_response().status == 200
+    assert peer.read_request().target == "/second"
+    peer.send(OK)
+    assert second.read_response().status == 200
+    assert serving.balancer.access(target="/second")["queue_ms"] > 0
+    assert serving.balancer.metric("evenly_pool_queued") == 0
+
+
+def test_its_bounds(web, endpoint) -> None:
+    """More than fit are refused at once, and who waits too long is told so: 503, each with its reason."""
+    serving, first, peer = full(web, endpoint, '{ size = 1, timeout = "2s" }')
+    began = time.monotonic()
+    second = ask(serving, "/second")
+    assert serving.connect().ask("/third").status == 503
+    assert serving.balancer.access(target="/third")["reason"] == "queue-full"
+    assert second.read_response().status == 503
+    assert time.monotonic() - began > 1.9
+    assert serving.balancer.access(target="/second")["reason"] == "queue-timeout"
+    assert serving.balancer.metric("evenly_pool_queue_timeouts_total", pool="app") == 1
+    assert serving.balancer.metric("evenly_pool_queue_full_total", pool="app") == 1
+    peer.send(OK)
+    assert first.read_response().status == 200
+
+
+def test_turns_go_by_priority_and_arrival(web, endpoint) -> None:
+    """High before normal before low, and the earlier before the later."""
+    routes = "".join(
+        f'[[routes]]\npath = "/{priority}*"\npool = "app"\npriority = "{priority}"\n' for priority in ("high", "low")
+    )
+    serving, _, peer = full(web, endpoint, '{ timeout = "30s" }', f'{routes}[[routes]]\npool = "app"\n')
+    asked = ["/low1", "/any1", "/high1", "/low2", "/any2", "/high2"]
+    clients = [ask(serving, target) for target in asked]
+    served = []
+    for _ in clients:
+        peer.send(OK)
+        served.append(peer.read_request().target)
+    assert served == ["/high1", "/high2", "/any1", "/any2", "/low1", "/low2"]
+    peer.send(OK)
+    assert all(client.read_response().status == 200 for client in clients)
+
+
+def test_who_goes_leaves_the_queue(web, endpoint) -> None:
+    """A client that hangs up is not sent to an endpoint when its turn comes."""
+    serving, _, peer = full(web, endpoint, '{ timeout = "30s" }')
+    second, third = ask(serving, "/second"), ask(serving, "/third")
+    second.reset()
+    assert serving.balancer.access(target="/second")["reason"] == "client-gone"
+    peer.send(OK)
+    assert peer.read_request().target == "/third"
+    peer.send(OK)
+    assert third.read_response().status == 200
