@@ -19,7 +19,7 @@ const WHOLE: Duration = Duration::from_secs(30);
 const LEAVING: Duration = Duration::from_secs(1);
 
 /// Closes the sending side and reads until the client closes too, is silent, or has had its time.
-pub async fn linger(mut client: Client) {
+pub async fn linger(mut client: Box<Client>) {
     if poll_fn(|cx| io::poll_shutdown(&mut client.stream, cx)).await.is_err() {
         return;
     }

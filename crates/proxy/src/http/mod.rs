@@ -21,6 +21,7 @@ mod connection;
 mod exchange;
 mod fields;
 mod handle;
+mod handlers;
 mod linger;
 mod plan;
 mod queue;
@@ -34,3 +35,4 @@ mod upload;
 mod wait;
 
 pub use connection::serve;
+pub use handlers::Handlers;

@@ -11,6 +11,7 @@ pub mod waiting;
 
 use crate::access_log::Log;
 use crate::arrival::Tarpit;
+use crate::http::Handlers;
 use crate::metrics::WorkerStats;
 use crate::permits::ListenerPermits;
 use crate::udp::Relays;
@@ -87,6 +88,8 @@ impl WorkerHandle {
 pub struct Worker {
     /// Lent to whoever has something to read or to render.
     pub buffers: Rc<Buffers>,
+    /// Lent to whoever has a request under way.
+    pub handlers: Handlers,
     /// Woken when due.
     pub deadlines: Rc<Deadlines>,
     /// Idle connections to endpoints.
@@ -211,6 +214,7 @@ async fn run(seed: u64, epoch: Instant, first: Configuration, mut inbox: Unbound
     let view = View::new(snapshot, permits, None, &mut random);
     let worker = Rc::new(Worker {
         buffers: Rc::default(),
+        handlers: Handlers::default(),
         deadlines: Rc::default(),
         idle: IdleConnections::new(most_idle),
         stats: RefCell::default(),
