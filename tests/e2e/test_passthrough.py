@@ -64,7 +64,7 @@ def passthrough(run, port, certificate):
     pools = "".join(f'[pools.{name}]\nendpoints = "{server}"\n' for name, server in servers.items())
     text = (
         f'access_log = "-"\n[listeners.tls]\nbind = "{bound}"\nprotocol = "tcp"\npool = "rest"\n'
-        'timeouts = { header = "500ms" }\n'
+        'timeouts = { header = "3s" }\n'
         'routes = [{ sni = "shop.example.com", pool = "shop" }, '
         '{ sni = "*.example.com", alpn = "h2", pool = "grpc" }]\n'
     )

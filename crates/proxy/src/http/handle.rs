@@ -105,7 +105,7 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
         };
         let endpoint = lease.endpoint();
         exchange.tally.endpoint = Some((endpoint.id(), endpoint.address()));
-        let outcome = match connect(client, exchange, endpoint).await {
+        let outcome = match connect(client, exchange, endpoint, upload.is_none()).await {
             Ok(upstream) => attempt(client, exchange, &mut upload, upstream, &lease).await,
             Err(now) => Err(now),
         };

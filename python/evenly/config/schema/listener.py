@@ -105,7 +105,8 @@ limits = { body = "10MiB" }
 
 def _tag(value: object) -> str:
     protocol = value.get("protocol") if isinstance(value, dict) else getattr(value, "protocol", None)
-    return f"<{protocol}>" if protocol in {"tcp", "udp"} else "<http>"
+    # A list, since what the user wrote may be of any type, hashable or not.
+    return f"<{protocol}>" if protocol in ["tcp", "udp"] else "<http>"
 
 
 Listener = Annotated[
