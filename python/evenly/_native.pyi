@@ -7,7 +7,7 @@ is a place in the document ("pools[0].endpoints[1].address"), empty if it is not
 
 from typing import Self, final
 
-__all__ = ["Dataplane", "DocumentError", "check"]
+__all__ = ["Dataplane", "DocumentError", "check", "hash_password"]
 
 class DocumentError(Exception):
     """`args` is `(path, message)`."""
@@ -17,6 +17,9 @@ def check(document: str) -> str:
 
     Warnings name routes that can never match because earlier ones match all that they match.
     """
+
+def hash_password(password: bytes, salt: bytes) -> str:
+    """The argon2id hash of a password, as `basic_auth` reads it. `salt`: at least 8 random bytes, else `ValueError`."""
 
 @final
 class Dataplane:

@@ -112,7 +112,8 @@ class Server:
 
     @staticmethod
     async def _send_bytes(count: int, writer: asyncio.StreamWriter) -> None:
-        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {count}\r\n\r\n".encode())
+        kind = "Content-Type: application/octet-stream"
+        writer.write(f"HTTP/1.1 200 OK\r\n{kind}\r\nContent-Length: {count}\r\n\r\n".encode())
         for offset in range(0, count, len(PIECE)):
             writer.write(PIECE[: min(len(PIECE), count - offset)])
             await writer.drain()

@@ -51,6 +51,16 @@ struct Row {
 failures! {
     /// The request breaks HTTP's grammar or framing rules.
     RequestBad = "request-bad", 400, Downstream, false;
+    /// The route asks for credentials, and the request has none.
+    AuthMissing = "auth-missing", 401, Downstream, false;
+    /// The name or the password is wrong.
+    AuthWrong = "auth-wrong", 401, Downstream, false;
+    /// The client's address is not allowed on the route.
+    AddressDenied = "address-denied", 403, Downstream, false;
+    /// No API key of the route is the one that the request carries.
+    KeyUnknown = "key-unknown", 403, Downstream, false;
+    /// The service that is asked about requests said no; the client gets its answer, whatever its status.
+    ForwardAuthDenied = "forward-auth-denied", 403, Downstream, false;
     /// No route matches.
     RouteNone = "route-none", 404, Internal, false;
     /// CONNECT, and no route allows it.
@@ -97,6 +107,10 @@ failures! {
     UpstreamTruncated = "upstream-truncated", 502, Upstream, false;
     /// The endpoint answered with a status that is tried again, and then no endpoint was left to try.
     UpstreamStatus = "upstream-status", 502, Upstream, true;
+    /// More passwords wait to be verified than a worker takes on.
+    AuthBusy = "auth-busy", 503, Internal, false;
+    /// The service that is asked about requests gave no answer.
+    ForwardAuthFailed = "forward-auth-failed", 503, Upstream, false;
     /// A limit on connections or memory is reached.
     Overload = "overload", 503, Internal, false;
     /// The pool has no endpoint, or none with a weight above 0.
@@ -169,6 +183,8 @@ impl Failure {
             Self::Overload
             | Self::RateLimited
             | Self::Drained
+            | Self::AuthBusy
+            | Self::ForwardAuthFailed
             | Self::NoEndpointFull
             | Self::QueueFull
             | Self::QueueTimeout => Some(1),
@@ -247,7 +263,7 @@ mod tests {
     #[test]
     fn every_status_of_the_promise_is_made() {
         let made: BTreeSet<_> = Failure::ALL.into_iter().map(Failure::status).collect();
-        for status in [400, 404, 408, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505] {
+        for status in [400, 401, 403, 404, 408, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505] {
             assert!(made.contains(&status), "{status}");
         }
     }

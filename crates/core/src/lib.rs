@@ -14,14 +14,17 @@
 //! * [`retry`] — what follows a try that failed.
 //! * [`proxy_protocol`], [`client_hello`] and [`passthrough`] — who a connection's client is, and which pool it goes to;
 //!   [`sessions`] — the same for datagrams.
+//! * [`access`] — who may use a route; [`compression`] — how a response is compressed.
 //! * [`error`] — every way a request ends without an endpoint's answer, with its status, in one table.
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod affinity;
 pub mod answer;
 pub mod balancer;
 pub mod client_hello;
+pub mod compression;
 pub mod dns;
 pub mod document;
 pub mod error;

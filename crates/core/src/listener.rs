@@ -1,10 +1,11 @@
 //! Listeners as the workers use them: limits checked, networks parsed, deadlines as durations, routes indexed.
 
+use crate::compression::Compression;
 use crate::document::{self, DocumentError, Limits, OnDeny, Others, Protocol};
 use crate::passthrough::Passthrough;
 use crate::pool::Pool;
 use crate::route::RouteTable;
-use crate::route::{duration, inside};
+use crate::route::{compression, duration, inside};
 use crate::trust::TrustedNetworks;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -48,6 +49,8 @@ pub struct Listener {
     pub on_deny: OnDeny,
     /// Answers after which a UDP session ends, if there is such a number.
     pub responses: Option<u32>,
+    /// How responses are compressed on routes that do not say it themselves.
+    pub compression: Option<Box<Compression>>,
 }
 
 /// PROXY protocol headers in front of what clients send.
@@ -117,6 +120,9 @@ impl Listener {
         if document.sessions.as_ref().is_some_and(|sessions| sessions.responses == Some(0)) {
             return fail("sessions.responses", "must be above 0");
         }
+        if document.compression.is_some() && document.protocol != Protocol::Http {
+            return fail("compression", "has an effect on http listeners only");
+        }
         check_limits(&document.limits)?;
         Ok(Self {
             id,
@@ -134,6 +140,7 @@ impl Listener {
             max_per_client: document.access.max_per_client,
             on_deny: document.access.on_deny,
             responses: document.sessions.as_ref().and_then(|sessions| sessions.responses),
+            compression: compression(&document.compression)?,
         })
     }
 }

@@ -83,7 +83,8 @@ pub fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-fn check_name(name: &str, side: Side) -> Result<(), String> {
+/// Whether a field may be changed by its name.
+pub(crate) fn check_name(name: &str, side: Side) -> Result<(), String> {
     let is = |other: &&str| name.eq_ignore_ascii_case(other);
     if !is_token(name) {
         Err(format!("'{name}' is not a header's name"))

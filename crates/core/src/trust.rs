@@ -83,7 +83,7 @@ fn parse_element(element: &[u8]) -> Option<IpAddr> {
 }
 
 /// Both families on one line of numbers: IPv4 sits where IPv4-mapped addresses do.
-fn number(address: IpAddr) -> u128 {
+pub(crate) fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
         IpAddr::V6(v6) => v6.to_bits(),
@@ -91,7 +91,7 @@ fn number(address: IpAddr) -> u128 {
 }
 
 /// First and last address of a network.
-fn range(network: &str) -> Result<(u128, u128), String> {
+pub(crate) fn range(network: &str) -> Result<(u128, u128), String> {
     let expected = || format!("'{network}' is not a network such as \"10.0.0.0/8\" or \"fd00::/8\"");
     let (address, length) = network.split_once('/').ok_or_else(expected)?;
     let address: IpAddr = address.parse().map_err(|_| expected())?;

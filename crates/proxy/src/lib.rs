@@ -12,6 +12,7 @@
 pub mod access_log;
 mod arrival;
 mod clock;
+mod compress;
 mod dataplane;
 pub mod descriptor;
 mod http;

@@ -4,6 +4,7 @@
 //! taken out of their framing and framed anew; nothing that the codec has not understood is passed on. What is large
 //! and needs no framing moves inside the kernel (`splice.rs`) once it has shown to be large.
 
+use crate::compress::{Refused, Stage};
 use crate::io;
 use crate::splice::Pipe;
 use crate::worker::buffers::{Buffer, Buffers, READ_BYTES, Text};
@@ -43,6 +44,8 @@ pub struct Pump {
     pace: Pace,
     /// Bytes up to which all that goes to the sink is kept in `head`, for another sink; 0: nothing is.
     most_kept: usize,
+    /// What compresses the body on its way, if anything does.
+    pub stage: Option<Box<Stage>>,
     /// What came behind the body's end.
     pub excess: Option<Buffer>,
     /// Body bytes taken from the source.
@@ -78,6 +81,14 @@ pub enum Broken {
     Sink,
     /// The sink took nothing, or too little, for too long.
     SinkLate,
+    /// What compresses it has failed.
+    Stage,
+}
+
+impl From<Refused> for Broken {
+    fn from(_: Refused) -> Self {
+        Self::Stage
+    }
 }
 
 impl Broken {
@@ -90,6 +101,7 @@ impl Broken {
             Self::TooLarge => Failure::RequestTooLarge,
             Self::Sink => Failure::UpstreamClosed,
             Self::SinkLate => Failure::ResponseTimeout,
+            Self::Stage => Failure::Internal,
         }
     }
 
@@ -101,6 +113,7 @@ impl Broken {
             Self::SourceLate => Failure::IdleTimeout,
             Self::Sink => Failure::ClientGone,
             Self::SinkLate => Failure::SendTimeout,
+            Self::Stage => Failure::Internal,
         }
     }
 }
@@ -207,6 +220,7 @@ impl Pump {
             limit,
             pace,
             most_kept: 0,
+            stage: None,
             excess: None,
             received: 0,
             written: 0,
@@ -226,6 +240,10 @@ impl Pump {
             self.excess = Some(behind(&buffer, taken.consumed));
         }
         buffer.truncate(taken.data);
+        if let Some(stage) = &mut self.stage {
+            stage.give(buffer, taken.done);
+            return Ok(());
+        }
         if self.chunked {
             buffer.frame(taken.done);
         }
@@ -273,7 +291,7 @@ impl Pump {
 
     /// When the pump wants to be polled again at the latest, as a tick.
     pub fn due(&self) -> u64 {
-        self.pace.due()
+        self.stage.as_ref().map_or(u64::MAX, |stage| stage.due()).min(self.pace.due())
     }
 
     /// Moves what can be moved. Ready when the whole body is written, or never will be.
@@ -285,7 +303,13 @@ impl Pump {
         deadline: &Deadline,
     ) -> Poll<Result<(), Broken>> {
         let mut reads = 0;
+        // Compressing a buffer takes as long as passing on some ten.
+        let turn = if self.stage.is_some() { 0 } else { TURN_READS };
         loop {
+            if let Some(stage) = self.stage.as_mut().filter(|stage| self.buffer.is_none() && stage.has_work())
+            {
+                self.buffer = stage.make()?;
+            }
             match self.poll_flush(cx, sink, deadline) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Sink)),
@@ -293,6 +317,9 @@ impl Pump {
                     return Poll::Ready(Err(Broken::SinkLate));
                 }
                 Poll::Pending => return Poll::Pending,
+            }
+            if self.stage.as_ref().is_some_and(|stage| stage.has_work()) {
+                continue;
             }
             if self.is_ended {
                 return Poll::Ready(Ok(()));
@@ -302,7 +329,7 @@ impl Pump {
                 None => self.poll_read(cx, source, buffers),
             };
             match filled {
-                Poll::Ready(Ok(())) if reads < TURN_READS => {
+                Poll::Ready(Ok(())) if reads < turn => {
                     reads += 1;
                     self.pace.moved(deadline);
                 }
@@ -312,6 +339,7 @@ impl Pump {
                     return Poll::Pending;
                 }
                 Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
+                Poll::Pending if self.stage.as_mut().is_some_and(|stage| stage.pauses(deadline)) => {}
                 Poll::Pending if self.pace.is_late(deadline, true, self.received) => {
                     return Poll::Ready(Err(Broken::SourceLate));
                 }
@@ -338,7 +366,7 @@ impl Pump {
 
     /// How much may move inside the kernel now: only what needs no framing, is large, and has a bound or none.
     fn splice_bytes(&mut self, buffers: &Buffers) -> Option<u64> {
-        if self.chunked || self.most_kept > 0 {
+        if self.chunked || self.most_kept > 0 || self.stage.is_some() {
             return None;
         }
         let left = match self.body {
@@ -388,7 +416,9 @@ impl Pump {
     fn end_of_stream(&mut self, mut empty: Buffer) -> Result<(), Broken> {
         self.body.on_eof().map_err(|_| Broken::Source)?;
         self.is_ended = true;
-        if self.chunked {
+        if let Some(stage) = &mut self.stage {
+            stage.give(empty, true);
+        } else if self.chunked {
             empty.frame(true);
             self.buffer = Some(empty);
             self.keep_buffer();

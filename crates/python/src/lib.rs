@@ -4,6 +4,7 @@
 //! may take time releases the interpreter lock. Nothing is decided here and nothing is done here; a line that does
 //! either belongs to `core` or to `proxy`.
 
+use evenly_core::access::Hash;
 use evenly_core::document::DocumentError as Refused;
 use evenly_core::pool::AdminState;
 use evenly_proxy::{ApplyError, EndpointChange, descriptor};
@@ -31,7 +32,7 @@ type Descriptors = Vec<(String, Vec<i32>)>;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{Dataplane, DocumentError, check};
+    use super::{Dataplane, DocumentError, check, hash_password};
 }
 
 /// Builds a document without running it.
@@ -39,6 +40,12 @@ mod _native {
 fn check(py: Python<'_>, document: &str) -> PyResult<String> {
     let warnings = py.detach(|| evenly_proxy::Dataplane::check(document)).map_err(refused)?;
     json(&warnings)
+}
+
+/// Hashes a password.
+#[pyfunction]
+fn hash_password(py: Python<'_>, password: &[u8], salt: &[u8]) -> PyResult<String> {
+    py.detach(|| Hash::make(password, salt)).map_err(PyValueError::new_err)
 }
 
 /// See the stub.

@@ -12,6 +12,7 @@ from evenly.cli import (
     diff,
     drain,
     edits,
+    hash_password,
     maintenance,
     ready,
     reload,
@@ -42,6 +43,7 @@ SERVING, OPERATING, TRYING = "Serve", "Ask and steer what runs", "Try it"
 
 app.command(rich_help_panel=SERVING)(run_verb.run)
 app.command(rich_help_panel=SERVING)(check.check)
+app.command(rich_help_panel=SERVING, name="hash-password")(hash_password.hash_password)
 app.command(rich_help_panel=OPERATING)(status.status)
 app.command(rich_help_panel=OPERATING)(diff.diff)
 app.command(rich_help_panel=OPERATING)(reload.reload)

@@ -19,6 +19,7 @@ def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
     used = {pool for listener in settings.listeners.values() for _, pool in _pools(listener)}
     reached: set[str] = set()
     for route in settings.routes:
+        used |= {route.forward_auth.pool} if route.forward_auth is not None else set()
         used |= {route.pool} if route.pool is not None else set(route.split or {})
         reached |= set(settings.listeners if route.listeners is None else route.listeners)
     for name in settings.pools:

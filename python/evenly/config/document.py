@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import access_document as admitting
+from .access_files import AccessFiles
+from .at import At
 from .found import NOTHING, Found, members
 from .load import Source
 from .problems import Place, Problem
@@ -49,14 +52,6 @@ _UNUSED_STREAM_TIMEOUTS = StreamTimeouts()
 _UNUSED_LIMITS = Limits()
 # There is no queue of datagrams that a listener could set, but for the kernel's own.
 _UNUSED_BACKLOG = 1
-
-
-@dataclass(frozen=True, slots=True)
-class At:
-    """A value that comes from the option at `place`, relative to the option that the value around it comes from."""
-
-    place: Place
-    value: Any
 
 
 @dataclass(frozen=True)
@@ -107,7 +102,7 @@ def document(resolved: Resolved, found: Found = NOTHING) -> Document:
         "max_connections": resolved.max_connections,
         "listeners": [At((name,), _listener(name, listener)) for name, listener in settings.listeners.items()],
         "pools": _pools(resolved, found),
-        "routes": [_route(route) for route in settings.routes],
+        "routes": [_route(route, resolved.files) for route in settings.routes],
         "affinity": _affinity_secrets(resolved),
         "error_pages": {
             str(status): {"content_type": page.content_type, "body": page.body}
@@ -166,6 +161,7 @@ def _listener(name: str, listener: Listener) -> dict[str, Any]:
         "access": At((), _access(listener)),
         "tls_routes": At(("routes",), _tls_routes(listener) if isinstance(listener, TcpListener) else []),
         "sessions": udp and At((), {"responses": udp.responses}),
+        "compression": admitting.compression(listener.compression) if isinstance(listener, HttpListener) else None,
     }
 
 
@@ -354,7 +350,7 @@ def _probe(check: HealthCheck) -> dict[str, Any]:
     }
 
 
-def _route(route: Route) -> dict[str, Any]:
+def _route(route: Route, files: AccessFiles) -> dict[str, Any]:
     return {
         "name": route.name,
         "listeners": route.listeners,
@@ -384,6 +380,8 @@ def _route(route: Route) -> dict[str, Any]:
         "body_bytes": At(("limits", "body"), route.limits.body and route.limits.body.bytes),
         "allow_connect": route.allow_connect,
         "allow_upgrade": route.allow_upgrade,
+        "guard": admitting.guard(route, files),
+        "compression": admitting.compression(route.compression),
     }
 
 

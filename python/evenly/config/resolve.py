@@ -14,8 +14,9 @@ from ipaddress import ip_address
 from math import ceil
 from pathlib import Path
 
+from .access_files import AccessFiles, read_access_files
 from .load import Loaded
-from .problems import Place, Problem
+from .problems import ConfigError, Place, Problem
 from .schema import AdminAddress, Duration, Endpoint, ErrorPage, Settings
 from .schema.words import join_port
 
@@ -97,6 +98,8 @@ class Resolved:
     error_pages: dict[int, Page]
     access_log_path: str | None
     """Absolute, or "-"."""
+    files: AccessFiles
+    """Who may come in, as far as that stands in files beside the configuration."""
     state_directory: Path | None
     """Absolute."""
     warnings: list[Problem]
@@ -114,6 +117,7 @@ def resolve(loaded: Loaded, machine: Machine, lookup: Lookup | None = None) -> R
     Blocks while names are looked up, in the worst case for as long as the system's resolver tries.
     """
     settings, problems = loaded.settings, list[tuple[Place, str]]()
+    files, in_files = read_access_files(loaded)
     resolved = Resolved(
         loaded=loaded,
         workers=machine.cores if isinstance(settings.workers, str) else settings.workers,
@@ -125,11 +129,13 @@ def resolve(loaded: Loaded, machine: Machine, lookup: Lookup | None = None) -> R
         affinity_secrets=_read_secrets(loaded, problems),
         error_pages=_read_pages(loaded, problems),
         access_log_path=_log_path(loaded),
+        files=files,
         state_directory=state_directory(loaded),
         warnings=[*loaded.warnings, *_capped_connections(loaded, machine)],
     )
-    if problems:
-        raise loaded.source.refusal(problems)
+    if problems or in_files:
+        of_source = loaded.source.refusal(problems).problems
+        raise ConfigError([*of_source, *in_files])
     return resolved
 
 

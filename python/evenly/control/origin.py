@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evenly.config import AdminAddress, Document, Loaded, Machine, Resolved, document, from_arguments, load, resolve
+from evenly.config.access_files import named_files
 from evenly.config.edits import Edits, edited
 from evenly.config.found import Found
 from evenly.control.admin import check_secret_files
@@ -93,5 +94,5 @@ class Origin:
         directory, settings = loaded.source.directory, loaded.settings
         pages = [page.file for page in settings.error_pages.values()]
         secrets = (settings.admin.token_file, settings.affinity.secret_file, settings.affinity.previous_secret_file)
-        beside = [name for name in (*pages, *secrets) if name is not None]
+        beside = [name for name in (*pages, *secrets, *named_files(settings)) if name is not None]
         return tuple(directory / name for name in beside)

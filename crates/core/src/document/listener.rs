@@ -1,6 +1,6 @@
 //! Listeners as the document states them.
 
-use super::present;
+use super::{Compression, present};
 use serde::Deserialize;
 use std::net::SocketAddr;
 
@@ -35,6 +35,9 @@ pub struct Listener {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Who may come in.
     pub access: Access,
+    /// How responses are compressed on routes that do not say it themselves, or `null`: not at all.
+    #[serde(deserialize_with = "present")]
+    pub compression: Option<Compression>,
     /// Routes of TLS connections that are passed through, tried before `pool`; only for `tcp`.
     pub tls_routes: Vec<TlsRoute>,
     /// How sessions end; set for `udp`, `null` for the others.

@@ -5,14 +5,18 @@
 //! whole milliseconds (`_ms`), sizes are bytes (`_bytes`), shares are whole percent (`_percent`).
 //! `null` means "not set" and must be written out.
 
+mod access;
 mod affinity;
+mod compression;
 mod listener;
 mod outlier;
 mod pool;
 mod retry;
 mod route;
 
+pub use access::{ApiKeys, BasicAuth, ForwardAuth, Guard, KeySource, OnError, RouteAccess};
 pub use affinity::{Affinity, AffinityCookie, AffinitySecrets, AffinityTable, SameSite, Secret};
+pub use compression::{Algorithm, Compression, Level};
 pub use listener::{
     Access, Limits, Listener, ListenerTimeouts, OnDeny, Others, Protocol, ProxyProtocol, Sessions, TlsRoute,
 };

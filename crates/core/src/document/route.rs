@@ -1,6 +1,6 @@
 //! Routes as the document states them.
 
-use super::{AffinityCookie, Retry, present};
+use super::{AffinityCookie, Compression, Guard, Retry, present};
 use crate::queue::Priority;
 use serde::Deserialize;
 
@@ -54,6 +54,12 @@ pub struct Route {
     pub allow_connect: bool,
     /// Whether `Upgrade` (WebSocket) is passed on.
     pub allow_upgrade: bool,
+    /// What a request has to show, or `null`: nothing.
+    #[serde(deserialize_with = "present")]
+    pub guard: Option<Guard>,
+    /// How responses are compressed, in place of the listener's way, or `null`: as the listener says.
+    #[serde(deserialize_with = "present")]
+    pub compression: Option<Compression>,
 }
 
 /// A set of methods.

@@ -4,7 +4,9 @@ use super::{
     Action, Conditions, HostRewrite, PathPattern, PoolIndex, Rewrite, Route, RouteId, Split, Timeouts,
     host_pattern, is_host_and_port,
 };
+use crate::access::Guard;
 use crate::answer::Answer;
+use crate::compression::Compression;
 use crate::document::{self, DocumentError, PathMatch};
 use crate::nearest::unknown;
 use crate::retry::Policy;
@@ -46,9 +48,23 @@ impl Route {
             retry: document.retry.as_ref().map(Policy::build).transpose().map_err(inside("retry"))?,
             body_bytes: document.body_bytes,
             allow_upgrade: document.allow_upgrade,
+            guard: guard(document, pools)?,
+            compression: compression(&document.compression)?,
             path,
         })
     }
+}
+
+fn guard(document: &document::Route, pools: &PoolIndexes<'_>) -> Result<Option<Box<Guard>>, DocumentError> {
+    let guard = document.guard.as_ref().map(|guard| Guard::build(guard, pools).map(Box::new));
+    guard.transpose().map_err(inside("guard"))
+}
+
+pub(crate) fn compression(
+    document: &Option<document::Compression>,
+) -> Result<Option<Box<Compression>>, DocumentError> {
+    let compression = document.as_ref().map(|compression| Compression::build(compression).map(Box::new));
+    compression.transpose().map_err(inside("compression"))
 }
 
 /// Puts a part's name before the path of an error inside of it.
@@ -128,6 +144,7 @@ fn check_ignored(route: &document::Route) -> Result<(), DocumentError> {
         ("timeouts", route.timeouts != document::RouteTimeouts::default()),
         ("retry", route.retry.is_some()),
         ("allow_connect", route.allow_connect),
+        ("compression", route.compression.is_some()),
     ];
     match set.into_iter().find(|(_, is_set)| *is_set) {
         Some((field, _)) => {

@@ -15,14 +15,16 @@ mod table;
 mod trie;
 
 pub use build::PoolIndexes;
-pub(crate) use build::{duration, inside};
+pub(crate) use build::{compression, duration, inside};
 pub use conditions::{Conditions, cookie, query_parameter};
 pub use host::{HostPattern, host_name, host_pattern, is_host_and_port};
 pub use path::{PathPattern, PathRegex};
 pub use rewrite::Rewrite;
 pub use table::RouteTable;
 
+use crate::access::Guard;
 use crate::answer::Answer;
+use crate::compression::Compression;
 use crate::queue::Priority;
 use crate::retry::Policy;
 use crate::rules::Rules;
@@ -96,6 +98,10 @@ pub struct Route {
     pub body_bytes: Option<u64>,
     /// Whether `Upgrade` is passed on.
     pub allow_upgrade: bool,
+    /// What a request has to show before the action is done.
+    pub guard: Option<Box<Guard>>,
+    /// How responses are compressed, in place of the listener's way.
+    pub compression: Option<Box<Compression>>,
 }
 
 /// What a route does.

@@ -69,6 +69,9 @@ fn unused_pools(document: &Document) -> Vec<Warning> {
     let mut used: FxHashSet<&str> = document.listeners.iter().filter_map(|l| l.pool.as_deref()).collect();
     used.extend(document.listeners.iter().flat_map(|l| &l.tls_routes).map(|route| route.pool.as_str()));
     for route in &document.routes {
+        used.extend(
+            route.guard.iter().flat_map(|guard| &guard.forward_auth).map(|service| service.pool.as_str()),
+        );
         match &route.action {
             Action::Pool { pool } => drop(used.insert(pool)),
             Action::Split { pools, .. } => used.extend(pools.iter().map(|(pool, _)| pool.as_str())),

@@ -29,6 +29,8 @@ pub fn route(name: &str) -> Route {
         body_bytes: None,
         allow_connect: false,
         allow_upgrade: false,
+        guard: None,
+        compression: None,
     }
 }
 

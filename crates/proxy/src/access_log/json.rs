@@ -26,6 +26,18 @@ pub(super) fn begin(out: &mut Vec<u8>, asked: &Asked<'_>) -> usize {
     out.len()
 }
 
+/// Writes whose request it is.
+pub(super) fn user(out: &mut Vec<u8>, name: &str) {
+    field(out, "user", name.as_bytes());
+}
+
+/// Writes what the response was compressed with, and from how many bytes.
+pub(super) fn compressed(out: &mut Vec<u8>, coding: &str, bytes: u64) {
+    field(out, "coding", coding.as_bytes());
+    // Writing to memory does not fail.
+    let _ = write!(out, ",\"bytes_before_coding\":{bytes}");
+}
+
 /// Writes what is known at the end.
 pub(super) fn finish(out: &mut Vec<u8>, record: &Record, names: &Names<'_>) {
     field(out, "route", names.route.unwrap_or_default().as_bytes());

@@ -121,6 +121,21 @@ impl Line {
         Self { text, format, split }
     }
 
+    /// Says whose request it is.
+    pub fn user(&mut self, name: &str) {
+        match self.format {
+            LogFormat::Json => json::user(&mut self.text, name),
+            LogFormat::Text => self.split += text::user(&mut self.text, name),
+        }
+    }
+
+    /// Says that the response was compressed, and from how many bytes; text lines have no place for it.
+    pub fn compressed(&mut self, coding: &str, bytes: u64) {
+        if self.format == LogFormat::Json {
+            json::compressed(&mut self.text, coding, bytes);
+        }
+    }
+
     /// Finishes the line and hands it over; when the ring is full it is dropped there and counted.
     pub fn finish(mut self, worker: &Worker, record: &Record, names: &Names<'_>) {
         match self.format {

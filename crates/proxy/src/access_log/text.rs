@@ -1,5 +1,5 @@
 //! The combined log format (as Apache and nginx write it), with Evenly's fields behind it:
-//! `CLIENT - - [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" ID ROUTE POOL ENDPOINT REASON TOTAL_MS UPSTREAM_MS ATTEMPTS
+//! `CLIENT - USER [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" ID ROUTE POOL ENDPOINT REASON TOTAL_MS UPSTREAM_MS ATTEMPTS
 //! AFFINITY`.
 //! What is absent is `-`.
 
@@ -31,6 +31,21 @@ pub(super) fn begin(out: &mut Vec<u8>, asked: &Asked<'_>) -> usize {
     }
     escape(out, if asked.request_id.is_empty() { b"-" } else { asked.request_id.as_bytes() });
     split
+}
+
+/// Writes the user's name into its place, where a `-` stands; by how many bytes that moves what follows.
+pub(super) fn user(out: &mut Vec<u8>, name: &str) -> usize {
+    let mut escaped = Vec::with_capacity(name.len());
+    // A space would end the field.
+    name.split(' ').enumerate().for_each(|(i, part)| {
+        escaped.extend_from_slice(if i > 0 { b"\\x20" } else { b"" });
+        escape(&mut escaped, part.as_bytes());
+    });
+    let before = out.len();
+    if let Some(at) = out.windows(5).position(|five| five == b" - - ") {
+        out.splice(at + 3..at + 4, escaped);
+    }
+    out.len() - before
 }
 
 /// Writes what is known at the end.
@@ -77,6 +92,18 @@ fn escape(out: &mut Vec<u8>, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_stands_in_its_place() {
+        let mut out = b"192.0.2.1 - - [now] \"GET / HTTP/1.1\" ".to_vec();
+        let before = out.len();
+        assert_eq!(user(&mut out, "ada \"x\""), out.len() - before);
+        assert!(
+            out.starts_with(b"192.0.2.1 - ada\\x20\\x22x\\x22 [now]"),
+            "{}",
+            String::from_utf8_lossy(&out)
+        );
+    }
 
     #[test]
     fn a_field_cannot_leave_its_quotes() {

@@ -35,13 +35,31 @@ pub struct Answer {
 impl Answer {
     /// The error page of a failure.
     pub fn failure(client: &Client, pages: &ErrorPages, failure: Failure, manner: &Manner) -> Self {
+        Self::refusal(client, pages, (failure, None), manner)
+    }
+
+    /// The error page of a failure, with one more line in its head.
+    pub fn refusal(
+        client: &Client,
+        pages: &ErrorPages,
+        (failure, line): (Failure, Option<&[u8]>),
+        manner: &Manner,
+    ) -> Self {
         let status = failure.status();
         let (content_type, body) = pages.body(status);
         let mut answer = Self::begin(client, status, manner);
         if let Some(seconds) = failure.retry_after() {
             answer.number(b"Retry-After: ", u64::from(seconds));
         }
+        answer.text.extend_from_slice(line.unwrap_or_default());
         answer.finish(Some(content_type.as_bytes()), body, manner)
+    }
+
+    /// The answer of a service that Evenly has asked: its status, these lines of its head, and its body.
+    pub fn passed_on(client: &Client, status: u16, lines: &[u8], body: &[u8], manner: &Manner) -> Self {
+        let mut answer = Self::begin(client, status, manner);
+        answer.text.extend_from_slice(lines);
+        answer.finish(None, body, manner)
     }
 
     /// A redirection.

@@ -1,6 +1,7 @@
 //! One request and its response: what is known from the plan on until it is recorded.
 
 use super::bond::Bond;
+use super::compress::Coding;
 use super::retry::Tries;
 use crate::worker::Worker;
 use crate::worker::buffers::Text;
@@ -52,6 +53,8 @@ pub struct Exchange {
     pub wants_upgrade: bool,
     /// Whether the client holds its body back until it gets 100 (RFC 9110 §10.1.1).
     pub awaits_continue: bool,
+    /// What its response may become on its way to the client.
+    pub coding: Coding,
     /// The route's fields for the response, rendered while the request was at hand.
     pub response_fields: Option<Text>,
     /// Whether all that was sent is still at hand, and nothing of a response has come: the condition for sending it

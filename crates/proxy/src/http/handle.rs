@@ -1,8 +1,10 @@
 //! The steps of a request, in their order. Each is short here and done elsewhere.
 
+use super::admit::ask;
 use super::answer::{Answer, Manner, write_all};
 use super::bond::pick_for;
 use super::client::Client;
+use super::compress::count;
 use super::connect::{Lost, connect};
 use super::exchange::Exchange;
 use super::plan::{Plan, Planned, plan, refuse};
@@ -44,14 +46,22 @@ pub enum Next {
 /// Takes one request through the steps, from the first bytes of its head in `input`.
 pub async fn handle(client: &mut Client, input: Buffer) -> Next {
     let Some(view) = client.worker.view_of(client.bind) else { return Next::Close };
-    match plan(client, &view, &input) {
-        Plan::MoreHead => Next::MoreHead(input),
-        Plan::Answer(planned) => say(client, *planned, Some(input)).await,
-        Plan::Forward(mut exchange) => {
-            let next = forward(client, &mut exchange, input).await;
-            exchange.make_room();
-            record(client, &mut exchange);
-            next
+    let mut known = None;
+    loop {
+        match plan(client, &view, &input, known.as_deref()) {
+            Plan::MoreHead => return Next::MoreHead(input),
+            Plan::Answer(planned) => return say(client, *planned, Some(input)).await,
+            // Boxed: an idle connection cannot afford the room.
+            Plan::Ask(question, address) => {
+                known = Some(Box::pin(ask(client, &view, *question, address)).await)
+            }
+            Plan::Forward(mut exchange) => {
+                drop(known);
+                let next = forward(client, &mut exchange, input).await;
+                exchange.make_room();
+                record(client, &mut exchange);
+                return next;
+            }
         }
     }
 }
@@ -216,9 +226,13 @@ async fn respond(
                 Some(response.text),
                 download(client, exchange, &response.body, response.is_chunked),
             );
+            pump.stage = response.stage;
             pump.take(buffer).map_err(|_| Lost::for_good(Failure::ResponseBad))?;
             let sent = relay(client, exchange, &mut upstream, &mut pump, upload).await;
             exchange.tally.bytes_out += pump.written;
+            if let Some(stage) = &pump.stage {
+                count(client, exchange, stage);
+            }
             (sent, pump.excess.is_some())
         }
     };
@@ -243,6 +257,7 @@ async fn respond(
 /// The body's length, if all of it is in the buffer, small, and need not be framed anew.
 fn whole_body(response: &Response, buffer: &Buffer) -> Option<usize> {
     let length = match response.body {
+        _ if response.stage.is_some() => return None,
         BodyReader::Done => 0,
         BodyReader::Length { left } => usize::try_from(left).ok()?,
         BodyReader::Chunked(_) | BodyReader::UntilClose => return None,

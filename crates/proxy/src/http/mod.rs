@@ -5,17 +5,19 @@
 //! | step | where |
 //! |---|---|
 //! | read, keep-alive | `connection.rs`, `client.rs` |
-//! | pin, route, admit | `plan.rs` |
+//! | pin, route, admit | `plan.rs`; `admit/` where a route has a guard |
 //! | pick, connect, forward | `handle.rs` and `connect.rs`; `queue.rs` when all are full; `request.rs` renders the head, `upload.rs` brings the body |
 //! | settle | `wait.rs`, `settle.rs`; `retry.rs` for another try; `answer.rs` for what Evenly says itself |
-//! | relay | `relay.rs` for bodies, `upgrade.rs` for tunnels |
+//! | relay | `relay.rs` for bodies, `compress.rs` for those that are compressed, `upgrade.rs` for tunnels |
 //! | record | `record.rs` |
 //!
 //! `handle.rs` only puts them in order. What is decided is decided in `evenly_core`.
 
+mod admit;
 mod answer;
 mod bond;
 mod client;
+mod compress;
 mod connect;
 mod connection;
 mod exchange;
@@ -34,5 +36,6 @@ mod upgrade;
 mod upload;
 mod wait;
 
+pub use admit::Passwords;
 pub use connection::serve;
 pub use handlers::Handlers;

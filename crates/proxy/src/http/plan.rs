@@ -3,9 +3,11 @@
 //! No awaiting here: the parsed head borrows the buffer and about 13 KiB of stack, which must not become part of the
 //! connection's state.
 
+use super::admit::{self, Admitted, Known, Question};
 use super::answer::{Answer, Manner};
 use super::bond::{self, Bond};
 use super::client::Client;
+use super::compress::Coding;
 use super::exchange::{Exchange, Method, Tally};
 use super::fields::HeadFields;
 use super::request::{Rendering, render};
@@ -22,6 +24,7 @@ use evenly_http1::{
     BodyLength, BodyReader, FieldKind, HeadLimits, RequestError, RequestHead, Slots, TargetForm, Version,
     parse_request,
 };
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,6 +36,8 @@ pub enum Plan {
     MoreHead,
     /// Evenly answers itself.
     Answer(Box<Planned>),
+    /// Something has to be found out first, which takes time.
+    Ask(Box<Question>, IpAddr),
     /// An endpoint answers.
     Forward(Exchange),
 }
@@ -49,9 +54,10 @@ pub struct Planned {
     pub request_length: Option<usize>,
 }
 
-/// Reads the head in `input`, finds its route and renders what the endpoint will get.
-pub fn plan(client: &mut Client, view: &Rc<View>, input: &Buffer) -> Plan {
-    let started = Instant::now();
+/// Reads the head in `input`, finds its route and renders what the endpoint will get. `known`: what was found out since
+/// an earlier look at the same request.
+pub fn plan(client: &mut Client, view: &Rc<View>, input: &Buffer, known: Option<&Known>) -> Plan {
+    let started = known.and_then(|known| known.started).unwrap_or_else(Instant::now);
     if !refresh(client, view) {
         return Plan::Answer(Box::new(refuse(client, view, started, Failure::Drained)));
     }
@@ -67,7 +73,7 @@ pub fn plan(client: &mut Client, view: &Rc<View>, input: &Buffer) -> Plan {
         Ok(None) => return Plan::MoreHead,
         Err(error) => return Plan::Answer(Box::new(refuse(client, view, started, failure(error)))),
     };
-    routed(client, view, &head, input, started)
+    routed(client, view, &head, input, (started, known))
 }
 
 /// Takes over what a reload has changed of the connection's listener; false when it is gone or speaks no HTTP any more.
@@ -99,15 +105,16 @@ fn routed(
     view: &Rc<View>,
     head: &RequestHead<'_, '_>,
     input: &Buffer,
-    started: Instant,
+    (started, known): (Instant, Option<&Known>),
 ) -> Plan {
-    let request_id = RequestId::of(client, head);
+    let named = known.and_then(|known| known.request_id.as_deref());
+    let request_id = named.map_or_else(|| RequestId::of(client, head), RequestId::Given);
     let fields = HeadFields(head.fields);
     let client_ip = client.listener.trusted.client_address(client.peer.ip().to_canonical(), &fields);
     let line =
         Line::request(&client.worker, &client.listener, (client_ip, client.peer), head, request_id.as_str());
     let tally = Tally::new(started, line);
-    let scene = Scene { view, head, request_length: request_length(head, input.len()) };
+    let scene = Scene { view, head, request_length: request_length(head, input.len()), known };
     let is_connect = head.target.form == TargetForm::Authority;
     let Ok(path) = normalize_path(head.target.path) else {
         return scene.fail(client, tally, None, Failure::RequestBad);
@@ -140,16 +147,26 @@ fn routed(
 }
 
 /// A request whose route is found.
-struct Sought<'a> {
-    route: &'a Arc<Route>,
-    request: &'a Request<'a>,
-    variables: &'a Variables<'a>,
+pub struct Sought<'a> {
+    /// It.
+    pub route: &'a Arc<Route>,
+    /// What it was found by.
+    pub request: &'a Request<'a>,
+    /// What its templates may say.
+    pub variables: &'a Variables<'a>,
 }
 
 /// *Admit*: does what the route says if no endpoint is needed, refuses what is too large, and chooses the pool.
 fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, tally: Tally) -> Plan {
     let Sought { route, variables, .. } = sought;
-    let pool = match &route.action {
+    let (admitted, tally) = match &route.guard {
+        None => (None, tally),
+        Some(guard) => match admit::judge(client, scene, sought, guard, tally) {
+            Ok((admitted, tally)) => (Some(admitted), tally),
+            Err(plan) => return *plan,
+        },
+    };
+    let chosen = match &route.action {
         Action::Pool(pool) => (*pool, None),
         Action::Split(split) => {
             bond::choose(client, scene.view, scene.view.route(route.id), split, sought.request)
@@ -167,7 +184,7 @@ fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, tally: Tally) 
     if matches!(scene.head.body, BodyLength::Length(length) if length > body_limit) {
         return scene.fail(client, tally, Some(route), Failure::RequestTooLarge);
     }
-    exchange(client, scene, sought, pool, body_limit, tally)
+    exchange(client, scene, sought, (chosen, body_limit, admitted.as_ref()), tally)
 }
 
 /// Renders what the endpoint will get, and keeps of the request what the later steps need.
@@ -175,8 +192,7 @@ fn exchange(
     client: &Client,
     scene: &Scene<'_>,
     sought: &Sought<'_>,
-    chosen: (PoolIndex, Option<Variant>),
-    body_limit: u64,
+    (chosen, body_limit, admitted): ((PoolIndex, Option<Variant>), u64, Option<&Admitted>),
     tally: Tally,
 ) -> Plan {
     let (Scene { view, head, .. }, Sought { route, request, variables }) = (scene, sought);
@@ -184,7 +200,7 @@ fn exchange(
     let is_bodiless = matches!(head.body, BodyLength::None | BodyLength::Length(0));
     let upgrade = head.upgrade.filter(|to| route.allow_upgrade && is_bodiless && !is_h2c(to));
     let mut text = client.worker.buffers.text();
-    let rendering = Rendering { head, route, variables, upgrade };
+    let rendering = Rendering { head, route, variables, upgrade, admitted };
     let Ok(host_at) = render(client, &rendering, &mut text) else {
         return scene.fail(client, tally, Some(route), Failure::RequestBad);
     };
@@ -210,6 +226,7 @@ fn exchange(
         keep_alive: head.keep_alive,
         wants_upgrade: upgrade.is_some(),
         awaits_continue: head.expect_continue && head.version == Version::Http11,
+        coding: Coding::of(client, route, head),
         response_fields,
         can_repeat: true,
         is_cut: false,
@@ -220,14 +237,18 @@ fn exchange(
 }
 
 /// What an answer of Evenly's own depends on.
-struct Scene<'a> {
+pub struct Scene<'a> {
     view: &'a Rc<View>,
-    head: &'a RequestHead<'a, 'a>,
+    /// The request's head.
+    pub head: &'a RequestHead<'a, 'a>,
     request_length: Option<usize>,
+    /// What an earlier look has found out.
+    pub known: Option<&'a Known>,
 }
 
 impl Scene<'_> {
-    fn manner(&self) -> Manner {
+    /// How the client wants an answer.
+    pub fn manner(&self) -> Manner {
         // Behind a CONNECT the client may already be sending what was meant for its tunnel.
         let is_connect = self.head.target.form == TargetForm::Authority;
         let keep_alive = self.head.keep_alive && self.request_length.is_some() && !is_connect;
@@ -240,7 +261,21 @@ impl Scene<'_> {
         self.plan(answer, tally, route)
     }
 
-    fn answer(&self, answer: Answer, tally: Tally, route: &Arc<Route>) -> Plan {
+    /// Answers with a failure's page and perhaps one more line in its head.
+    pub fn refuse(
+        &self,
+        client: &Client,
+        mut tally: Tally,
+        route: &Arc<Route>,
+        refusal: (Failure, Option<&[u8]>),
+    ) -> Plan {
+        tally.failure = Some(refusal.0);
+        let answer = Answer::refusal(client, &self.view.snapshot.error_pages, refusal, &self.manner());
+        self.plan(answer, tally, Some(route))
+    }
+
+    /// Answers with what is rendered already.
+    pub fn answer(&self, answer: Answer, tally: Tally, route: &Arc<Route>) -> Plan {
         self.plan(answer, tally, Some(route))
     }
 

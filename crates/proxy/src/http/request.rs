@@ -3,6 +3,7 @@
 //! Spans of the client's lines are copied as they stand; hop-by-hop fields, what Evenly states itself and what the
 //! route removes is left out between them.
 
+use super::admit::Admitted;
 use super::client::Client;
 use evenly_core::route::{HostRewrite, Route};
 use evenly_core::target::BadPath;
@@ -20,6 +21,8 @@ pub struct Rendering<'a> {
     pub variables: &'a Variables<'a>,
     /// Whether `Upgrade` is passed on.
     pub upgrade: Option<&'a [u8]>,
+    /// What the endpoint is told of who was admitted, where the route has a guard.
+    pub admitted: Option<&'a Admitted>,
 }
 
 /// Appends the head to `out`. Returns where the endpoint's own `Host` has to be put in, if the request needs one.
@@ -39,7 +42,8 @@ pub fn render(
         Some(rewrite) => rewrite.write(rendering.variables.path, out)?,
         None => out.extend_from_slice(rendering.variables.path.as_bytes()),
     }
-    if let Some(query) = head.target.query {
+    let stripped = rendering.admitted.and_then(|admitted| admitted.query.as_ref());
+    if let Some(query) = stripped.map_or(head.target.query, Option::as_deref) {
         out.push(b'?');
         out.extend_from_slice(query.as_bytes());
     }
@@ -50,6 +54,7 @@ pub fn render(
     let keeps_expect = head.expect_continue;
     let rules = &route.request_rules;
     let has_rules = !rules.is_empty();
+    let guard = route.guard.as_deref();
     head.copy_fields(out, |field: &Field<'_>| {
         let passes = !field.hop
             && match field.kind {
@@ -62,7 +67,9 @@ pub fn render(
                 FieldKind::XRequestId => false,
                 _ => true,
             };
-        passes && !(has_rules && rules.drops(&field.name))
+        passes
+            && !(has_rules && rules.drops(&field.name))
+            && !guard.is_some_and(|guard| guard.drops(&field.name))
     });
     if head.body == BodyLength::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
@@ -73,6 +80,9 @@ pub fn render(
         out.extend_from_slice(b"\r\n");
     }
     forwarding(client, rendering, out);
+    if let Some(admitted) = rendering.admitted {
+        out.extend_from_slice(&admitted.lines);
+    }
     if has_rules {
         rules.write(out, rendering.variables);
     }
@@ -99,7 +109,7 @@ fn host(rendering: &Rendering<'_>, out: &mut Vec<u8>) -> Option<Range<usize>> {
 }
 
 /// Writes what tells the endpoint about the client. Of a client that is no trusted proxy, nothing is believed.
-fn forwarding(client: &Client, rendering: &Rendering<'_>, out: &mut Vec<u8>) {
+pub(super) fn forwarding(client: &Client, rendering: &Rendering<'_>, out: &mut Vec<u8>) {
     let head = rendering.head;
     let has = |kind| client.is_trusted && head.fields.iter().any(|field| field.kind == kind);
     if client.is_trusted {

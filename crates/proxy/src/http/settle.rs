@@ -4,11 +4,14 @@
 
 use super::bond;
 use super::client::Client;
+use super::compress::{Coded, Coding};
 use super::exchange::{Exchange, Method};
 use super::retry::by_status;
 use crate::clock;
+use crate::compress::Stage;
 use crate::pump::Pump;
 use crate::worker::buffers::{Buffer, READ_BYTES, Text};
+use evenly_core::compression::drops;
 use evenly_core::error::Failure;
 use evenly_http1::{
     BodyLength, BodyReader, FieldKind, HeadLimits, MAX_FIELDS, ResponseHead, Slots, Version, parse_response,
@@ -41,6 +44,8 @@ pub struct Response {
     pub body: BodyReader,
     /// Whether the client gets chunks.
     pub is_chunked: bool,
+    /// What compresses the body on its way.
+    pub stage: Option<Box<Stage>>,
     /// Whether the endpoint's connection can be used again once the body has ended.
     pub keep_upstream: bool,
     /// Whether the client's connection goes on.
@@ -87,7 +92,12 @@ fn response(
     head: &ResponseHead<'_, '_>,
     is_sent: bool,
 ) -> Response {
-    let is_open_ended = matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);
+    let coded = match exchange.coding {
+        Coding::Off => Coded::default(),
+        _ => Coded::begin(client, exchange, head),
+    };
+    let is_coded = coded.stage.is_some();
+    let is_open_ended = is_coded || matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);
     let is_chunked = is_open_ended && exchange.version == Version::Http11;
     // HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
     let keep_client = exchange.keep_alive
@@ -100,10 +110,12 @@ fn response(
     let route = exchange.route();
     match &exchange.response_fields {
         Some(fields) => {
-            head.copy_fields(&mut text, |field| !field.hop && !route.response_rules.drops(&field.name));
+            head.copy_fields(&mut text, |field| {
+                !(field.hop || route.response_rules.drops(&field.name) || is_coded && drops(&field.name))
+            });
             text.extend_from_slice(fields);
         }
-        None => head.copy_fields(&mut text, |field| !field.hop),
+        None => head.copy_fields(&mut text, |field| !(field.hop || is_coded && drops(&field.name))),
     }
     // Whoever passes a response on without one says when it came (RFC 9110 §6.6.1).
     if !head.fields.iter().any(|field| field.kind == FieldKind::Date) && !route.response_rules.drops("date") {
@@ -111,6 +123,7 @@ fn response(
         clock::write_http_date(&mut text);
         text.extend_from_slice(b"\r\n");
     }
+    coded.write(&mut text, head);
     bond::renew(client, exchange, head, &mut text);
     if is_chunked {
         text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
@@ -127,6 +140,7 @@ fn response(
         length: head.length,
         body: BodyReader::from(head.body),
         is_chunked,
+        stage: coded.stage,
         keep_upstream: head.keep_alive && head.body != BodyLength::UntilClose,
         keep_client,
     }

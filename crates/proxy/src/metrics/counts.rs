@@ -1,5 +1,6 @@
 //! The counters of each thing that has a number, and how those of several workers add up.
 
+use super::access::CompressionStats;
 use super::histogram::Histogram;
 use evenly_core::affinity::{Ignored, Outcome, Told};
 use evenly_core::error::Failure;
@@ -23,6 +24,7 @@ pub(super) struct ListenerStats {
     pub bytes_out: u64,
     pub failures: Failures,
     pub datagrams: Datagrams,
+    pub compression: CompressionStats,
 }
 
 /// What only listeners of datagrams count.
@@ -126,6 +128,7 @@ impl ListenerStats {
         self.bytes_out += other.bytes_out;
         self.failures.merge(&other.failures);
         self.datagrams.merge(&other.datagrams);
+        self.compression.merge(&other.compression);
     }
 }
 

@@ -5,6 +5,7 @@
 //! * [`Scene`] is what the sums belong to: names, endpoints, and what others than the workers count.
 //! * [`render`] and [`status`] put both into words. The names of metrics are listed once, in `render.rs`.
 
+mod access;
 mod counts;
 mod exposition;
 mod histogram;
@@ -15,6 +16,7 @@ mod space;
 mod stats;
 mod status;
 
+pub use access::{Password, Service as ForwardAuth};
 pub use render::render;
 pub use stats::{NONE, Record, WorkerStats};
 pub use status::status;

@@ -4,6 +4,7 @@
 mod affinity;
 mod endpoints;
 
+use super::access;
 use super::counts::{Datagrams, ListenerStats, Phases, PoolStats, RouteStats, Series};
 use super::exposition::{Exposition, Kind};
 use super::{NONE, Scene, WorkerStats};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     let mut exposition = Exposition::new(out);
     process(&mut exposition, scene, stats);
+    stats.access.render(&mut exposition);
     listeners(&mut exposition, scene.snapshot, stats);
     datagrams(&mut exposition, scene.snapshot, stats);
     routes(&mut exposition, scene.snapshot, stats);
@@ -122,6 +124,7 @@ fn listeners(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &WorkerStats) 
             to.sample(&[("listener", name), ("reason", failure.reason())], count);
         }
     }
+    access::compression(to, &all);
 }
 
 /// What listeners of datagrams have besides.

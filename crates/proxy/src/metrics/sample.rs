@@ -55,7 +55,7 @@ pub(crate) fn record(route: u32, status: u16) -> Record {
 fn listener(name: &str, protocol: &str, pool: &Value) -> Value {
     json!({
         "name": name, "bind": ["127.0.0.1:0"], "protocol": protocol, "pool": pool, "max_connections": 10,
-        "backlog": 10, "trusted_proxies": [], "forwarded": false, "proxy_protocol": null, "tls_routes": [],
+        "backlog": 10, "trusted_proxies": [], "forwarded": false, "compression": null, "proxy_protocol": null, "tls_routes": [],
         "sessions": null, "access": {"deny": [], "max_per_client": null, "on_deny": "reset"},
         "timeouts": {"header_ms": 1, "body_ms": 1, "idle_ms": 1, "send_ms": 1, "half_close_ms": 1},
         "limits": {"head_bytes": 16384, "headers": 100, "target_bytes": 8192, "body_bytes": null, "min_rate": 0,
@@ -90,6 +90,6 @@ fn route(name: &str) -> Value {
         "rewrite": null, "host_rewrite": {"type": "preserve"}, "request_headers": rules, "response_headers": rules,
         "timeouts": {"connect_ms": null, "response_ms": null, "request_ms": null, "idle_ms": null}, "retry": null, "priority": "normal",
         "body_bytes": null,
-        "allow_connect": false, "allow_upgrade": true,
+        "allow_connect": false, "allow_upgrade": true, "guard": null, "compression": null,
     })
 }

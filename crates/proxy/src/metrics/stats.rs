@@ -1,8 +1,10 @@
 //! What one worker counts: plain numbers without atomics, found by index, summed when somebody asks.
 
+use super::access::{AccessStats, Password, Service};
 use super::counts::{EndpointStats, ListenerStats, PoolStats, ProcessStats, RouteStats};
 use super::space::Space;
 use evenly_core::affinity::Told;
+use evenly_core::document::Algorithm;
 use evenly_core::error::Failure;
 use evenly_core::retry::Cause;
 use evenly_core::snapshot::Snapshot;
@@ -48,6 +50,7 @@ pub struct Record {
 #[derive(Debug, Clone, Default)]
 pub struct WorkerStats {
     pub(super) process: ProcessStats,
+    pub(super) access: AccessStats,
     pub(super) listeners: Space<ListenerStats>,
     /// By the route's number plus one: 0 counts what matched no route.
     pub(super) routes: Space<RouteStats>,
@@ -147,6 +150,31 @@ impl WorkerStats {
         self.pools.at(pool).retries_refused += 1;
     }
 
+    /// Credentials came, and this came of them.
+    pub fn password(&mut self, result: Password) {
+        self.access.passwords[result as usize] += 1;
+    }
+
+    /// A forward-auth service was asked, and this came of it.
+    pub fn forward_auth(&mut self, result: Service) {
+        self.access.services[result as usize] += 1;
+    }
+
+    /// A response was compressed: bytes before and after.
+    pub fn compressed(&mut self, listener: u32, algorithm: Algorithm, bytes: (u64, u64)) {
+        self.listeners.at(listener).compression.count(algorithm, bytes);
+    }
+
+    /// A response was left as it was because too many were being compressed.
+    pub fn compression_skipped(&mut self, listener: u32) {
+        self.listeners.at(listener).compression.skipped += 1;
+    }
+
+    /// An endpoint answered a question of Evenly's own, such as forward-auth's.
+    pub fn endpoint_answered(&mut self, endpoint: u32, status: u16) {
+        self.endpoints.at(endpoint).requests[usize::from(status / 100).min(5)] += 1;
+    }
+
     /// accept(2) failed: out of descriptors or memory, or the client was gone before it was accepted.
     pub fn accept_error(&mut self, _error: &std::io::Error) {
         self.process.accept_errors += 1;
@@ -204,6 +232,7 @@ impl WorkerStats {
         self.process.accept_errors += other.process.accept_errors;
         self.process.accept_limited += other.process.accept_limited;
         self.process.tarpit_full += other.process.tarpit_full;
+        self.access.merge(&other.access);
         self.listeners.merge(&other.listeners, ListenerStats::merge);
         self.routes.merge(&other.routes, RouteStats::merge);
         self.pools.merge(&other.pools, PoolStats::merge);

@@ -11,7 +11,8 @@ pub mod waiting;
 
 use crate::access_log::Log;
 use crate::arrival::Tarpit;
-use crate::http::Handlers;
+use crate::compress::Coders;
+use crate::http::{Handlers, Passwords};
 use crate::metrics::WorkerStats;
 use crate::permits::ListenerPermits;
 use crate::udp::Relays;
@@ -90,6 +91,10 @@ pub struct Worker {
     pub buffers: Rc<Buffers>,
     /// Lent to whoever has a request under way.
     pub handlers: Handlers,
+    /// Lent to responses that are compressed.
+    pub coders: Rc<Coders>,
+    /// What is known of passwords.
+    pub passwords: Passwords,
     /// Woken when due.
     pub deadlines: Rc<Deadlines>,
     /// Idle connections to endpoints.
@@ -192,6 +197,9 @@ pub fn start(index: usize, seed: u64, epoch: Instant, first: Configuration) -> i
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
+            // Only passwords are verified there.
+            .max_blocking_threads(1)
+            .on_thread_start(give_way)
             .build_local(tokio::runtime::LocalOptions::default());
         match runtime {
             Ok(runtime) => {
@@ -215,6 +223,8 @@ async fn run(seed: u64, epoch: Instant, first: Configuration, mut inbox: Unbound
     let worker = Rc::new(Worker {
         buffers: Rc::default(),
         handlers: Handlers::default(),
+        coders: Rc::default(),
+        passwords: Passwords::new(),
         deadlines: Rc::default(),
         idle: IdleConnections::new(most_idle),
         stats: RefCell::default(),
@@ -262,6 +272,12 @@ fn most_idle(workers: u16) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let quarter = limit.map_or(usize::MAX, |limit| usize::try_from(limit / 4).unwrap_or(usize::MAX));
     quarter / usize::from(workers.max(1))
+}
+
+/// Lets the workers go first: on Linux niceness belongs to the thread.
+fn give_way() {
+    // Without it verifying is as good, only less polite.
+    let _ = rustix::process::nice(10);
 }
 
 async fn tick(worker: Rc<Worker>) {

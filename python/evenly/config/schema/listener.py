@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from .compression import Compression
 from .datagram import UdpListener
 from .listening import ConnectionListener
 from .stream import PROTOCOL, TcpListener
@@ -98,6 +99,11 @@ limits = { body = "10MiB" }
     )
     forwarded: bool = Field(
         default=False, description="Whether to send endpoints `Forwarded` (RFC 7239) besides `X-Forwarded-*`."
+    )
+    compression: Compression | None = Field(
+        default=None,
+        description="How responses are compressed; unset is not at all. `{}` is with all defaults.",
+        examples=[{"algorithms": ["zstd", "gzip"]}],
     )
     timeouts: HttpTimeouts = Field(default=HttpTimeouts(), description="Deadlines towards the client.")
     limits: Limits = Field(default=Limits(), description="Sizes and rates towards the client.")

@@ -4,7 +4,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from .access import ApiKeys, BasicAuth, ForwardAuth, RouteAccess
 from .affinity import AffinityCookieOrName
+from .compression import Compression
 from .match import Condition, Hosts, PathPattern
 from .retry import RetryOrAttempts
 from .table import Table, integer, listed, one_of, refused, widened
@@ -15,6 +17,7 @@ ACTIONS = ("pool", "split", "redirect", "respond")
 # These change what goes to an endpoint; beside an action that asks none they would silently do nothing.
 FORWARDING_ONLY = (
     "rewrite", "host_rewrite", "request_headers", "timeouts", "priority", "retry", "allow_connect", "allow_upgrade",
+    "compression",
 )  # fmt: skip
 
 _TEMPLATE = (
@@ -276,6 +279,31 @@ split_affinity = "variant"
     )
     request_headers: FieldRules = Field(default=FieldRules(), description="Rules on the request's header fields.")
     response_headers: FieldRules = Field(default=FieldRules(), description="Rules on the response's header fields.")
+    access: RouteAccess | None = Field(
+        default=None,
+        description="Client addresses that may use it; unset is all.",
+        examples=[{"allow": ["10.0.0.0/8"]}],
+    )
+    basic_auth: BasicAuth | None = Field(
+        default=None,
+        description="Names and passwords; unset asks for none.",
+        examples=[{"realm": "Staff", "users_file": "users.htpasswd"}],
+    )
+    api_keys: ApiKeys | None = Field(
+        default=None,
+        description="Keys of clients; unset asks for none.",
+        examples=[{"header": "X-Api-Key", "file": "api-keys.txt"}],
+    )
+    forward_auth: ForwardAuth | None = Field(
+        default=None,
+        description="A service that is asked whether a request may pass; unset asks none.",
+        examples=[{"pool": "auth", "path": "/verify"}],
+    )
+    compression: Compression | None = Field(
+        default=None,
+        description="How responses are compressed, in place of the listener's way; unset is as the listener says.",
+        examples=[{"algorithms": ["gzip"], "level": "best"}],
+    )
     timeouts: RouteTimeouts = Field(default=RouteTimeouts(), description="Deadlines that replace the pool's.")
     priority: Literal["high", "normal", "low"] = Field(
         default="normal", description="Whose turn comes first in a pool's queue."

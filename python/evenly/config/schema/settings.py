@@ -15,7 +15,7 @@ from .units import Duration, Size, Timeout, sizes
 from .words import FieldValue, FilePath, Name
 
 # The statuses that Evenly answers by itself; a page for any other would never be shown.
-ERROR_STATUSES = (400, 404, 405, 408, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505)
+ERROR_STATUSES = (400, 401, 403, 404, 405, 408, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505)
 
 
 _STATUSES = ", ".join(map(str, ERROR_STATUSES))

@@ -1,0 +1,94 @@
+//! *Settle* and *record*, as far as compression goes: whether a response is compressed, and what is counted of it.
+
+use super::client::Client;
+use super::exchange::Exchange;
+use super::fields::HeadFields;
+use crate::compress::Stage;
+use evenly_core::compression::{Accepted, Compression, Response, name, write_fields, write_vary};
+use evenly_core::document::Algorithm;
+use evenly_core::route::Route;
+use evenly_http1::{BodyLength, RequestHead, ResponseHead, Version};
+
+/// What an exchange's response may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// Neither the route nor the listener compresses.
+    Off,
+    /// The client takes nothing that is offered.
+    Bare,
+    /// The client takes this.
+    Into(Algorithm),
+}
+
+impl Coding {
+    /// What the route, or else the listener, offers and the client takes.
+    pub fn of(client: &Client, route: &Route, head: &RequestHead<'_, '_>) -> Self {
+        let Some(compression) = policy(client, route) else { return Self::Off };
+        let mut accepted = Accepted::default();
+        let fields = head.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("accept-encoding"));
+        fields.for_each(|field| accepted.read(field.value));
+        accepted.choose(&compression.algorithms).map_or(Self::Bare, Self::Into)
+    }
+}
+
+fn policy<'a>(client: &'a Client, route: &'a Route) -> Option<&'a Compression> {
+    route.compression.as_deref().or(client.listener.compression.as_deref())
+}
+
+/// What becomes of one response.
+#[derive(Default)]
+pub struct Coded {
+    /// Its encoder.
+    pub stage: Option<Box<Stage>>,
+    /// Whether it varies with what clients take.
+    varies: bool,
+}
+
+impl Coded {
+    /// Decides on a response whose head has come.
+    pub fn begin(client: &Client, exchange: &Exchange, head: &ResponseHead<'_, '_>) -> Self {
+        let route = exchange.route();
+        let Some(compression) = policy(client, route) else { return Self::default() };
+        let fields = HeadFields(head.fields);
+        let length = match head.body {
+            BodyLength::Length(length) => Some(length),
+            BodyLength::None | BodyLength::Chunked | BodyLength::UntilClose => None,
+        };
+        let response = Response { status: head.status, fields: &fields, length };
+        if !compression.suits(&response) || route.response_rules.drops("content-encoding") {
+            return Self::default();
+        }
+        let mut coded = Self { stage: None, varies: true };
+        let (Coding::Into(algorithm), true) = (exchange.coding, head.body != BodyLength::None) else {
+            return coded;
+        };
+        let lenders = (&client.worker.coders, &client.worker.buffers);
+        let chunked = exchange.version == Version::Http11;
+        coded.stage =
+            Stage::new(lenders, (algorithm, compression.level), chunked, length.is_none()).map(Box::new);
+        if coded.stage.is_none() {
+            client.worker.stats.borrow_mut().compression_skipped(client.listener.id.0);
+        }
+        coded
+    }
+
+    /// Appends the fields that say so.
+    pub fn write(&self, out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
+        let fields = HeadFields(head.fields);
+        if let Some(stage) = &self.stage {
+            write_fields(out, stage.algorithm, &fields);
+        }
+        if self.varies {
+            write_vary(out, &fields);
+        }
+    }
+}
+
+/// Counts a compressed response, whether or not it came to its end.
+pub fn count(client: &Client, exchange: &mut Exchange, stage: &Stage) {
+    let Stage { algorithm, taken, made, .. } = *stage;
+    client.worker.stats.borrow_mut().compressed(client.listener.id.0, algorithm, (taken, made));
+    if let Some(line) = &mut exchange.tally.line {
+        line.compressed(name(algorithm), taken);
+    }
+}
