@@ -118,6 +118,7 @@ impl Dataplane {
         let shares = control.bind(&snapshot, workers, None)?;
         control.retain(&snapshot);
         control.limit(&snapshot, &permits, &sessions);
+        control.service().open_log(&snapshot);
         for (index, share) in shares.into_iter().enumerate() {
             let configuration = control.configuration(&snapshot, share);
             control.workers.push(worker::start(index, seed(), started, configuration)?);
@@ -150,6 +151,7 @@ impl Dataplane {
         control.limit(&snapshot, &self.permits, &self.sessions);
         control.sockets.hold_off(|address| !is_bound(&snapshot, address, false));
         let (done, answers) = sync_channel(workers);
+        control.service().open_log(&snapshot);
         for (index, share) in shares.into_iter().enumerate() {
             let configuration = control.configuration(&snapshot, share);
             control.workers[index].send(Command::Apply(Box::new(configuration), done.clone()));

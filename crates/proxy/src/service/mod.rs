@@ -73,6 +73,14 @@ impl Service {
         Ok(Self { snapshots, thread, log, checks, events })
     }
 
+    /// Opens the access log of `snapshot`, if it has one. To be called before its workers have rings, or lines that they
+    /// write at once would find no log and be dropped.
+    pub fn open_log(&self, snapshot: &Snapshot) {
+        if let Some(log) = &snapshot.document.access_log {
+            self.log.handle().write_to(Some(log.path.as_str()));
+        }
+    }
+
     /// Checks the endpoints of `snapshot`, and no others, from now on, and writes its access log.
     pub fn apply(&self, snapshot: Arc<Snapshot>) {
         self.log.handle().write_to(snapshot.document.access_log.as_ref().map(|log| log.path.as_str()));

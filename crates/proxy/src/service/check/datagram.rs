@@ -2,7 +2,9 @@
 
 use crate::service::probe::{CheckFailure, Probe, Progress, Verdict};
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 /// Asks `address`. The socket is connected, so that nobody else can answer, and its port is new for each check, so that
@@ -22,7 +24,15 @@ pub(super) async fn ask(
     socket.connect(address).await.map_err(connect)?;
     socket.send(request).await.map_err(exchange)?;
     loop {
-        socket.readable().await.map_err(exchange)?;
+        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await.map_err(exchange)?;
+        if ready.is_error() {
+            // The network says that nobody listens there, which alone does not make a socket readable.
+            if let Some(error) = socket.take_error().map_err(exchange)? {
+                return progress.interrupted(exchange(error));
+            }
+            let _ =
+                socket.try_io(Interest::ERROR, || std::io::Result::<()>::Err(ErrorKind::WouldBlock.into()));
+        }
         let mut scratch = scratch.borrow_mut();
         match socket.try_recv(&mut scratch) {
             Ok(n) => {
@@ -30,8 +40,7 @@ pub(super) async fn ask(
                     return progress.so_far;
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            // The network says that nobody listens there.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return progress.interrupted(exchange(error)),
         }
     }
