@@ -107,6 +107,8 @@ failures! {
     NoEndpointDraining = "no-endpoint-draining", 503, Internal, false;
     /// Every endpoint that could serve is in maintenance.
     NoEndpointMaintenance = "no-endpoint-maintenance", 503, Internal, false;
+    /// The route injects this error on purpose. Its status is the route's.
+    FaultAborted = "fault-aborted", 503, Internal, false;
     /// The only endpoint that could serve has been tried already.
     NoEndpointOther = "no-endpoint-other", 503, Upstream, false;
     /// Every endpoint that could serve has as many requests under way as its `max_connections` allows.
@@ -160,7 +162,11 @@ impl Failure {
     /// five seconds is the order of a few check intervals, and keeps a crowd of clients from asking all the time.
     pub const fn retry_after(self) -> Option<u32> {
         match self {
-            Self::Overload | Self::RateLimited | Self::Drained | Self::NoEndpointFull => Some(1),
+            Self::Overload
+            | Self::RateLimited
+            | Self::Drained
+            | Self::NoEndpointFull
+            | Self::FaultAborted => Some(1),
             Self::NoEndpointEmpty
             | Self::NoEndpointUnhealthy
             | Self::NoEndpointDraining

@@ -2,6 +2,8 @@
 //!
 //! A change goes load → build → bind → swap. Whatever fails fails before the swap, and the running snapshot stays.
 
+mod inheritance;
+
 use crate::access_log::Log;
 use crate::metrics::{self, Scene, WorkerStats};
 use crate::permits::{ListenerPermits, Permits};
@@ -11,9 +13,9 @@ use crate::udp::Datagrams;
 use crate::worker::{self, Command, Configuration, WorkerHandle};
 use evenly_core::document::{Document, DocumentError};
 use evenly_core::listener::{self, Listener, ListenerId};
-use evenly_core::pool::{AdminState, Health};
+use evenly_core::pool::AdminState;
 use evenly_core::snapshot::{Changes, Snapshot, Warning};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -81,16 +83,6 @@ pub struct Applied {
     warnings: Vec<Warning>,
 }
 
-/// An endpoint's state as a successor takes it over.
-#[derive(Debug, Serialize, Deserialize)]
-struct Inherited {
-    pool: String,
-    endpoint: SocketAddr,
-    health: String,
-    admin: String,
-    weight: Option<u16>,
-}
-
 impl Dataplane {
     /// Starts serving.
     ///
@@ -102,7 +94,6 @@ impl Dataplane {
         health: &str,
     ) -> Result<Self, ApplyError> {
         let snapshot = Arc::new(Snapshot::build(Document::parse(document)?, None)?);
-        restore(&snapshot, health);
         let events = Arc::new(Events::default());
         let permits = Arc::new(Permits::default());
         let sessions = Arc::new(Permits::default());
@@ -116,6 +107,7 @@ impl Dataplane {
             workers: Vec::new(),
             service: Some(Service::start(Arc::clone(&events))?),
         };
+        inheritance::restore(&snapshot, control.service().zones(), health);
         control.adopt(inherited)?;
         let workers = usize::from(snapshot.document.workers);
         let shares = control.bind(&snapshot, workers, None)?;
@@ -151,6 +143,7 @@ impl Dataplane {
         let shares = control.bind(&snapshot, workers, Some(&running))?;
         control.limit(&snapshot, &self.permits, &self.sessions);
         control.sockets.hold_off(|address| !is_bound(&snapshot, address, false));
+        control.service().zones().mark(&snapshot.pools);
         let (done, answers) = sync_channel(workers);
         for (index, share) in shares.into_iter().enumerate() {
             let configuration = control.configuration(&snapshot, share);
@@ -204,6 +197,20 @@ impl Dataplane {
         true
     }
 
+    /// Evacuates a zone for so long, or with `None` takes it back; false when no endpoint is in it, or when it is to be
+    /// taken back and is not evacuated.
+    pub fn evacuate(&self, zone: &str, time: Option<Duration>) -> bool {
+        let control = self.control();
+        let (pools, zones) = (&control.snapshot.pools, control.service().zones());
+        let Some(time) = time else { return zones.restore(zone, pools) };
+        let members = &mut pools.iter().flat_map(|pool| &pool.members);
+        let is_known = members.any(|member| member.zone.as_deref() == Some(zone));
+        if is_known {
+            zones.evacuate(zone, time, pools);
+        }
+        is_known
+    }
+
     /// Listeners, pools, endpoints and totals, as JSON.
     pub fn status(&self) -> String {
         self.told(|scene, stats| metrics::status(scene, stats).to_string())
@@ -235,22 +242,10 @@ impl Dataplane {
         Ok(all)
     }
 
-    /// All endpoints' states, for a successor.
+    /// All endpoints' states and the evacuated zones, for a successor.
     pub fn health(&self) -> String {
         let control = self.control();
-        let pools = control.snapshot.pools.iter();
-        let states: Vec<_> = pools
-            .flat_map(|pool| {
-                pool.members.iter().map(|member| Inherited {
-                    pool: pool.name.to_string(),
-                    endpoint: member.endpoint.address(),
-                    health: member.endpoint.health().name().into(),
-                    admin: member.endpoint.admin().name().into(),
-                    weight: member.endpoint.weight_override(),
-                })
-            })
-            .collect();
-        serde_json::to_string(&states).expect("plain structures become JSON")
+        inheritance::leave(&control.snapshot, control.service().zones())
     }
 
     /// Opens the access log anew, after it was moved away.
@@ -422,24 +417,6 @@ fn binds(snapshot: &Snapshot, is_udp: bool) -> Vec<Bind> {
 
 fn is_bound(snapshot: &Snapshot, address: SocketAddr, is_udp: bool) -> bool {
     listeners(snapshot, is_udp).any(|listener| listener.bind.contains(&address))
-}
-
-/// Takes over what a predecessor knew of the endpoints. What cannot be read is as good as unknown.
-fn restore(snapshot: &Snapshot, health: &str) {
-    let states: Vec<Inherited> = serde_json::from_str(health).unwrap_or_default();
-    for state in states {
-        let pool = snapshot.pools.iter().find(|pool| *pool.name == *state.pool);
-        let Some(pool) = pool else { continue };
-        let Some(member) = pool.member(state.endpoint) else { continue };
-        if let Some(health) = Health::from_name(&state.health).filter(|_| pool.health_check.is_some()) {
-            member.endpoint.set_health(health);
-        }
-        if let Some(admin) = AdminState::from_name(&state.admin) {
-            member.endpoint.set_admin(admin);
-        }
-        member.endpoint.set_weight_override(state.weight);
-        pool.changed();
-    }
 }
 
 /// A number that differs between workers, nodes and starts: the keys that the standard library draws from the system.

@@ -4,6 +4,7 @@
 //! taken out of their framing and framed anew; nothing that the codec has not understood is passed on. What is large
 //! and needs no framing moves inside the kernel (`splice.rs`) once it has shown to be large.
 
+use crate::http::Tee;
 use crate::io;
 use crate::splice::Pipe;
 use crate::worker::buffers::{Buffer, Buffers, READ_BYTES, Text};
@@ -43,6 +44,9 @@ pub struct Pump {
     pace: Pace,
     /// Bytes up to which all that goes to the sink is kept in `head`, for another sink; 0: nothing is.
     most_kept: usize,
+    /// What looks at the body as it passes. Bytes that move inside the kernel cannot be seen, so they do not as long as it
+    /// looks.
+    pub tee: Option<Box<Tee>>,
     /// What came behind the body's end.
     pub excess: Option<Buffer>,
     /// Body bytes taken from the source.
@@ -207,6 +211,7 @@ impl Pump {
             limit,
             pace,
             most_kept: 0,
+            tee: None,
             excess: None,
             received: 0,
             written: 0,
@@ -226,6 +231,9 @@ impl Pump {
             self.excess = Some(behind(&buffer, taken.consumed));
         }
         buffer.truncate(taken.data);
+        if let Some(tee) = &mut self.tee {
+            tee.take(&buffer);
+        }
         if self.chunked {
             buffer.frame(taken.done);
         }
@@ -338,7 +346,7 @@ impl Pump {
 
     /// How much may move inside the kernel now: only what needs no framing, is large, and has a bound or none.
     fn splice_bytes(&mut self, buffers: &Buffers) -> Option<u64> {
-        if self.chunked || self.most_kept > 0 {
+        if self.chunked || self.most_kept > 0 || self.tee.as_ref().is_some_and(|tee| tee.is_open()) {
             return None;
         }
         let left = match self.body {

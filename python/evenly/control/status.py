@@ -42,6 +42,9 @@ class EndpointStatus(Report):
     address: str
     weight: int = Field(description="Relative share of the pool's traffic; 0 gets none.")
     backup: bool = Field(description="Used only when no endpoint that is not a backup can be.")
+    zone: str | None = Field(description="The failure domain that it is in.")
+    priority: int = Field(description="0 is asked first; a higher one gets what lower ones lack.")
+    evacuated: bool = Field(description="Whether its zone is evacuated: then it is used only when nobody else can be.")
     state: EndpointState
     reason: str = Field(description="Why it is not healthy; empty when it is.")
     since: float = Field(description="When it entered this state, in unix seconds; 0 without health checks.")
@@ -73,11 +76,24 @@ class DiscoveryStatus(Report):
     left_out: int = Field(description="Endpoints of the last answer that its bounds leave out.")
 
 
+class LevelStatus(Report):
+    """Endpoints of one priority, in the node's zone or in others, and what they get."""
+
+    priority: int
+    zone: Literal["local", "other", "any"] = Field(description="As seen from the node; `any` when it is in no zone.")
+    backup: bool
+    usable_weight: int = Field(description="Weight of the endpoints that can be picked now.")
+    weight: int = Field(description="Weight of all of them.")
+    share: float = Field(description="Share of the pool's traffic, from 0 to 1.")
+
+
 class PoolStatus(Report):
     """A pool and its endpoints."""
 
     name: str
     balance: str = Field(description="The balancer.")
+    fallback: str | None = Field(description="The pool that takes over while no endpoint of this one can be picked.")
+    levels: list[LevelStatus] = Field(description="By priority and zone; empty when all endpoints are alike in that.")
     endpoints: list[EndpointStatus]
     discovery: DiscoveryStatus | None = Field(None, description="Its source, if it has one; added by the process.")
 
@@ -93,6 +109,23 @@ class ListenerStatus(Report):
     requests: int = Field(description="Requests since the process started; for tcp, connections.")
 
 
+class ZoneStatus(Report):
+    """A failure domain of endpoints."""
+
+    name: str
+    endpoints: int
+    healthy: int
+    evacuated_until: float | None = Field(description="When it comes back, in unix seconds; null if not evacuated.")
+
+
+class SplitStatus(Report):
+    """How a route splits its requests between pools."""
+
+    route: str
+    weights: dict[str, int] = Field(description="The weights that count: the operator's, else the file's.")
+    file: dict[str, int] = Field(description="The weights in the file.")
+
+
 class DataplaneStatus(Report):
     """The packet path as a whole."""
 
@@ -100,6 +133,8 @@ class DataplaneStatus(Report):
     workers: int
     connections: int
     requests: int
+    zone: str | None = Field(description="The node's.")
+    zones: list[ZoneStatus]
     listeners: list[ListenerStatus]
     pools: list[PoolStatus]
 
@@ -111,6 +146,7 @@ class Status(DataplaneStatus):
     version: str
     pid: int
     started: float = Field(description="When the process started serving, in unix seconds.")
+    splits: list[SplitStatus] = Field(description="Routes that split their requests.")
     configuration: str = Field(description="The configuration's file, or the command line it came from.")
     edits: int = Field(0, description="Edits over the API that the file does not have.")
 

@@ -5,7 +5,7 @@ use super::hash;
 use super::latency::Latency;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 /// An endpoint's number: dense, stable over reloads; see [`crate::ids::Ids`] for when one is used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +71,8 @@ pub struct Endpoint {
 struct Opinion {
     health: AtomicU8,
     admin: AtomicU8,
+    /// Whether its zone is evacuated.
+    evacuated: AtomicBool,
     /// 0: none; otherwise the weight plus 1.
     weight: AtomicU32,
 }
@@ -86,6 +88,7 @@ impl Endpoint {
             opinion: Padded(Opinion {
                 health: AtomicU8::new(health as u8),
                 admin: AtomicU8::new(AdminState::Ready as u8),
+                evacuated: AtomicBool::new(false),
                 weight: AtomicU32::new(0),
             }),
             latency: Padded::default(),
@@ -163,6 +166,16 @@ impl Endpoint {
     /// Sets what the operator says; takes effect with [`super::Pool::changed`].
     pub fn set_admin(&self, admin: AdminState) {
         self.opinion.0.admin.store(admin as u8, Ordering::Relaxed);
+    }
+
+    /// Whether its zone is evacuated: then it is picked only when nobody else can be.
+    pub fn is_evacuated(&self) -> bool {
+        self.opinion.0.evacuated.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether its zone is evacuated and tells whether it was; takes effect with [`super::Pool::changed`].
+    pub fn set_evacuated(&self, evacuated: bool) -> bool {
+        self.opinion.0.evacuated.swap(evacuated, Ordering::Relaxed)
     }
 
     /// The weight that the operator set at run time; it replaces the document's, and outlives reloads.

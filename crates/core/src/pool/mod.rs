@@ -9,23 +9,28 @@
 //! * [`Endpoint`] is shared by all threads and carried over reloads: in-flight count, state, latency.
 //! * [`Pool`] belongs to a snapshot and never changes; its [`Pool::epoch`] tells when the endpoints did.
 //! * [`candidates`] decides which members get traffic at all.
+//! * [`level`] decides how it is shared between levels of priority and zone.
 //! * [`Picker`] belongs to one worker: it keeps the candidates and the balancer's state, and hands out [`Lease`]s.
 //! * [`hash`] is the hash that keys and addresses go through.
 
 mod build;
 pub mod candidates;
 mod endpoint;
+mod evacuation;
 pub mod hash;
 mod latency;
 mod lease;
+pub mod level;
 mod picker;
 
 pub use build::MAX_ENDPOINTS;
 pub use candidates::{NoEndpoint, Tier};
 pub use endpoint::{AdminState, Endpoint, EndpointId, EndpointState, Health};
+pub use evacuation::Evacuations;
 #[cfg(test)]
 pub(crate) use lease::Leasable;
 pub use lease::Lease;
+pub use level::{Level, LevelShare};
 pub use picker::Picker;
 
 use crate::document;
@@ -60,6 +65,8 @@ pub struct Pool {
     pub hash_bound_percent: Option<u32>,
     /// Below this share of healthy endpoints all that are not in maintenance get traffic; 0 turns it off.
     pub panic_threshold_percent: u8,
+    /// How much of its share a level takes while part of it is out; see [`level::shares`].
+    pub overprovisioning_percent: u32,
     /// Deadlines towards the endpoints.
     pub timeouts: document::PoolTimeouts,
     /// Idle connections kept for reuse.
@@ -88,6 +95,10 @@ pub struct Member {
     pub backup: bool,
     /// Leases that may be held on it at once; `u32::MAX` for no limit.
     pub max_connections: u32,
+    /// The failure domain that it is in.
+    pub zone: Option<Box<str>>,
+    /// Whom it is asked before and after.
+    pub level: Level,
 }
 
 /// How many endpoints are in which state.

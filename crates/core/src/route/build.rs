@@ -1,8 +1,8 @@
 //! A route of the document → [`Route`]: every text parsed, every name resolved.
 
 use super::{
-    Action, Conditions, HostRewrite, PathPattern, PoolIndex, Rewrite, Route, RouteId, Split, Timeouts,
-    host_pattern, is_host_and_port,
+    Action, Conditions, Fault, HostRewrite, Mirror, PathPattern, PoolIndex, Rewrite, Route, RouteId, Split,
+    Timeouts, host_pattern, is_host_and_port,
 };
 use crate::answer::Answer;
 use crate::document::{self, DocumentError, PathMatch};
@@ -45,6 +45,8 @@ impl Route {
             retry: document.retry.as_ref().map(Policy::build).transpose().map_err(inside("retry"))?,
             body_bytes: document.body_bytes,
             allow_upgrade: document.allow_upgrade,
+            mirror: mirror(document, pools)?,
+            fault: document.fault.as_ref().map(Fault::build).transpose().map_err(inside("fault"))?,
             path,
         })
     }
@@ -115,6 +117,14 @@ fn action(document: &document::Action, pools: &PoolIndexes<'_>) -> Result<Action
     }
 }
 
+fn mirror(document: &document::Route, pools: &PoolIndexes<'_>) -> Result<Option<Mirror>, DocumentError> {
+    let Some(mirror) = &document.mirror else { return Ok(None) };
+    let Some(pool) = pools.get(mirror.pool.as_str()) else {
+        return Err(DocumentError::new("mirror.pool", unknown("pool", &mirror.pool, pools.keys().copied())));
+    };
+    Mirror::build(mirror, *pool).map(Some).map_err(inside("mirror"))
+}
+
 /// Refuses what only forwarding heeds on routes that do not forward: ignoring it would hide a misunderstanding.
 fn check_ignored(route: &document::Route) -> Result<(), DocumentError> {
     if matches!(route.action, document::Action::Pool { .. } | document::Action::Split { .. }) {
@@ -127,6 +137,8 @@ fn check_ignored(route: &document::Route) -> Result<(), DocumentError> {
         ("timeouts", route.timeouts != document::RouteTimeouts::default()),
         ("retry", route.retry.is_some()),
         ("allow_connect", route.allow_connect),
+        ("fault", route.fault.is_some()),
+        ("mirror", route.mirror.is_some()),
     ];
     match set.into_iter().find(|(_, is_set)| *is_set) {
         Some((field, _)) => {

@@ -5,6 +5,7 @@
 
 mod changes;
 mod check;
+mod fallbacks;
 mod pools;
 mod warnings;
 
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub pools: Vec<Arc<Pool>>,
     /// What the balancer of each pool hashes, in the same places as `pools`; `None` where it does not hash.
     pub hash_keys: Vec<Option<HashKey>>,
+    /// The pool that takes over from each when nobody in it can be picked, in the same places as `pools`.
+    pub fallbacks: Vec<Option<PoolIndex>>,
     /// In the document's order, over all listeners.
     pub routes: Vec<Arc<Route>>,
     /// Answers to failures.
@@ -52,12 +55,13 @@ impl Snapshot {
         let mut ids = previous.map(|snapshot| snapshot.ids.clone()).unwrap_or_default();
         let pools = build_pools(&document, previous, &mut ids)?;
         let hash_keys = document.pools.iter().map(HashKey::of_pool).collect::<Result<_, _>>()?;
+        let fallbacks = fallbacks::build(&document)?;
         let routes = build_routes(&document, &mut ids)?;
         let listeners = build_listeners(&document, &pools, &routes, &mut ids)?;
         let error_pages = ErrorPages::build(&document.error_pages)?;
         ids.retain();
         let generation = previous.map_or(1, |snapshot| snapshot.generation + 1);
-        Ok(Self { generation, document, listeners, pools, hash_keys, routes, error_pages, ids })
+        Ok(Self { generation, document, listeners, pools, hash_keys, fallbacks, routes, error_pages, ids })
     }
 
     /// The pool that a route's action names.
@@ -95,7 +99,8 @@ fn build_pools(
         previous.iter().flat_map(|snapshot| &snapshot.pools).map(|pool| (&*pool.name, pool)).collect();
     let build = |(i, pool): (usize, &crate::document::Pool)| {
         let before = before.get(pool.name.as_str()).map(|pool| &***pool);
-        Pool::build(pool, before, ids).map(Arc::new).map_err(inside(&format!("pools[{i}]")))
+        let built = Pool::build(pool, before, ids).map_err(inside(&format!("pools[{i}]")))?;
+        Ok(Arc::new(built.seen_from(document.zone.as_deref())))
     };
     document.pools.iter().enumerate().map(build).collect()
 }

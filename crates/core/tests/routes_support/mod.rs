@@ -28,6 +28,8 @@ pub fn route(name: &str) -> Route {
         body_bytes: None,
         allow_connect: false,
         allow_upgrade: false,
+        fault: None,
+        mirror: None,
     }
 }
 

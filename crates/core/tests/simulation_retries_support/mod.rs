@@ -278,6 +278,8 @@ fn document(settings: &Settings) -> document::Pool {
         weight: 1,
         backup: false,
         max_connections: None,
+        zone: None,
+        priority: 0,
     };
     document::Pool {
         proxy_protocol: None,
@@ -288,6 +290,8 @@ fn document(settings: &Settings) -> document::Pool {
         endpoints: (0..settings.endpoints).map(endpoint).collect(),
         health_check: None,
         panic_threshold_percent: 0,
+        overprovisioning_percent: 140,
+        fallback: None,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,
             response_ms: 1,

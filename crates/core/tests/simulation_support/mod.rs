@@ -205,6 +205,8 @@ fn document(balance: Balance, random: &mut Random) -> document::Pool {
         endpoints: Vec::new(),
         health_check: (random.below(4) > 0).then(health_check),
         panic_threshold_percent: [0, 0, 50][random.index(3)],
+        overprovisioning_percent: 140,
+        fallback: None,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,
             response_ms: 1,
@@ -226,6 +228,8 @@ fn endpoint(last: usize, random: &mut Random) -> document::Endpoint {
         weight: [1, 1, 1, 2, 4][random.index(5)],
         backup: random.below(6) == 0,
         max_connections: None,
+        zone: None,
+        priority: 0,
     }
 }
 

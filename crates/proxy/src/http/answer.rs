@@ -35,13 +35,28 @@ pub struct Answer {
 impl Answer {
     /// The error page of a failure.
     pub fn failure(client: &Client, pages: &ErrorPages, failure: Failure, manner: &Manner) -> Self {
-        let status = failure.status();
-        let (content_type, body) = pages.body(status);
+        Self::failure_as(client, pages, failure, failure.status(), manner)
+    }
+
+    /// The error page of another status than the failure's own.
+    pub fn failure_as(
+        client: &Client,
+        pages: &ErrorPages,
+        failure: Failure,
+        status: u16,
+        manner: &Manner,
+    ) -> Self {
         let mut answer = Self::begin(client, status, manner);
-        if let Some(seconds) = failure.retry_after() {
+        if let Some(seconds) = failure.retry_after().filter(|_| matches!(status, 429 | 503)) {
             answer.number(b"Retry-After: ", u64::from(seconds));
         }
-        answer.finish(Some(content_type.as_bytes()), body, manner)
+        if pages.has(status) {
+            let (content_type, body) = pages.body(status);
+            answer.finish(Some(content_type.as_bytes()), body, manner)
+        } else {
+            let body = format!("{status} {}\n", reason_phrase(status));
+            answer.finish(Some(b"text/plain"), body.as_bytes(), manner)
+        }
     }
 
     /// A redirection.

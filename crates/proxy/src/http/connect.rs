@@ -41,10 +41,12 @@ impl Lost {
 }
 
 /// A connection to `endpoint`. When the request was lost on one, it gets a new one: what is idle may be as stale.
+/// `is_read`: all of the request was taken in.
 pub async fn connect(
     client: &mut Client,
     exchange: &mut Exchange,
     endpoint: &Endpoint,
+    is_read: bool,
 ) -> Result<Upstream, Lost> {
     let was_lost = exchange.tally.tries.failed().is_some_and(|failed| failed.is_stale);
     // Connections of which the endpoint knows whose they are serve that client's connection only.
@@ -62,7 +64,8 @@ pub async fn connect(
         if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
             return Poll::Ready(dialled.map_err(|_| Lost::to(Cause::ConnectFailure, Failure::ConnectFailed)));
         }
-        if client.poll_gone(cx).is_ready() {
+        // What is left of the request's body must stay where it is, or it would be taken for the next request.
+        if is_read && client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Lost::for_good(Failure::ClientGone)));
         }
         if client.deadline.is_past(due) {

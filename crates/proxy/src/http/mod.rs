@@ -7,6 +7,8 @@
 //! | read, keep-alive | `connection.rs`, `client.rs` |
 //! | pin, route, admit | `plan.rs` |
 //! | pick, connect, forward | `handle.rs` and `connect.rs`; `request.rs` renders the head, `upload.rs` brings the body |
+//! | faults on purpose | `fault.rs`, before *pick* |
+//! | mirror | `mirror.rs`: what the exchange lays aside, and the copy's own task |
 //! | settle | `wait.rs`, `settle.rs`; `retry.rs` for another try; `answer.rs` for what Evenly says itself |
 //! | relay | `relay.rs` for bodies, `upgrade.rs` for tunnels |
 //! | record | `record.rs` |
@@ -18,9 +20,11 @@ mod client;
 mod connect;
 mod connection;
 mod exchange;
+mod fault;
 mod fields;
 mod handle;
 mod linger;
+mod mirror;
 mod plan;
 mod record;
 mod relay;
@@ -32,3 +36,4 @@ mod upload;
 mod wait;
 
 pub use connection::serve;
+pub use mirror::Tee;

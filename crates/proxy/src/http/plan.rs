@@ -7,13 +7,14 @@ use super::answer::{Answer, Manner};
 use super::client::Client;
 use super::exchange::{Exchange, Method, Tally};
 use super::fields::HeadFields;
+use super::mirror::Mirroring;
 use super::request::{Rendering, render};
 use crate::access_log::Line;
 use crate::worker::buffers::Buffer;
 use crate::worker::view::View;
 use evenly_core::error::Failure;
 use evenly_core::listener::Service;
-use evenly_core::route::{Action, PoolIndex, Request, Route, RouteTable};
+use evenly_core::route::{Action, Injected, PoolIndex, Request, Route, RouteTable};
 use evenly_core::target::normalize_path;
 use evenly_core::template::Variables;
 use evenly_http1::{
@@ -147,7 +148,7 @@ struct Sought<'a> {
 /// *Admit*: does what the route says if no endpoint is needed, refuses what is too large, and chooses the pool.
 fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, tally: Tally) -> Plan {
     let Sought { route, variables, .. } = sought;
-    let pool = match &route.action {
+    let PoolIndex(pool) = match &route.action {
         Action::Pool(pool) => *pool,
         Action::Split(split) => split.choose(client.worker.random.borrow_mut().next()),
         Action::Redirect { location, status } => {
@@ -159,6 +160,7 @@ fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, tally: Tally) 
             return scene.answer(answer, tally, route);
         }
     };
+    let pool = client.worker.taking(scene.view, pool as usize, tally.started);
     let body_limit = route.body_bytes.or(client.listener.limits.body_bytes).unwrap_or(u64::MAX);
     if matches!(scene.head.body, BodyLength::Length(length) if length > body_limit) {
         return scene.fail(client, tally, Some(route), Failure::RequestTooLarge);
@@ -171,7 +173,7 @@ fn exchange(
     client: &Client,
     scene: &Scene<'_>,
     sought: &Sought<'_>,
-    pool: PoolIndex,
+    pool: usize,
     body_limit: u64,
     tally: Tally,
 ) -> Plan {
@@ -191,8 +193,8 @@ fn exchange(
     Plan::Forward(Exchange {
         view: Rc::clone(view),
         route: view.route(route.id),
-        pool: pool.0 as usize,
-        key: view.snapshot.hash_key(pool).and_then(|key| key.key(request, variables.client_ip)),
+        pool,
+        key: view.snapshot.hash_keys[pool].as_ref().and_then(|key| key.key(request, variables.client_ip)),
         head: text,
         host_at,
         body: BodyReader::from(head.body),
@@ -209,8 +211,24 @@ fn exchange(
         is_cut: false,
         response_due: u64::MAX,
         due: u64::MAX,
+        fault: fault(client, sought),
+        mirror: mirror(client, scene, route, upgrade.is_some()),
         tally,
     })
+}
+
+/// What the route injects into this request.
+fn fault(client: &Client, sought: &Sought<'_>) -> Option<Box<Injected>> {
+    let fault = sought.route.fault.as_ref()?;
+    fault.draw(sought.request, &mut client.worker.random.borrow_mut()).map(Box::new)
+}
+
+/// Whether the request is drawn for a copy. What becomes a tunnel is none: it has no end to compare.
+fn mirror(client: &Client, scene: &Scene<'_>, route: &Route, is_upgrade: bool) -> Option<Box<Mirroring>> {
+    let mirror = route.mirror.as_ref()?;
+    let is_tunnel = is_upgrade || scene.head.target.form == TargetForm::Authority;
+    let is_drawn = !is_tunnel && client.worker.random.borrow_mut().hits(mirror.percent);
+    is_drawn.then(|| Mirroring::drawn(&client.worker, route.id.0))
 }
 
 /// What an answer of Evenly's own depends on.

@@ -2,6 +2,10 @@
 //! are the most, are in `endpoints.rs`.
 
 mod endpoints;
+mod experiments;
+mod levels;
+
+pub(super) use levels::place;
 
 use super::counts::{Datagrams, ListenerStats, Phases, PoolStats, RouteStats, Series};
 use super::exposition::{Exposition, Kind};
@@ -19,7 +23,9 @@ pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     listeners(&mut exposition, scene.snapshot, stats);
     datagrams(&mut exposition, scene.snapshot, stats);
     routes(&mut exposition, scene.snapshot, stats);
+    experiments::experiments(&mut exposition, scene.snapshot, stats);
     pools(&mut exposition, scene.snapshot, stats);
+    levels::levels(&mut exposition, scene, stats);
     endpoints::endpoints(&mut exposition, scene, stats);
 }
 

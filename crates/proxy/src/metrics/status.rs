@@ -1,5 +1,7 @@
 //! What `evenly status` shows, as the JSON that `_native.pyi` states.
 
+mod zones;
+
 use super::counts::{EndpointStats, ListenerStats};
 use super::{Scene, WorkerStats};
 use crate::service::EndpointChecks;
@@ -13,13 +15,15 @@ pub fn status(scene: &Scene<'_>, stats: &WorkerStats) -> Value {
     let snapshot = scene.snapshot;
     let listeners: Vec<Value> = snapshot.listeners.iter().map(|one| listener(scene, stats, one)).collect();
     let checks = scene.service.map(|service| service.checks().all()).unwrap_or_default();
-    let pools: Vec<Value> = snapshot.pools.iter().map(|one| pool(one, stats, &checks)).collect();
+    let pools: Vec<Value> = snapshot.pools.iter().map(|one| pool(scene, one, stats, &checks)).collect();
     let requests: u64 = listeners.iter().filter_map(|listener| listener["requests"].as_u64()).sum();
     json!({
         "generation": snapshot.generation,
         "workers": scene.workers,
         "connections": scene.connections,
         "requests": requests,
+        "zone": snapshot.document.zone,
+        "zones": zones::zones(scene),
         "listeners": listeners,
         "pools": pools,
     })
@@ -43,9 +47,16 @@ fn listener(scene: &Scene<'_>, stats: &WorkerStats, listener: &Listener) -> Valu
     })
 }
 
-fn pool(pool: &Pool, stats: &WorkerStats, checks: &[Option<EndpointChecks>]) -> Value {
+fn pool(scene: &Scene<'_>, pool: &Pool, stats: &WorkerStats, checks: &[Option<EndpointChecks>]) -> Value {
     let endpoints: Vec<Value> = pool.members.iter().map(|member| endpoint(member, stats, checks)).collect();
-    json!({ "name": &*pool.name, "balance": balance_name(pool.balance), "endpoints": endpoints })
+    let document = scene.snapshot.document.pools.iter().find(|document| *document.name == *pool.name);
+    json!({
+        "name": &*pool.name,
+        "balance": balance_name(pool.balance),
+        "fallback": document.and_then(|document| document.fallback.as_deref()),
+        "levels": zones::levels(scene, pool),
+        "endpoints": endpoints,
+    })
 }
 
 fn endpoint(member: &Member, stats: &WorkerStats, checks: &[Option<EndpointChecks>]) -> Value {
@@ -56,6 +67,9 @@ fn endpoint(member: &Member, stats: &WorkerStats, checks: &[Option<EndpointCheck
         "address": endpoint.address().to_string(),
         "weight": member.effective_weight(),
         "backup": member.backup,
+        "zone": member.zone.as_deref(),
+        "priority": member.level.priority,
+        "evacuated": endpoint.is_evacuated(),
         "state": endpoint.state().name(),
         "reason": reason(endpoint, checks),
         "since": checks.map_or(0.0, |checks| checks.since),

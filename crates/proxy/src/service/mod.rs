@@ -4,6 +4,7 @@
 //! * [`Service::start`] makes the threads; [`Service::apply`] hands them each new snapshot.
 //! * `prober.rs` decides when which endpoint is checked, `check.rs` does one check, `probe/` knows the kinds of checks.
 //! * [`Checks`] is what they found, for status and metrics; [`Events`] tells of changes.
+//! * [`Zones`] are the evacuated ones, each until its time is over.
 //! * `log_writer/` moves lines from the workers' rings into the access log.
 //!
 //! The health state machine itself is `evenly_core::health`: it decides, this module does.
@@ -14,11 +15,13 @@ mod events;
 mod log_writer;
 mod probe;
 mod prober;
+mod zones;
 
 pub use checks::{Checks, EndpointChecks, LastCheck};
-pub use events::{Event, Events, Level, Subject};
+pub use events::{Event, Events, Level, Subject, unix_seconds};
 pub use log_writer::{LogHandle, LogRing, LogTotals};
 pub use probe::{CheckFailure, Step};
+pub use zones::Zones;
 
 use evenly_core::snapshot::Snapshot;
 use log_writer::LogWriter;
@@ -27,6 +30,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::{io, thread};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use zones::EXPIRY_TICK;
 
 /// The running service threads.
 pub struct Service {
@@ -35,6 +39,7 @@ pub struct Service {
     thread: thread::JoinHandle<()>,
     log: LogWriter,
     checks: Arc<Checks>,
+    zones: Arc<Zones>,
     events: Arc<Events>,
 }
 
@@ -49,6 +54,8 @@ impl Service {
         let (snapshots, inbox) = unbounded_channel();
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let (found, told) = (Arc::clone(&checks), Arc::clone(&events));
+        let zones = Arc::new(Zones::new(Arc::clone(&events)));
+        let watched = Arc::clone(&zones);
         let thread = thread::Builder::new().name("evenly-service".into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_io()
@@ -57,7 +64,7 @@ impl Service {
             match runtime {
                 Ok(runtime) => {
                     let _ = ready.send(Ok(()));
-                    runtime.block_on(run(Rc::new(Prober::new(found, told)), inbox));
+                    runtime.block_on(run(Rc::new(Prober::new(found, told)), &watched, inbox));
                 }
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -65,7 +72,7 @@ impl Service {
             }
         })?;
         started.recv().unwrap_or_else(|_| Err(io::Error::other("the service thread ended at its start")))?;
-        Ok(Self { snapshots, thread, log, checks, events })
+        Ok(Self { snapshots, thread, log, checks, zones, events })
     }
 
     /// Checks the endpoints of `snapshot`, and no others, from now on, and writes its access log.
@@ -87,6 +94,11 @@ impl Service {
         Arc::clone(&self.checks)
     }
 
+    /// The evacuated zones.
+    pub fn zones(&self) -> &Zones {
+        &self.zones
+    }
+
     /// Events that were lost because nobody took them.
     pub fn events_dropped(&self) -> u64 {
         self.events.dropped()
@@ -100,10 +112,21 @@ impl Service {
     }
 }
 
-async fn run(prober: Rc<Prober>, mut snapshots: UnboundedReceiver<Arc<Snapshot>>) {
+async fn run(prober: Rc<Prober>, zones: &Zones, mut snapshots: UnboundedReceiver<Arc<Snapshot>>) {
     tokio::task::spawn_local(Rc::clone(&prober).run());
-    while let Some(snapshot) = snapshots.recv().await {
-        prober.apply(&snapshot);
+    let mut running: Option<Arc<Snapshot>> = None;
+    loop {
+        match tokio::time::timeout(EXPIRY_TICK, snapshots.recv()).await {
+            Ok(None) => break,
+            Ok(Some(snapshot)) => {
+                prober.apply(&snapshot);
+                // A zone may have come back while the snapshot was on its way.
+                zones.mark(&snapshot.pools);
+                running = Some(snapshot);
+            }
+            Err(_) => {}
+        }
+        zones.expire(running.as_ref().map_or(&[], |snapshot| &snapshot.pools));
     }
     // Returning drops the runtime, and with it every check.
 }

@@ -19,10 +19,12 @@ from .discovery import (
     SrvDiscovery,
     Url,
 )
+from .experiment import Fault, Mirror
 from .health_check import DnsCheck, HealthCheck, HttpCheck, StatusRange, TcpCheck, UdpCheck
 from .listener import HttpListener, HttpTimeouts, Limits, Listener
 from .listening import ProxyProtocol
 from .match import PathPattern, ValueCondition
+from .node import Node
 from .pool import Endpoint, HashKey, KeepAlive, Pool, PoolTimeouts
 from .retry import Retry, RetryBudget
 from .route import ACTIONS, FORWARDING_ONLY, FieldRules, HostLiteral, Redirect, Respond, Rewrite, Route, RouteTimeouts
@@ -51,6 +53,7 @@ __all__ = [
     "Endpoint",
     "EndpointAddress",
     "ErrorPage",
+    "Fault",
     "FieldRules",
     "FileDiscovery",
     "HashKey",
@@ -65,8 +68,10 @@ __all__ = [
     "Limits",
     "Listener",
     "Matching",
+    "Mirror",
     "Names",
     "Network",
+    "Node",
     "PathPattern",
     "Percent",
     "Pool",

@@ -7,7 +7,8 @@ fn address(last: u8) -> SocketAddr {
 }
 
 fn endpoint(last: u8) -> document::Endpoint {
-    document::Endpoint { address: address(last), weight: 1, backup: false, max_connections: None }
+    let (zone, priority, max_connections) = (None, 0, None);
+    document::Endpoint { address: address(last), weight: 1, backup: false, max_connections, zone, priority }
 }
 
 fn pool(endpoints: impl IntoIterator<Item = u8>) -> document::Pool {
@@ -19,6 +20,8 @@ fn pool(endpoints: impl IntoIterator<Item = u8>) -> document::Pool {
         endpoints: endpoints.into_iter().map(endpoint).collect(),
         health_check: None,
         panic_threshold_percent: 0,
+        overprovisioning_percent: 140,
+        fallback: None,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,
             response_ms: 1,

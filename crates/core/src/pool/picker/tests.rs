@@ -10,6 +10,8 @@ fn document(endpoints: u8) -> document::Pool {
         weight: 1,
         backup: false,
         max_connections: None,
+        zone: None,
+        priority: 0,
     };
     document::Pool {
         name: "app".into(),
@@ -19,6 +21,8 @@ fn document(endpoints: u8) -> document::Pool {
         endpoints: (1..=endpoints).map(endpoint).collect(),
         health_check: None,
         panic_threshold_percent: 0,
+        overprovisioning_percent: 140,
+        fallback: None,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,
             response_ms: 1,
