@@ -96,5 +96,7 @@ def accepted(client: Peer, endpoint: Endpoint, raw: bytes, expected: dict[str, s
     keeps = (head.one("Connection") or "").lower() != "close"
     assert keeps == (expected["keep-alive"] == "yes")
     peer.close()
-    if int(expected["rest-bytes"]) and endpoint.is_asked(0.2):
-        endpoint.accept().close()
+    if int(expected["rest-bytes"]):
+        # It is a request too. Left unanswered it would be tried again, and come in place of the next case's request.
+        endpoint.serve()
+        assert client.read_response().status == 200
