@@ -11,12 +11,14 @@ from ..support.wire import Message, Peer
 class Site:
     """A balancer in front of an endpoint and a service, both played by the test."""
 
-    def __init__(self, run, bound: Port, app: Endpoint, service: Endpoint, option: str = "", pool: str = "") -> None:
+    def __init__(
+        self, run, bound: Port, app: Endpoint, service: Endpoint, option: str = "", pool: str = "", more: str = ""
+    ) -> None:
         self.app, self.service, self.bound = app, service, bound
         parts = f'pool = "auth", path = "/verify?x=1", response_headers = ["X-User", "X-Groups"]{option}'
         self.balancer: Balancer = run(
             f'workers = 1\naccess_log = "-"\n[listeners.web]\nbind = "{bound}"\n'
-            f'[pools.app]\nendpoints = ["{app}"]\n[pools.auth]\nendpoints = ["{service}"]\n{pool}\n'
+            f'[pools.app]\nendpoints = ["{app}"]\n[pools.auth]\nendpoints = ["{service}"{more}]\n{pool}\n'
             f'[[routes]]\npool = "app"\nforward_auth = {{ {parts} }}\n'
         )
 
@@ -151,3 +153,62 @@ def test_a_stale_connection_to_the_service_is_replaced(site) -> None:
             assert client.read_response().status == 200
             service.close()
             app.close()
+
+
+def test_the_service_is_told_whose_connection_it_is(site) -> None:
+    """A pool that wants the PROXY protocol gets it for questions too, and a connection serves one client only."""
+    web = site(pool='proxy_protocol = "v1"')
+    for _ in range(2):
+        with web.connect() as client:
+            port = client.socket.getsockname()[1]
+            for number in range(2):
+                client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                if number == 0:
+                    service = web.service.accept()
+                    line = service.read_until(b"\r\n").decode()
+                    assert line == f"PROXY TCP4 127.0.0.1 127.0.0.1 {port} {web.bound.number}\r\n"
+                assert service.read_request().first == "GET /verify?x=1 HTTP/1.1"
+                service.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                if number == 0:
+                    app, _ = web.app.serve()
+                else:
+                    app.read_request()
+                    app.send("HTTP/1.1 204 No Content\r\n\r\n")
+                assert client.read_response().status in {200, 204}
+            app.close()
+
+
+def test_an_endpoint_that_is_not_there_is_passed_over(site, port) -> None:
+    """Another one of the service's endpoints is asked, whichever the balancer has chosen first."""
+    web = site(more=f', "{port()}"')
+    with web.connect() as client:
+        for _ in range(4):
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            if not web.service.accepted:
+                service = web.service.accept()
+                app = None
+            service.read_request()
+            service.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            app = app or web.app.accept()
+            app.read_request()
+            app.send("HTTP/1.1 204 No Content\r\n\r\n")
+            assert client.read_response().status == 204
+    assert web.balancer.metric("evenly_pool_retries_total", pool="auth", reason="connect-failure") > 0
+
+
+def test_the_pool_s_retry_policy_holds(site) -> None:
+    """A status that the pool retries is asked of another endpoint, and judged by outlier detection."""
+    pool = 'retry = { on = ["503"] }\noutlier_detection = { consecutive_gateway_failure = 1 }'
+    with Endpoint() as other:
+        web = site(more=f', "{other}"', pool=pool)
+        with web.connect() as client:
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            first, second = web.service, other
+            if not first.is_asked(0.1) and other.is_asked():
+                first, second = other, web.service
+            first.serve("HTTP/1.1 503 -\r\nContent-Length: 0\r\n\r\n")
+            second.serve("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            web.app.serve()
+            assert client.read_response().status == 200
+        web.balancer.wait_log("endpoint", endpoint=str(first), to="ejected")
+    assert web.balancer.metric("evenly_pool_retries_total", pool="auth", reason="status") == 1

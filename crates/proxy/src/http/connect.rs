@@ -5,7 +5,8 @@ use super::exchange::Exchange;
 use crate::arrival::introduction;
 use crate::upstream::{Upstream, dial, introduce};
 use evenly_core::error::Failure;
-use evenly_core::pool::Endpoint;
+use evenly_core::pool::{Endpoint, Pool};
+use evenly_core::proxy_protocol::{Addresses, Version};
 use evenly_core::retry::Cause;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -40,25 +41,32 @@ impl Lost {
     }
 }
 
-/// A connection to `endpoint`. When the request was lost on one, it gets a new one: what is idle may be as stale.
-/// `is_read`: all of the request was taken in.
-pub async fn connect(
+/// Who a pool's endpoints are told that they talk with, by a PROXY protocol header; nothing for most pools.
+pub type Told = Option<(Version, Box<Addresses>)>;
+
+/// Who the endpoints of `pool` are told that they talk with.
+pub fn told(client: &Client, pool: &Pool) -> Told {
+    pool.proxy_protocol.map(|version| (version, Box::new(client.addresses())))
+}
+
+/// An idle connection to `endpoint`. Connections of which the endpoint knows whose they are serve that client's
+/// connection only.
+pub fn idle(client: &Client, endpoint: &Endpoint, told: &Told) -> Option<Upstream> {
+    let upstream = client.worker.idle.take(endpoint, told.as_ref().map(|(_, addresses)| &**addresses))?;
+    client.worker.stats.borrow_mut().upstream_reused(endpoint.id().0);
+    Some(upstream)
+}
+
+/// A new connection to `endpoint`, which is told whose it is, until the tick `due`. `is_read`: all of the request was
+/// taken in.
+pub async fn open(
     client: &mut Client,
-    exchange: &mut Exchange,
     endpoint: &Endpoint,
+    told: Told,
+    due: u64,
     is_read: bool,
 ) -> Result<Upstream, Lost> {
-    let was_lost = exchange.tally.tries.failed().is_some_and(|failed| failed.is_stale);
-    // Connections of which the endpoint knows whose they are serve that client's connection only.
-    let introduced = exchange.pool().proxy_protocol.map(|version| (version, Box::new(client.addresses())));
-    let told = introduced.as_ref().map(|(_, addresses)| &**addresses);
-    if !was_lost && let Some(upstream) = client.worker.idle.take(endpoint, told) {
-        client.worker.stats.borrow_mut().upstream_reused(endpoint.id().0);
-        return Ok(upstream);
-    }
     let worker = Rc::clone(&client.worker);
-    let began = Instant::now();
-    let due = client.deadline.at(exchange.connect_timeout()).min(exchange.due);
     let mut dialling = pin!(dial(endpoint, &worker.idle));
     let dialled = poll_fn(|cx| {
         if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
@@ -69,27 +77,44 @@ pub async fn connect(
             return Poll::Ready(Err(Lost::for_good(Failure::ClientGone)));
         }
         if client.deadline.is_past(due) {
-            return Poll::Ready(Err(if client.deadline.is_past(exchange.due) {
-                Lost::for_good(Failure::RequestDeadline)
-            } else {
-                Lost::to(Cause::ConnectTimeout, Failure::ConnectTimeout)
-            }));
+            return Poll::Ready(Err(Lost::to(Cause::ConnectTimeout, Failure::ConnectTimeout)));
         }
         client.deadline.set_at(due.min(client.gone_due()));
         Poll::Pending
     })
     .await;
-    exchange.tally.connect += began.elapsed();
-    let dialled = dialled.and_then(|mut upstream| {
-        let Some((version, addresses)) = introduced else { return Ok(upstream) };
+    let mut upstream = dialled?;
+    if let Some((version, addresses)) = told {
         let header = introduction(version, *addresses, client.proxied.as_deref());
         introduce(&upstream.stream, &header)
             .map_err(|_| Lost::to(Cause::ConnectFailure, Failure::ConnectFailed))?;
         upstream.client = Some(addresses);
-        Ok(upstream)
-    });
-    if dialled.is_ok() {
-        client.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
     }
-    dialled
+    client.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
+    Ok(upstream)
+}
+
+/// A connection to `endpoint`. When the request was lost on one, it gets a new one: what is idle may be as stale.
+/// `is_read`: all of the request was taken in.
+pub async fn connect(
+    client: &mut Client,
+    exchange: &mut Exchange,
+    endpoint: &Endpoint,
+    is_read: bool,
+) -> Result<Upstream, Lost> {
+    let was_lost = exchange.tally.tries.failed().is_some_and(|failed| failed.is_stale);
+    let told = told(client, exchange.pool());
+    if !was_lost && let Some(upstream) = idle(client, endpoint, &told) {
+        return Ok(upstream);
+    }
+    let began = Instant::now();
+    let due = client.deadline.at(exchange.connect_timeout()).min(exchange.due);
+    let opened = open(client, endpoint, told, due, is_read).await;
+    exchange.tally.connect += began.elapsed();
+    opened.map_err(|lost| match lost.cause {
+        Some(Cause::ConnectTimeout) if client.deadline.is_past(exchange.due) => {
+            Lost::for_good(Failure::RequestDeadline)
+        }
+        _ => lost,
+    })
 }

@@ -180,8 +180,9 @@ class ForwardAuth(Table):
     It gets a GET of `path` without a body, with `X-Forwarded-Method`, `-Uri`, `-Host`, `-For` and `-Proto`,
     `X-Request-Id`, and `request_headers`. At 2xx the request passes, with `response_headers` of the answer; any other
     answer (status, fields, and a body of up to 64 KiB) goes to the client, so that redirections to a login work. The
-    pool is one like any other: balanced, checked, with connections kept. No answer within `timeout` is 503, unless
-    `on_error` lets the request pass.
+    pool is one like any other: balanced, checked, with connections kept, its retries and `proxy_protocol` heeded; only
+    its `affinity` and `queue` are not for questions. No answer within `timeout` is 503, unless `on_error` lets the
+    request pass.
     """
 
     heading: ClassVar[str] = "Forward-auth"
@@ -210,7 +211,7 @@ pool = "app"
         examples=[["X-User"]],
     )
     timeout: Annotated[Timeout, Bounds(Duration.parse("1ms"), Duration.parse("1m"), "a duration")] = Field(
-        default=Duration.parse("5s"), description="For the whole exchange with it."
+        default=Duration.parse("5s"), description="For the whole exchange with it, all tries included."
     )
     on_error: Literal["deny", "allow"] = Field(
         default="deny", description="What happens to a request when the service gives no answer."

@@ -156,7 +156,7 @@ pub async fn ask(client: &mut Client, view: &Rc<View>, question: Question, clien
             known.password = Some(password::verify(&client.worker, claim, cache).await);
         }
         Ask::Service(service) => {
-            known.service = Some(service.ask(&client.worker, view, client_ip).await);
+            known.service = Some(service.ask(client, view, client_ip).await);
         }
     }
     Box::new(known)

@@ -1,22 +1,27 @@
 //! Forward-auth: asks a service whether a request may pass.
 //!
-//! The question is a request without a body, over the same pools, balancers and idle connections as everything else. It
-//! is sent once more if an idle connection turns out to be stale, or another endpoint may be reached.
+//! The question is a request without a body, over the same pools, balancers, idle connections and retry budgets as
+//! everything else.
 
 use super::super::answer::{Answer, Manner};
 use super::super::client::Client;
+use super::super::connect::{Lost, idle, open, told};
 use super::super::request::{Rendering, forwarding};
 use crate::io;
 use crate::metrics::ForwardAuth as Outcome;
-use crate::upstream::{Upstream, dial};
+use crate::upstream::Upstream;
 use crate::worker::Worker;
 use crate::worker::buffers::{Buffer, READ_BYTES, Text};
 use crate::worker::view::View;
 use evenly_core::access::ForwardAuth;
+use evenly_core::affinity::Ask;
+use evenly_core::affinity::pick::by_balancer;
 use evenly_core::document::Balance;
 use evenly_core::error::Failure;
 use evenly_core::hash_key::HashKey;
-use evenly_core::pool::{Endpoint, EndpointId, Lease};
+use evenly_core::outlier::Outcome as Observed;
+use evenly_core::pool::{Endpoint, EndpointId, Pool};
+use evenly_core::retry::{Cause, Price, Try};
 use evenly_http1::{BodyReader, FieldKind, HeadLimits, MAX_FIELDS, Slots, parse_response};
 use std::future::poll_fn;
 use std::io::Write;
@@ -24,7 +29,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes of an answer's body that are passed on to the client. A page that asks for a password fits; a service whose
 /// denial is larger counts as failed.
@@ -97,13 +102,25 @@ impl Service {
     }
 
     /// Asks, within the service's timeout.
-    pub async fn ask(self, worker: &Rc<Worker>, view: &Rc<View>, client_ip: IpAddr) -> Answered {
-        let asking = self.attempts(worker, view, client_ip);
-        let answered = match tokio::time::timeout(self.forward.timeout, asking).await {
+    pub async fn ask(self, client: &mut Client, view: &Rc<View>, client_ip: IpAddr) -> Answered {
+        let (timeout, place) = (self.forward.timeout, self.forward.pool.0 as usize);
+        let mut asked = None;
+        let tries = self.tries(client, view, client_ip, &mut asked);
+        let answered = match tokio::time::timeout(timeout, tries).await {
             Ok(Ok(answered)) => answered,
-            Ok(Err(_)) | Err(_) => Answered::Failed,
+            Ok(Err(_)) => Answered::Failed,
+            Err(_) => {
+                if let Some(endpoint) = asked {
+                    failed(client, view.pool(place), &endpoint, Failure::ResponseTimeout);
+                }
+                Answered::Failed
+            }
         };
-        worker.stats.borrow_mut().forward_auth(match answered {
+        if view.pool(place).queue.is_some() {
+            // Its endpoint has room again, for which requests to the same pool may wait.
+            view.waiting(place).call();
+        }
+        client.worker.stats.borrow_mut().forward_auth(match answered {
             Answered::Passed(_) => Outcome::Passed,
             Answered::Denied(_) => Outcome::Denied,
             Answered::Failed => Outcome::Failed,
@@ -111,82 +128,117 @@ impl Service {
         answered
     }
 
-    /// *Pick* and one exchange; once more if nothing came of the first.
-    async fn attempts(
+    /// *Pick* and one exchange; again if that failed and the pool's retry policy and budget have it so, but without a
+    /// pause: somebody waits to be let in.
+    async fn tries(
         &self,
-        worker: &Rc<Worker>,
+        client: &mut Client,
         view: &Rc<View>,
         client_ip: IpAddr,
+        asked: &mut Option<Arc<Endpoint>>,
     ) -> Result<Answered, Failure> {
         let place = self.forward.pool.0 as usize;
-        let mut lost: Option<EndpointId> = None;
+        let pool = view.pool(place);
+        let key = Some(HashKey::of_address(client_ip));
+        let (mut tried, mut is_stale): (Vec<EndpointId>, bool) = (Vec::new(), false);
+        view.budget(place).borrow_mut().deposit(client.worker.nanos(Instant::now()));
         loop {
-            let began = Instant::now();
-            let lease = self.pick(worker, view, client_ip, lost)?;
-            let endpoint = lease.endpoint();
-            match self.exchange(worker, view, &lease, lost.is_some()).await {
-                Ok(answered) => {
-                    if view.pool(place).balance == Balance::PeakEwma {
-                        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                        endpoint.observe_latency(nanos, worker.nanos(began) + nanos);
+            let (began, now) = (Instant::now(), client.worker.nanos(Instant::now()));
+            let ask = Ask { key, tried: &tried, now };
+            let lease = by_balancer(&mut view.picker(place).borrow_mut(), ask)?;
+            let endpoint = Arc::clone(lease.endpoint());
+            *asked = Some(Arc::clone(&endpoint));
+            let outcome = self.exchange(client, view, &endpoint, is_stale).await;
+            drop(lease);
+            let (answer, lost) = match outcome {
+                Ok((status, answered)) => {
+                    observe(client, pool, &endpoint, (status, began));
+                    if !pool.retry.retries_status(status) {
+                        return Ok(answered);
                     }
-                    return Ok(answered);
+                    let lost = Lost::to(Cause::Status(status), Failure::UpstreamStatus);
+                    (Ok(answered), Lost { is_sent: true, ..lost })
                 }
-                Err(failure) => {
-                    worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, failure);
-                    let may_repeat = matches!(failure, Failure::ConnectFailed | Failure::UpstreamClosed);
-                    if lost.is_some() || !may_repeat {
-                        return Err(failure);
+                Err(lost) => {
+                    if lost.was_reused {
+                        // Its endpoint may only have closed it, which says nothing.
+                        client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, lost.failure);
+                    } else {
+                        failed(client, pool, &endpoint, lost.failure);
                     }
-                    lost = Some(endpoint.id());
+                    (Err(lost.failure), lost)
                 }
+            };
+            tried.push(endpoint.id());
+            is_stale = lost.was_reused && lost.cause == Some(Cause::Reset);
+            if !self.may_try_again(client, view, &tried, &lost) {
+                return answer;
             }
         }
     }
 
-    fn pick(
-        &self,
-        worker: &Worker,
-        view: &View,
-        client_ip: IpAddr,
-        lost: Option<EndpointId>,
-    ) -> Result<Lease, Failure> {
-        let (key, now) = (Some(HashKey::of_address(client_ip)), worker.nanos(Instant::now()));
-        let mut picker = view.picker(self.forward.pool.0 as usize).borrow_mut();
-        let picked = picker.pick(key, lost, now);
-        // The only endpoint there is may be asked again: the first connection may have been stale.
-        picked.or_else(|_| picker.pick(key, None, now)).map_err(Failure::from)
+    /// Whether another try follows; if so it is paid for.
+    fn may_try_again(&self, client: &Client, view: &View, tried: &[EndpointId], lost: &Lost) -> bool {
+        let (Some(cause), place) = (lost.cause, self.forward.pool.0 as usize) else { return false };
+        let (pool, now) = (view.pool(place), client.worker.nanos(Instant::now()));
+        let failed = Try {
+            number: u32::try_from(tried.len()).unwrap_or(u32::MAX),
+            cause,
+            is_sent: lost.is_sent,
+            is_idempotent: true,
+            is_repeatable: true,
+            is_elsewhere: view.picker(place).borrow_mut().has_another(tried, now),
+            was_reused: lost.was_reused,
+            retry_after: None,
+        };
+        // There is no time for a pause: the only endpoint is asked once more if all that is known is that it hung up.
+        if !(failed.is_elsewhere || failed.number == 1 && cause == Cause::Reset) {
+            return false;
+        }
+        let Ok(price) = pool.retry.judge(&failed) else { return false };
+        let mut stats = client.worker.stats.borrow_mut();
+        if price == Price::Retry && !view.budget(place).borrow_mut().withdraw(now) {
+            stats.retry_refused(pool.id.0);
+            return false;
+        }
+        stats.retried(pool.id.0, cause);
+        true
     }
 
-    /// *Connect*, *forward* and *settle* with one endpoint.
+    /// *Connect*, *forward* and *settle* with one endpoint; the answer's status, and what it means.
     async fn exchange(
         &self,
-        worker: &Rc<Worker>,
+        client: &mut Client,
         view: &Rc<View>,
-        lease: &Lease,
+        endpoint: &Endpoint,
         wants_new: bool,
-    ) -> Result<Answered, Failure> {
-        let endpoint = lease.endpoint();
-        let mut upstream = connection(worker, endpoint, wants_new).await?;
+    ) -> Result<(u16, Answered), Lost> {
+        let pool = view.pool(self.forward.pool.0 as usize);
+        let mut upstream = connection(client, pool, endpoint, wants_new).await?;
+        let worker = &client.worker;
+        let was_reused = upstream.reused;
+        let lost = |failure| match failure {
+            Failure::UpstreamClosed => Lost { is_sent: true, was_reused, ..Lost::to(Cause::Reset, failure) },
+            _ => Lost::for_good(failure),
+        };
         let mut head = worker.buffers.text();
         // Writing to memory does not fail.
         let _ = write!(head, "GET {} HTTP/1.1\r\nHost: {}\r\n", self.forward.path, endpoint.address());
         head.extend_from_slice(&self.fields);
-        send(&mut upstream, &head).await?;
+        send(&mut upstream, &head).await.map_err(lost)?;
         drop(head);
-        let (mut answering, mut buffer) = self.answering(worker, &mut upstream).await?;
+        let (mut answering, mut buffer) = self.answering(worker, &mut upstream).await.map_err(lost)?;
         worker.stats.borrow_mut().endpoint_answered(endpoint.id().0, answering.status);
         buffer.consume(answering.length);
-        let body = body(worker, &mut upstream, &mut answering, buffer).await?;
+        let body = body(worker, &mut upstream, &mut answering, buffer).await.map_err(lost)?;
         if answering.keep_alive && body.is_clean {
-            let pool = view.pool(self.forward.pool.0 as usize);
             worker.idle.keep(upstream, pool, Instant::now());
         }
         let Answering { status, fields, .. } = answering;
         match (status, body.is_whole) {
-            (200..300, _) => Ok(Answered::Passed(fields)),
-            (_, true) => Ok(Answered::Denied(Denial { status, fields, body: body.text })),
-            (_, false) => Err(Failure::ResponseBad),
+            (200..300, _) => Ok((status, Answered::Passed(fields))),
+            (_, true) => Ok((status, Answered::Denied(Denial { status, fields, body: body.text }))),
+            (_, false) => Err(Lost::for_good(Failure::ResponseBad)),
         }
     }
 
@@ -249,15 +301,35 @@ impl Service {
     }
 }
 
+/// An answer has come: tells outlier detection, and the balancer that learns from latency.
+fn observe(client: &Client, pool: &Pool, endpoint: &Endpoint, (status, began): (u16, Instant)) {
+    let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    pool.observe(endpoint, Observed::of_status(status), nanos);
+    if pool.balance == Balance::PeakEwma {
+        endpoint.observe_latency(nanos, client.worker.nanos(began) + nanos);
+    }
+}
+
+/// Nothing came of a try: counts it, and tells outlier detection.
+fn failed(client: &Client, pool: &Pool, endpoint: &Endpoint, failure: Failure) {
+    client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, failure);
+    pool.observe(endpoint, Observed::LocalOriginFailure, 0);
+}
+
 /// An idle connection, or a new one.
-async fn connection(worker: &Rc<Worker>, endpoint: &Endpoint, wants_new: bool) -> Result<Upstream, Failure> {
-    if !wants_new && let Some(upstream) = worker.idle.take(endpoint, None) {
-        worker.stats.borrow_mut().upstream_reused(endpoint.id().0);
+async fn connection(
+    client: &mut Client,
+    pool: &Pool,
+    endpoint: &Endpoint,
+    wants_new: bool,
+) -> Result<Upstream, Lost> {
+    let told = told(client, pool);
+    if !wants_new && let Some(upstream) = idle(client, endpoint, &told) {
         return Ok(upstream);
     }
-    let upstream = dial(endpoint, &worker.idle).await.map_err(|_| Failure::ConnectFailed)?;
-    worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
-    Ok(upstream)
+    let due = client.deadline.at(Duration::from_millis(pool.timeouts.connect_ms));
+    // What the client sends meanwhile may be its body, so it is left alone.
+    open(client, endpoint, told, due, false).await
 }
 
 async fn send(upstream: &mut Upstream, bytes: &[u8]) -> Result<(), Failure> {
