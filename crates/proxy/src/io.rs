@@ -17,10 +17,7 @@ pub fn poll_read(
     cx: &mut Context<'_>,
     buffers: &Rc<Buffers>,
 ) -> Poll<io::Result<Buffer>> {
-    // Lending costs less than asking for readiness twice; nothing is kept when there is nothing to read.
-    let mut buffer = buffers.lend();
-    ready!(poll_read_into(stream, cx, &mut buffer))?;
-    Poll::Ready(Ok(buffer))
+    buffers.lend_read(|room| poll_read_room(stream, cx, room))
 }
 
 /// Reads into what room `buffer` has; 0 is the end of the stream.
@@ -29,11 +26,15 @@ pub fn poll_read_into(
     cx: &mut Context<'_>,
     buffer: &mut Buffer,
 ) -> Poll<io::Result<usize>> {
-    let mut room = ReadBuf::new(buffer.room());
-    ready!(Pin::new(stream).poll_read(cx, &mut room))?;
-    let n = room.filled().len();
+    let n = ready!(poll_read_room(stream, cx, buffer.room()))?;
     buffer.filled(n);
     Poll::Ready(Ok(n))
+}
+
+fn poll_read_room(stream: &mut TcpStream, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+    let mut room = ReadBuf::new(room);
+    ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+    Poll::Ready(Ok(room.filled().len()))
 }
 
 /// Writes some of `bytes`.

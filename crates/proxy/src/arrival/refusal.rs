@@ -89,8 +89,9 @@ fn detain(worker: &Rc<Worker>, stream: TcpStream) {
         worker.stats.borrow_mut().tarpit_full();
         return io::abort(stream);
     };
+    let sleep = worker.alarm.sleep(TARPIT);
     tokio::task::spawn_local(async move {
-        tokio::time::sleep(TARPIT).await;
+        sleep.await;
         io::abort(stream);
         drop(place);
     });

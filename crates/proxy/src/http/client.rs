@@ -7,6 +7,7 @@ use crate::pump::{Pace, Patience};
 use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
 use crate::worker::deadlines::Deadline;
+use crate::worker::view::View;
 use evenly_core::listener::Listener;
 use evenly_core::proxy_protocol::Addresses;
 use std::future::poll_fn;
@@ -35,6 +36,8 @@ pub struct Client {
     pub bind: SocketAddr,
     /// The listener as of the last request.
     pub listener: Arc<Listener>,
+    /// Of the view that this was taken from; 0 before the first request.
+    pub generation: u64,
     /// The one deadline that the connection waits under.
     pub deadline: Deadline,
     /// Input behind the last request: the beginning of the next.
@@ -89,8 +92,15 @@ impl Client {
             proxied,
             bind,
             listener,
+            generation: 0,
             _permit: permit,
         }
+    }
+
+    /// The snapshot to serve the next request with; `None` when nothing serves this address any more.
+    pub fn pin(&self) -> Option<Rc<View>> {
+        let view = self.worker.pin();
+        if view.generation == self.generation { Some(view) } else { self.worker.view_of(self.bind) }
     }
 
     /// Both ends of the connection, as the client sees them.

@@ -7,6 +7,7 @@ use super::client::Client;
 use super::compress::count;
 use super::connect::{Lost, connect};
 use super::exchange::Exchange;
+use super::handlers::Desk;
 use super::plan::{Plan, Planned, plan, refuse};
 use super::queue;
 use super::record::{record, record_answer};
@@ -23,6 +24,7 @@ use evenly_core::affinity::Ask;
 use evenly_core::error::{Failure, Side};
 use evenly_core::pool::Lease;
 use evenly_http1::BodyReader;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Bodies up to this size are copied behind their head and sent with it: below it, copying costs less than a second
@@ -43,50 +45,61 @@ pub enum Next {
     Abort,
 }
 
-/// Takes one request through the steps, from the first bytes of its head in `input`.
-pub async fn handle(client: &mut Client, input: Buffer) -> Next {
-    let Some(view) = client.worker.view_of(client.bind) else { return Next::Close };
-    let mut known = None;
+/// Takes requests through the steps, one after another, each from the first bytes of its head. For ever; where the
+/// requests come from and what follows them is on the `desk`.
+pub async fn serve(desk: Rc<Desk>) {
     loop {
-        match plan(client, &view, &input, known.as_deref()) {
-            Plan::MoreHead => return Next::MoreHead(input),
-            Plan::Answer(planned) => return say(client, *planned, Some(input)).await,
-            // Boxed: an idle connection cannot afford the room.
-            Plan::Ask(question, address) => {
-                known = Some(Box::pin(ask(client, &view, *question, address)).await)
+        let (mut client, input) = desk.next().await;
+        // Not a function of its own: its state would be copied here for each request.
+        let next = match client.pin() {
+            None => Next::Close,
+            Some(view) => {
+                let mut known = None;
+                loop {
+                    match plan(&mut client, &view, &input, known.as_deref()) {
+                        Plan::MoreHead => break Next::MoreHead(input),
+                        Plan::Answer(mut planned) => break say(&mut client, &mut planned, Some(input)).await,
+                        // Boxed, for its size and because it is rare.
+                        Plan::Ask(question, address) => {
+                            known = Some(Box::pin(ask(&mut client, &view, *question, address)).await);
+                        }
+                        // Used where it is: it is large.
+                        Plan::Forward(ref mut exchange) => {
+                            drop(known);
+                            let next = forward(&mut client, exchange, input).await;
+                            exchange.make_room();
+                            record(&client, exchange);
+                            break next;
+                        }
+                    }
+                }
             }
-            Plan::Forward(mut exchange) => {
-                drop(known);
-                let next = forward(client, &mut exchange, input).await;
-                exchange.make_room();
-                record(client, &mut exchange);
-                return next;
-            }
-        }
+        };
+        desk.done(client, next);
     }
 }
 
 /// Answers a request whose head did not come in time.
 pub async fn refuse_late(client: &mut Client) -> Next {
     let view = client.worker.pin();
-    let planned = refuse(client, &view, Instant::now(), Failure::RequestTimeout);
-    say(client, planned, None).await
+    let mut planned = refuse(client, &view, Instant::now(), Failure::RequestTimeout);
+    say(client, &mut planned, None).await
 }
 
 /// Sends an answer of Evenly's own.
-async fn say(client: &mut Client, planned: Planned, input: Option<Buffer>) -> Next {
-    let Planned { answer, mut tally, route, request_length } = planned;
+async fn say(client: &mut Client, planned: &mut Planned, input: Option<Buffer>) -> Next {
+    let Planned { answer, tally, route, request_length } = planned;
     tally.status = answer.status;
     let sent = answer.send(client).await;
     tally.bytes_out = sent.bytes;
     tally.failure = tally.failure.or(sent.failure);
-    record_answer(client, route.as_deref(), &mut tally);
+    record_answer(client, route.as_deref(), tally);
     if sent.failure.is_some() {
         return Next::Abort;
     }
     match (input, request_length) {
         (Some(mut input), Some(length)) if answer.keep_alive => {
-            input.consume(length);
+            input.consume(*length);
             client.carry = (!input.is_empty()).then_some(input);
             Next::Request
         }
@@ -182,12 +195,16 @@ async fn attempt(
                 // Boxed: a tunnel's state would otherwise make every idle connection larger.
                 return Ok(Box::pin(tunnel(client, exchange, upstream, text, buffer)).await);
             }
-            Settled::Final(response) => {
+            // Used where it is, like the connection: they are large.
+            Settled::Final(ref mut response) => {
                 exchange.tally.arrived(Instant::now());
                 exchange.observe(&client.worker, lease);
-                let next = respond(client, exchange, upload, upstream, response, buffer).await;
+                let next = respond(client, exchange, upload, &mut upstream, response, buffer).await;
                 if let Some(failure) = exchange.tally.failure {
                     exchange.observe_failure(lease.endpoint(), failure, false);
+                }
+                if let Some(now) = exchange.tally.ended.filter(|_| response.keep_upstream) {
+                    client.worker.idle.keep(upstream, exchange.pool(), now);
                 }
                 return next;
             }
@@ -202,17 +219,18 @@ async fn attempt(
     }
 }
 
-/// *Relay*: the response's head and body, small ones at once, others as they come.
+/// *Relay*: the response's head and body, small ones at once, others as they come. Afterwards the response knows whether
+/// the endpoint's connection can in fact be used again.
 async fn respond(
     client: &mut Client,
     exchange: &mut Exchange,
     upload: &mut Option<Box<Pump>>,
-    mut upstream: Upstream,
-    mut response: Response,
+    upstream: &mut Upstream,
+    response: &mut Response,
     mut buffer: Buffer,
 ) -> Result<Next, Lost> {
     buffer.consume(response.length);
-    let (sent, excess) = match whole_body(&response, &buffer) {
+    let (sent, excess) = match whole_body(response, &buffer) {
         Some(length) if upload.is_none() => {
             response.text.extend_from_slice(&buffer[..length]);
             let excess = buffer.len() > length;
@@ -223,12 +241,12 @@ async fn respond(
         }
         _ => {
             let mut pump = Pump::new(
-                Some(response.text),
+                Some(response.text.take()),
                 download(client, exchange, &response.body, response.is_chunked),
             );
-            pump.stage = response.stage;
+            pump.stage = response.stage.take();
             pump.take(buffer).map_err(|_| Lost::for_good(Failure::ResponseBad))?;
-            let sent = relay(client, exchange, &mut upstream, &mut pump, upload).await;
+            let sent = relay(client, exchange, upstream, &mut pump, upload).await;
             exchange.tally.bytes_out += pump.written;
             if let Some(stage) = &pump.stage {
                 count(client, exchange, stage);
@@ -240,12 +258,9 @@ async fn respond(
         exchange.tally.failure = Some(failure);
         return Ok(Next::Abort);
     }
-    let now = Instant::now();
-    exchange.tally.ended = Some(now);
+    exchange.tally.ended = Some(Instant::now());
     let is_sent = upload.is_none() && !exchange.is_cut;
-    if response.keep_upstream && is_sent && !excess {
-        client.worker.idle.keep(upstream, exchange.pool(), now);
-    }
+    response.keep_upstream &= is_sent && !excess;
     Ok(match (response.keep_client, is_sent) {
         (true, true) => Next::Request,
         (false, true) if client.may_have_more() || exchange.keep_alive => Next::Linger,

@@ -5,7 +5,7 @@
 //! first bytes and gives it back with the last. Steady traffic allocates nothing for it.
 
 use super::client::Client;
-use super::handle::{Next, handle};
+use super::handle::{Next, serve};
 use crate::worker::buffers::Buffer;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -31,13 +31,13 @@ struct Handler {
 
 /// Where a handler finds its next request and leaves what follows the last one.
 #[derive(Default)]
-struct Desk {
+pub struct Desk {
     request: Cell<Option<(Box<Client>, Buffer)>>,
     outcome: Cell<Option<(Box<Client>, Next)>>,
 }
 
 impl Handlers {
-    /// Takes one request through the steps; see [`handle`].
+    /// Takes one request through the steps; see [`serve`].
     pub async fn handle(&self, client: Box<Client>, input: Buffer) -> (Box<Client>, Next) {
         let free = self.free.borrow_mut().pop();
         let mut handler = free.unwrap_or_else(Handler::new);
@@ -63,11 +63,15 @@ impl Handler {
     }
 }
 
-async fn serve(desk: Rc<Desk>) {
-    loop {
-        let (mut client, input) = poll_fn(|_| desk.request.take().map_or(Poll::Pending, Poll::Ready)).await;
-        let next = handle(&mut client, input).await;
-        desk.outcome.set(Some((client, next)));
+impl Desk {
+    /// The next request. Whoever puts it here polls next.
+    pub async fn next(&self) -> (Box<Client>, Buffer) {
+        poll_fn(|_| self.request.take().map_or(Poll::Pending, Poll::Ready)).await
+    }
+
+    /// Leaves what follows a request.
+    pub fn done(&self, client: Box<Client>, next: Next) {
+        self.outcome.set(Some((client, next)));
     }
 }
 

@@ -78,6 +78,9 @@ pub fn plan(client: &mut Client, view: &Rc<View>, input: &Buffer, known: Option<
 
 /// Takes over what a reload has changed of the connection's listener; false when it is gone or speaks no HTTP any more.
 fn refresh(client: &mut Client, view: &View) -> bool {
+    if client.generation == view.generation {
+        return true;
+    }
     let Some((listener, _)) = view.listener(client.bind) else { return false };
     if !matches!(listener.service, Service::Http(_)) {
         return false;
@@ -86,6 +89,7 @@ fn refresh(client: &mut Client, view: &View) -> bool {
         client.is_trusted = listener.trusted.contains(client.peer.ip().to_canonical());
         client.listener = Arc::clone(listener);
     }
+    client.generation = view.generation;
     true
 }
 
@@ -109,15 +113,15 @@ fn routed(
 ) -> Plan {
     let named = known.and_then(|known| known.request_id.as_deref());
     let request_id = named.map_or_else(|| RequestId::of(client, head), RequestId::Given);
+    let request_id = request_id.as_str();
     let fields = HeadFields(head.fields);
     let client_ip = client.listener.trusted.client_address(client.peer.ip().to_canonical(), &fields);
-    let line =
-        Line::request(&client.worker, &client.listener, (client_ip, client.peer), head, request_id.as_str());
-    let tally = Tally::new(started, line);
+    let line = Line::request(&client.worker, &client.listener, (client_ip, client.peer), head, request_id);
+    let opened = Opened { started, line };
     let scene = Scene { view, head, request_length: request_length(head, input.len()), known };
     let is_connect = head.target.form == TargetForm::Authority;
     let Ok(path) = normalize_path(head.target.path) else {
-        return scene.fail(client, tally, None, Failure::RequestBad);
+        return scene.fail(client, opened, None, Failure::RequestBad);
     };
     let request = Request {
         method: head.method,
@@ -129,7 +133,7 @@ fn routed(
     };
     let Some(route) = table(client).and_then(|table| table.find(&request)) else {
         let failure = if is_connect { Failure::TunnelRefused } else { Failure::RouteNone };
-        return scene.fail(client, tally, None, failure);
+        return scene.fail(client, opened, None, failure);
     };
     let variables = Variables {
         client_ip,
@@ -138,12 +142,27 @@ fn routed(
         path: &path,
         query: head.target.query,
         scheme: "http",
-        request_id: request_id.as_str(),
+        request_id,
         listener: &client.listener.name,
         fields: &fields,
     };
     let sought = Sought { route, request: &request, variables: &variables };
-    admit(client, &scene, &sought, tally)
+    admit(client, &scene, &sought, opened)
+}
+
+/// What there is of a request's [`Tally`] before it is known who answers: the rest of it would only be carried about.
+pub struct Opened {
+    /// When its first bytes were there.
+    pub started: Instant,
+    /// Its part of its access-log line.
+    pub line: Option<Line>,
+}
+
+impl Opened {
+    /// To be counted from here on.
+    pub fn tally(self) -> Tally {
+        Tally::new(self.started, self.line)
+    }
 }
 
 /// A request whose route is found.
@@ -157,12 +176,12 @@ pub struct Sought<'a> {
 }
 
 /// *Admit*: does what the route says if no endpoint is needed, refuses what is too large, and chooses the pool.
-fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, tally: Tally) -> Plan {
+fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, opened: Opened) -> Plan {
     let Sought { route, variables, .. } = sought;
-    let (admitted, tally) = match &route.guard {
-        None => (None, tally),
-        Some(guard) => match admit::judge(client, scene, sought, guard, tally) {
-            Ok((admitted, tally)) => (Some(admitted), tally),
+    let (admitted, opened) = match &route.guard {
+        None => (None, opened),
+        Some(guard) => match admit::judge(client, scene, sought, guard, opened) {
+            Ok((admitted, opened)) => (Some(admitted), opened),
             Err(plan) => return *plan,
         },
     };
@@ -173,18 +192,18 @@ fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, tally: Tally) 
         }
         Action::Redirect { location, status } => {
             let answer = Answer::redirect(client, location, *status, variables, &scene.manner());
-            return scene.answer(answer, tally, route);
+            return scene.answer(answer, opened.tally(), route);
         }
         Action::Respond(response) => {
             let answer = Answer::respond(client, response, route, variables, &scene.manner());
-            return scene.answer(answer, tally, route);
+            return scene.answer(answer, opened.tally(), route);
         }
     };
     let body_limit = route.body_bytes.or(client.listener.limits.body_bytes).unwrap_or(u64::MAX);
     if matches!(scene.head.body, BodyLength::Length(length) if length > body_limit) {
-        return scene.fail(client, tally, Some(route), Failure::RequestTooLarge);
+        return scene.fail(client, opened, Some(route), Failure::RequestTooLarge);
     }
-    exchange(client, scene, sought, (chosen, body_limit, admitted.as_ref()), tally)
+    exchange(client, scene, sought, (chosen, body_limit, admitted.as_ref()), opened)
 }
 
 /// Renders what the endpoint will get, and keeps of the request what the later steps need.
@@ -193,7 +212,7 @@ fn exchange(
     scene: &Scene<'_>,
     sought: &Sought<'_>,
     (chosen, body_limit, admitted): ((PoolIndex, Option<Variant>), u64, Option<&Admitted>),
-    tally: Tally,
+    opened: Opened,
 ) -> Plan {
     let (Scene { view, head, .. }, Sought { route, request, variables }) = (scene, sought);
     let (pool, _) = chosen;
@@ -202,7 +221,7 @@ fn exchange(
     let mut text = client.worker.buffers.text();
     let rendering = Rendering { head, route, variables, upgrade, admitted };
     let Ok(host_at) = render(client, &rendering, &mut text) else {
-        return scene.fail(client, tally, Some(route), Failure::RequestBad);
+        return scene.fail(client, opened, Some(route), Failure::RequestBad);
     };
     let response_fields = (!route.response_rules.is_empty()).then(|| {
         let mut fields = client.worker.buffers.text();
@@ -232,7 +251,7 @@ fn exchange(
         is_cut: false,
         response_due: u64::MAX,
         due: u64::MAX,
-        tally,
+        tally: opened.tally(),
     })
 }
 
@@ -255,7 +274,8 @@ impl Scene<'_> {
         Manner { is_head: self.head.method == "HEAD", keep_alive, version: self.head.version }
     }
 
-    fn fail(&self, client: &Client, mut tally: Tally, route: Option<&Arc<Route>>, failure: Failure) -> Plan {
+    fn fail(&self, client: &Client, opened: Opened, route: Option<&Arc<Route>>, failure: Failure) -> Plan {
+        let mut tally = opened.tally();
         tally.failure = Some(failure);
         let answer = Answer::failure(client, &self.view.snapshot.error_pages, failure, &self.manner());
         self.plan(answer, tally, route)
@@ -265,10 +285,11 @@ impl Scene<'_> {
     pub fn refuse(
         &self,
         client: &Client,
-        mut tally: Tally,
+        opened: Opened,
         route: &Arc<Route>,
         refusal: (Failure, Option<&[u8]>),
     ) -> Plan {
+        let mut tally = opened.tally();
         tally.failure = Some(refusal.0);
         let answer = Answer::refusal(client, &self.view.snapshot.error_pages, refusal, &self.manner());
         self.plan(answer, tally, Some(route))
@@ -303,7 +324,7 @@ fn request_length(head: &RequestHead<'_, '_>, available: usize) -> Option<usize>
 /// Names a request through all logs: what a trusted proxy named it, or 128 random bits.
 enum RequestId<'a> {
     Given(&'a str),
-    New([u8; 32]),
+    New(Digits),
 }
 
 impl<'a> RequestId<'a> {
@@ -321,24 +342,36 @@ impl<'a> RequestId<'a> {
     fn as_str(&self) -> &str {
         match self {
             Self::Given(value) => value,
-            Self::New(digits) => std::str::from_utf8(digits).expect("hexadecimal digits are ASCII"),
+            Self::New(digits) => std::str::from_utf8(&digits.0).expect("hexadecimal digits are ASCII"),
         }
     }
 }
 
+/// Hexadecimal digits, where a check for ASCII takes eight at a step.
+#[repr(align(8))]
+struct Digits([u8; 32]);
+
 /// 128 random bits in hexadecimal. They tell requests apart; they are no secret.
-fn random_hex(client: &Client) -> [u8; 32] {
+fn random_hex(client: &Client) -> Digits {
     let mut random = client.worker.random.borrow_mut();
-    let bits = (u128::from(random.next()) << 64) | u128::from(random.next());
     let mut digits = [0; 32];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bits.to_be_bytes()) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
+    let numbers = [random.next(), random.next()].into_iter().flat_map(|bits| [bits >> 32, bits]);
+    for (digits, bits) in digits.as_chunks_mut().0.iter_mut().zip(numbers) {
+        *digits = hex(bits);
     }
-    digits
+    Digits(digits)
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// The lower 32 bits in hexadecimal, all digits at once: each half byte gets a byte of its own, and those from 10 on
+/// become letters.
+fn hex(bits: u64) -> [u8; 8] {
+    let mut halves = bits & 0xffff_ffff;
+    halves = (halves | halves << 16) & 0x0000_ffff_0000_ffff;
+    halves = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
+    halves = (halves | halves << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = ((halves + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    (halves + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
+}
 
 /// Whether an `Upgrade` offers HTTP/2 without TLS. Behind such an upgrade requests would pass that nobody has routed
 /// ("h2c smuggling", Bishop Fox 2020); RFC 9113 §3.1 has withdrawn it.
@@ -363,5 +396,18 @@ fn failure(error: RequestError) -> Failure {
         RequestError::Version => Failure::Version,
         RequestError::TransferCoding | RequestError::MethodTooLong => Failure::NotImplemented,
         RequestError::Expectation => Failure::ExpectationFailed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hex;
+
+    #[test]
+    fn digits_are_hexadecimal() {
+        for bits in [0, 1, 0x0123_4567, 0x89ab_cdef, 0x9a9a_a9a9, 0xffff_ffff] {
+            assert_eq!(std::str::from_utf8(&hex(bits)), Ok(format!("{bits:08x}").as_str()));
+            assert_eq!(hex(bits), hex(bits | 7 << 40));
+        }
     }
 }

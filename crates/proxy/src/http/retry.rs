@@ -15,6 +15,7 @@ use evenly_core::retry::{Cause, Price, Try, retry_after};
 use evenly_core::route::Fields;
 use evenly_http1::{BodyLength, ResponseHead};
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -216,9 +217,9 @@ fn is_repeatable(exchange: &Exchange, upload: Option<&Pump>) -> bool {
 
 /// Waits, unless the client goes. While its body is still to come, what it sends is that.
 async fn wait(client: &mut Client, is_read: bool, pause: Duration) -> Result<(), Failure> {
-    let mut timer = Box::pin(tokio::time::sleep(pause));
+    let mut sleep = client.worker.alarm.sleep(pause);
     poll_fn(|cx| {
-        if timer.as_mut().poll(cx).is_ready() {
+        if Pin::new(&mut sleep).poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         if is_read && client.poll_gone(cx).is_ready() {

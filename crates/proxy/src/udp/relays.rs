@@ -98,7 +98,7 @@ impl Running {
             batch: Rc::clone(batch),
             patience: Cell::new(Duration::MAX),
         });
-        let mut others = vec![spawn_local(sweeps(Rc::clone(&shared)))];
+        let mut others = vec![spawn_local(sweeps(Rc::clone(worker), Rc::clone(&shared)))];
         for (family, epoll) in FAMILIES.into_iter().zip(epolls) {
             let epoll = watch(epoll?)?;
             others.push(spawn_local(answers(Rc::clone(&shared), family, epoll)));
@@ -148,11 +148,9 @@ async fn answers(shared: Rc<Shared>, family: usize, epoll: AsyncFd<OwnedFd>) {
 }
 
 /// Ends silent sessions.
-async fn sweeps(shared: Rc<Shared>) {
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+async fn sweeps(worker: Rc<Worker>, shared: Rc<Shared>) {
     loop {
-        interval.tick().await;
+        worker.alarm.sleep(TICK).await;
         shared.relay.borrow_mut().sweep(shared.patience.get());
     }
 }

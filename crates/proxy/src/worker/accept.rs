@@ -105,7 +105,7 @@ async fn accept(worker: Rc<Worker>, socket: Rc<TcpListener>, waiting: Waiting, b
                     worker.idle.clear();
                 }
                 if !is_of_one_connection(&error) {
-                    tokio::time::sleep(PAUSE).await;
+                    worker.alarm.sleep(PAUSE).await;
                 }
             }
         }
@@ -119,7 +119,7 @@ async fn serve_waiting(worker: Rc<Worker>, waiting: Waiting, bind: SocketAddr) {
         let Some((stream, peer)) = waiting.borrow_mut().pop_front() else { return };
         if let Some(stream) = serve(&worker, stream, peer, bind) {
             waiting.borrow_mut().push_front((stream, peer));
-            tokio::time::sleep(PAUSE).await;
+            worker.alarm.sleep(PAUSE).await;
         }
     }
 }

@@ -4,8 +4,10 @@
 
 use crate::splice::{Pipe, Pipes};
 use std::cell::RefCell;
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
+use std::task::{Poll, ready};
 
 /// Bytes that one read takes at most. 64 KiB is where larger reads stop to pay on loopback and in common NICs' bursts.
 pub const READ_BYTES: usize = 64 * 1024;
@@ -36,9 +38,29 @@ impl Buffers {
     /// Lends a buffer for reading, empty.
     pub fn lend(self: &Rc<Self>) -> Buffer {
         let bytes = self.free.borrow_mut().pop();
-        let bytes =
-            bytes.unwrap_or_else(|| vec![0; HEADROOM + READ_BYTES + TAILROOM + STAGGER].into_boxed_slice());
+        let bytes = bytes.unwrap_or_else(Self::make);
         Buffer { bytes, start: HEADROOM, end: HEADROOM, home: Rc::clone(self) }
+    }
+
+    fn make() -> Box<[u8]> {
+        vec![0; HEADROOM + READ_BYTES + TAILROOM + STAGGER].into_boxed_slice()
+    }
+
+    /// Lends a buffer with what `read` puts into it; while that is not ready, nothing is lent.
+    pub fn lend_read(
+        self: &Rc<Self>,
+        read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<Buffer>> {
+        let mut free = self.free.borrow_mut();
+        if free.is_empty() {
+            free.push(Self::make());
+        }
+        let room = free.last_mut().map_or(&mut [][..], |bytes| &mut bytes[HEADROOM..HEADROOM + READ_BYTES]);
+        let read = ready!(read(room))?;
+        drop(free);
+        let mut buffer = self.lend();
+        buffer.filled(read);
+        Poll::Ready(Ok(buffer))
     }
 
     /// Lends a pipe, empty; `None` when no descriptor is left.
@@ -149,6 +171,13 @@ pub struct Text {
     home: Rc<Buffers>,
 }
 
+impl Text {
+    /// The text, for somebody else; an empty one without memory stays behind.
+    pub fn take(&mut self) -> Text {
+        Text { bytes: std::mem::take(&mut self.bytes), home: Rc::clone(&self.home) }
+    }
+}
+
 impl Deref for Text {
     type Target = Vec<u8>;
     fn deref(&self) -> &Vec<u8> {
@@ -165,7 +194,8 @@ impl DerefMut for Text {
 impl Drop for Text {
     fn drop(&mut self) {
         let mut texts = self.home.texts.borrow_mut();
-        if texts.len() < FREE_TEXTS && self.bytes.capacity() <= TEXT_KEEP_BYTES {
+        // One that was taken has no memory.
+        if texts.len() < FREE_TEXTS && (TEXT_BYTES..=TEXT_KEEP_BYTES).contains(&self.bytes.capacity()) {
             self.bytes.clear();
             texts.push(std::mem::take(&mut self.bytes));
         }

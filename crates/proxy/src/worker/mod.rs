@@ -4,6 +4,7 @@
 //! Start at [`start`], then read `http/connection.rs` or `tcp.rs` for what a connection does.
 
 pub mod accept;
+pub mod alarm;
 pub mod buffers;
 pub mod deadlines;
 pub mod view;
@@ -18,6 +19,7 @@ use crate::permits::ListenerPermits;
 use crate::udp::Relays;
 use crate::upstream::IdleConnections;
 use accept::Acceptors;
+use alarm::Alarm;
 use buffers::Buffers;
 use deadlines::{Deadlines, TICK};
 use evenly_core::listener::ListenerId;
@@ -97,6 +99,8 @@ pub struct Worker {
     pub passwords: Passwords,
     /// Woken when due.
     pub deadlines: Rc<Deadlines>,
+    /// For the few who wait for a moment and nothing else.
+    pub alarm: Rc<Alarm>,
     /// Idle connections to endpoints.
     pub idle: IdleConnections,
     /// Counters of this worker alone.
@@ -196,16 +200,22 @@ pub fn start(index: usize, seed: u64, epoch: Instant, first: Configuration) -> i
     let thread = thread::Builder::new().name(format!("evenly-worker-{index}")).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
-            .enable_time()
             // Only passwords are verified there.
             .max_blocking_threads(1)
             .on_thread_start(give_way)
             .build_local(tokio::runtime::LocalOptions::default());
         match runtime {
-            Ok(runtime) => {
-                let _ = ready.send(Ok(()));
-                runtime.block_on(run(seed, epoch, first, inbox));
-            }
+            Ok(runtime) => runtime.block_on(async {
+                match Alarm::new() {
+                    Ok(alarm) => {
+                        let _ = ready.send(Ok(()));
+                        run(alarm, seed, epoch, first, inbox).await;
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                    }
+                }
+            }),
             Err(error) => {
                 let _ = ready.send(Err(error));
             }
@@ -215,7 +225,13 @@ pub fn start(index: usize, seed: u64, epoch: Instant, first: Configuration) -> i
     Ok(WorkerHandle { commands, thread })
 }
 
-async fn run(seed: u64, epoch: Instant, first: Configuration, mut inbox: UnboundedReceiver<Command>) {
+async fn run(
+    alarm: Alarm,
+    seed: u64,
+    epoch: Instant,
+    first: Configuration,
+    mut inbox: UnboundedReceiver<Command>,
+) {
     let mut random = Random::new(seed);
     let Configuration { snapshot, permits, sockets, datagrams, log } = first;
     let most_idle = most_idle(snapshot.document.workers);
@@ -226,6 +242,7 @@ async fn run(seed: u64, epoch: Instant, first: Configuration, mut inbox: Unbound
         coders: Rc::default(),
         passwords: Passwords::new(),
         deadlines: Rc::default(),
+        alarm: Rc::new(alarm),
         idle: IdleConnections::new(most_idle),
         stats: RefCell::default(),
         random: RefCell::new(random),
@@ -240,6 +257,7 @@ async fn run(seed: u64, epoch: Instant, first: Configuration, mut inbox: Unbound
     acceptors.update(&worker, sockets);
     let mut relays = Relays::new(most_idle);
     relays.update(&worker, datagrams);
+    tokio::task::spawn_local(Rc::clone(&worker.alarm).ring());
     tokio::task::spawn_local(tick(Rc::clone(&worker)));
     while let Some(command) = inbox.recv().await {
         match command {
@@ -281,12 +299,10 @@ fn give_way() {
 }
 
 async fn tick(worker: Rc<Worker>) {
-    let mut interval = tokio::time::interval(TICK);
-    // After a stall the missed ticks are of no use: time went on for the peers as well.
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ticks: u32 = 0;
     loop {
-        interval.tick().await;
+        // After a stall the missed ticks are of no use: time went on for the peers as well.
+        worker.alarm.sleep(TICK).await;
         worker.deadlines.tick();
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(TICKS_PER_SWEEP) {

@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// One snapshot as one worker sees it. A request pins it once and lives and dies with it.
 pub struct View {
+    /// Counts the worker's views, from 1 on.
+    pub generation: u64,
     /// The configuration.
     pub snapshot: Arc<Snapshot>,
     /// By the pool's place in the snapshot.
@@ -41,6 +43,7 @@ impl View {
         previous: Option<&View>,
         random: &mut Random,
     ) -> Self {
+        let generation = previous.map_or(0, |previous| previous.generation) + 1;
         let pickers = snapshot.pools.iter().map(|pool| picker(pool, previous, random)).collect();
         let workers = snapshot.document.workers;
         let budgets = snapshot.pools.iter().map(|pool| budget(pool, workers, previous)).collect();
@@ -49,7 +52,18 @@ impl View {
         let (by_bind, by_datagrams) = (by_bind(&snapshot, false), by_bind(&snapshot, true));
         let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
         let endpoints = members.map(|member| member.endpoint.id().0).collect();
-        Self { pickers, budgets, waiting, routes, by_bind, by_datagrams, permits, endpoints, snapshot }
+        Self {
+            generation,
+            pickers,
+            budgets,
+            waiting,
+            routes,
+            by_bind,
+            by_datagrams,
+            permits,
+            endpoints,
+            snapshot,
+        }
     }
 
     /// The picker of a pool, by its place in the snapshot.

@@ -122,7 +122,7 @@ class KeepAlive(Table):
     where: ClassVar[str] = "[pools.NAME.keepalive]"
 
     max_idle: Annotated[int, integer(0, 65_535)] = Field(
-        default=128, description="How many are kept; the one that has rested longest goes first. 0 turns reuse off."
+        default=256, description="How many are kept; the one that has rested longest goes first. 0 turns reuse off."
     )
     idle_timeout: Timeout = Field(
         default=Duration.parse("30s"),

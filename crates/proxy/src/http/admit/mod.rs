@@ -10,8 +10,7 @@ mod service;
 pub use password::Passwords;
 
 use super::client::Client;
-use super::exchange::Tally;
-use super::plan::{Plan, Scene, Sought};
+use super::plan::{Opened, Plan, Scene, Sought};
 use super::request::Rendering;
 use crate::access_log::Line;
 use crate::worker::buffers::Text;
@@ -70,29 +69,29 @@ pub fn judge(
     scene: &Scene<'_>,
     sought: &Sought<'_>,
     guard: &Guard,
-    mut tally: Tally,
-) -> Result<(Admitted, Tally), Box<Plan>> {
+    mut opened: Opened,
+) -> Result<(Admitted, Opened), Box<Plan>> {
     let client_ip = sought.variables.client_ip;
     let nothing = Known::default();
     let known = scene.known.unwrap_or(&nothing);
-    let refuse = |tally, refusal| Err(Box::new(scene.refuse(client, tally, sought.route, refusal)));
-    hide_key(client, scene, sought, guard, &mut tally);
+    let refuse = |opened, refusal| Err(Box::new(scene.refuse(client, opened, sought.route, refusal)));
+    hide_key(client, scene, sought, guard, &mut opened);
     if matches!(known.password, Some(Err(Busy))) {
-        return refuse(tally, (Failure::AuthBusy, None));
+        return refuse(opened, (Failure::AuthBusy, None));
     }
-    let now = client.worker.nanos(tally.started);
+    let now = client.worker.nanos(opened.started);
     let mut verdict = |claim: &Claim| match known.password {
         Some(Ok(verdict)) => Some(verdict),
         _ => client.worker.passwords.look_up(&client.worker, claim, now),
     };
-    let (started, request_id) = (Some(tally.started), sought.variables.request_id);
+    let (started, request_id) = (Some(opened.started), sought.variables.request_id);
     let later = |password, ask| {
         let known = Known { started, request_id: Some(request_id.into()), password, service: None };
         Err(Box::new(Plan::Ask(Box::new(Question { known, ask }), client_ip)))
     };
     let identity = match guard.judge(client_ip, sought.request, &mut verdict, known.service.is_some()) {
         Judgement::Pass(identity) => identity,
-        Judgement::Refuse(failure, line) => return refuse(tally, (failure, line)),
+        Judgement::Refuse(failure, line) => return refuse(opened, (failure, line)),
         Judgement::Verify(claim, cache) => return later(None, Ask::Password(claim, cache)),
         // Whoever has come so far has shown the right password, if there is one.
         Judgement::Ask(forward) => {
@@ -101,14 +100,15 @@ pub fn judge(
     };
     let mut lines = client.worker.buffers.text();
     if let Some(identity) = identity {
-        introduce(&mut lines, &mut tally, &identity);
+        introduce(&mut lines, &mut opened, &identity);
     }
     match &known.service {
         None => {}
         Some(Answered::Passed(fields)) => lines.extend_from_slice(fields),
         Some(Answered::Failed) if guard.allows_on_error() => {}
-        Some(Answered::Failed) => return refuse(tally, (Failure::ForwardAuthFailed, None)),
+        Some(Answered::Failed) => return refuse(opened, (Failure::ForwardAuthFailed, None)),
         Some(Answered::Denied(denial)) => {
+            let mut tally = opened.tally();
             tally.failure = Some(Failure::ForwardAuthDenied);
             let answer = denial.answer(client, &scene.manner());
             return Err(Box::new(scene.answer(answer, tally, sought.route)));
@@ -116,29 +116,29 @@ pub fn judge(
     }
     let query = guard.secret_parameter().filter(|(_, strip)| *strip);
     let query = query.map(|(name, _)| without_parameter(sought.request.query.unwrap_or_default(), name));
-    Ok((Admitted { lines, query }, tally))
+    Ok((Admitted { lines, query }, opened))
 }
 
 /// Tells the endpoint and the log whose request it is.
-fn introduce(lines: &mut Text, tally: &mut Tally, identity: &Identity<'_>) {
+fn introduce(lines: &mut Text, opened: &mut Opened, identity: &Identity<'_>) {
     lines.extend_from_slice(identity.header.as_bytes());
     lines.extend_from_slice(b": ");
     lines.extend_from_slice(identity.name.as_bytes());
     lines.extend_from_slice(b"\r\n");
-    if let Some(line) = &mut tally.line {
+    if let Some(line) = &mut opened.line {
         line.user(&identity.name);
     }
 }
 
 /// Begins the log's line anew without the key in the target's query, if that is where keys are.
-fn hide_key(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, guard: &Guard, tally: &mut Tally) {
-    let Some((name, _)) = guard.secret_parameter().filter(|_| tally.line.is_some()) else { return };
+fn hide_key(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, guard: &Guard, opened: &mut Opened) {
+    let Some((name, _)) = guard.secret_parameter().filter(|_| opened.line.is_some()) else { return };
     let target = hide_parameter(scene.head.target.raw, name);
     let mut head: RequestHead<'_, '_> = *scene.head;
     head.target.raw = &target;
     let (worker, listener) = (&client.worker, &client.listener);
     let addresses = (sought.variables.client_ip, client.peer);
-    tally.line = Line::request(worker, listener, addresses, &head, sought.variables.request_id);
+    opened.line = Line::request(worker, listener, addresses, &head, sought.variables.request_id);
 }
 
 /// What a forward-auth service is told of a request.

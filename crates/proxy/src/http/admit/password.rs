@@ -117,7 +117,7 @@ struct Place {
 impl Place {
     async fn verify(self, claim: Claim, cache: Duration) -> Result<bool, Busy> {
         let verifying = tokio::task::spawn_blocking(move || claim.verify());
-        let Ok(Ok(is_right)) = tokio::time::timeout(LATE, verifying).await else { return Err(Busy) };
+        let Some(Ok(is_right)) = self.worker.alarm.within(LATE, verifying).await else { return Err(Busy) };
         let passwords = &self.worker.passwords;
         if !cache.is_zero() {
             passwords.remember(self.tag, is_right, self.worker.nanos(Instant::now() + cache));

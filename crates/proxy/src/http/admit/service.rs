@@ -105,11 +105,12 @@ impl Service {
     pub async fn ask(self, client: &mut Client, view: &Rc<View>, client_ip: IpAddr) -> Answered {
         let (timeout, place) = (self.forward.timeout, self.forward.pool.0 as usize);
         let mut asked = None;
+        let alarm = Rc::clone(&client.worker.alarm);
         let tries = self.tries(client, view, client_ip, &mut asked);
-        let answered = match tokio::time::timeout(timeout, tries).await {
-            Ok(Ok(answered)) => answered,
-            Ok(Err(_)) => Answered::Failed,
-            Err(_) => {
+        let answered = match alarm.within(timeout, tries).await {
+            Some(Ok(answered)) => answered,
+            Some(Err(_)) => Answered::Failed,
+            None => {
                 if let Some(endpoint) = asked {
                     failed(client, view.pool(place), &endpoint, Failure::ResponseTimeout);
                 }
