@@ -151,3 +151,35 @@ def test_an_endpoint_that_closes_does_not_close_the_client(web, endpoint) -> Non
         peer, _ = endpoint.serve("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
         peer.close()
         assert client.read_response().one("Connection") != "close"
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "passed"),
+    [
+        ("OPTIONS", ["Max-Forwards: 3"], ["2"]),
+        ("TRACE", ["max-forwards: 1"], ["0"]),
+        ("OPTIONS", ["Max-Forwards: 7", "Max-Forwards: 5"], ["4"]),
+        ("OPTIONS", ["Max-Forwards: many"], ["many"]),
+        ("GET", ["Max-Forwards: 0"], ["0"]),
+        ("OPTIONS", [], []),
+    ],
+)
+def test_forwards_are_counted(web, endpoint, method, fields, passed) -> None:
+    """TRACE and OPTIONS say how many more proxies they may pass (RFC 9110 §7.6.2); other methods mean nothing by it."""
+    client = web(endpoint).connect()
+    client.send("\r\n".join([f"{method} / HTTP/1.1", "Host: a", *fields]), "\r\n\r\n")
+    _, request = endpoint.serve()
+    assert request.all("Max-Forwards") == passed
+    assert client.read_response().status == 200
+
+
+def test_the_last_forward_is_answered_here(web, endpoint) -> None:
+    """With none left the endpoint is not asked, and the connection goes on."""
+    client = web(endpoint).connect()
+    options = client.ask("/", "Max-Forwards: 0", method="OPTIONS")
+    assert (options.status, options.one("Content-Length"), options.body) == (200, "0", b"")
+    assert client.ask("/", "Max-Forwards: 0", method="TRACE").status == 501
+    assert not endpoint.is_asked()
+    client.send("OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n")
+    endpoint.serve()
+    assert client.read_response().status == 200

@@ -96,7 +96,9 @@ def test_connect_is_refused(web, endpoint) -> None:
     """CONNECT needs a route that allows it."""
     client = web(endpoint).connect()
     client.send("CONNECT db.example:5432 HTTP/1.1\r\nHost: db.example:5432\r\n\r\n")
-    assert client.read_head().status == 405
+    head = client.read_head()
+    # 405 must name the methods that there are (RFC 9110 §15.5.6), which are none.
+    assert (head.status, head.one("Allow")) == (405, "")
     assert not endpoint.is_asked()
 
 

@@ -7,7 +7,8 @@
 //! Where to start:
 //! * [`document`] — what Python hands over, as it is written.
 //! * [`snapshot`] — the document checked, resolved and indexed; immutable, replaced as a whole.
-//! * [`route`] — request → [`route::Route`]; [`target`], [`template`], [`rules`], [`trust`] serve it.
+//! * [`route`] — request → [`route::Route`]; [`target`], [`template`], [`rules`], [`max_forwards`], [`trust`] serve
+//!   it.
 //! * [`pool`] and [`balancer`] — route → endpoint; [`affinity`] comes before them, [`health`] and [`outlier`] judge
 //!   endpoints.
 //! * [`queue`] — whose turn it is when a pool is full.
@@ -32,6 +33,7 @@ pub mod hash_key;
 pub mod health;
 pub mod ids;
 pub mod listener;
+pub mod max_forwards;
 pub mod nearest;
 pub mod outlier;
 pub mod passthrough;

@@ -51,6 +51,10 @@ impl Answer {
         if let Some(seconds) = failure.retry_after() {
             answer.number(b"Retry-After: ", u64::from(seconds));
         }
+        if status == 405 {
+            // It must be there (RFC 9110 §15.5.6). What CONNECT asks for has no methods beside that one.
+            answer.text.extend_from_slice(b"Allow:\r\n");
+        }
         answer.text.extend_from_slice(line.unwrap_or_default());
         answer.finish(Some(content_type.as_bytes()), body, manner)
     }
@@ -90,6 +94,11 @@ impl Answer {
             (!route.response_rules.drops("content-type")).then_some(response.content_type.as_bytes());
         route.response_rules.write(&mut answer.text, variables);
         answer.finish(content_type, &response.body, manner)
+    }
+
+    /// A head that says it all.
+    pub fn empty(client: &Client, status: u16, manner: &Manner) -> Self {
+        Self::begin(client, status, manner).finish(None, b"", manner)
     }
 
     fn begin(client: &Client, status: u16, manner: &Manner) -> Self {

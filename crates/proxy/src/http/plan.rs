@@ -17,6 +17,7 @@ use crate::worker::view::View;
 use evenly_core::affinity::split::Variant;
 use evenly_core::error::Failure;
 use evenly_core::listener::Service;
+use evenly_core::max_forwards::forwards_left;
 use evenly_core::route::{Action, PoolIndex, Request, Route, RouteTable};
 use evenly_core::target::normalize_path;
 use evenly_core::template::Variables;
@@ -216,10 +217,14 @@ fn exchange(
 ) -> Plan {
     let (Scene { view, head, .. }, Sought { route, request, variables }) = (scene, sought);
     let (pool, _) = chosen;
+    let forwards_left = forwards_left(head.method, request.fields);
+    if forwards_left == Some(0) {
+        return scene.last(client, opened, route);
+    }
     let is_bodiless = matches!(head.body, BodyLength::None | BodyLength::Length(0));
     let upgrade = head.upgrade.filter(|to| route.allow_upgrade && is_bodiless && !is_h2c(to));
     let mut text = client.worker.buffers.text();
-    let rendering = Rendering { head, route, variables, upgrade, admitted };
+    let rendering = Rendering { head, route, variables, upgrade, admitted, forwards_left };
     let Ok(host_at) = render(client, &rendering, &mut text) else {
         return scene.fail(client, opened, Some(route), Failure::RequestBad);
     };
@@ -298,6 +303,15 @@ impl Scene<'_> {
     /// Answers with what is rendered already.
     pub fn answer(&self, answer: Answer, tally: Tally, route: &Arc<Route>) -> Plan {
         self.plan(answer, tally, Some(route))
+    }
+
+    /// Answers in place of the endpoint what may not be passed on any further (RFC 9110 §7.6.2). TRACE would show the
+    /// client what its proxies have added, so nobody is served with it.
+    fn last(&self, client: &Client, opened: Opened, route: &Arc<Route>) -> Plan {
+        if self.head.method == "TRACE" {
+            return self.fail(client, opened, Some(route), Failure::NotImplemented);
+        }
+        self.answer(Answer::empty(client, 200, &self.manner()), opened.tally(), route)
     }
 
     fn plan(&self, answer: Answer, mut tally: Tally, route: Option<&Arc<Route>>) -> Plan {

@@ -5,10 +5,12 @@
 
 use super::admit::Admitted;
 use super::client::Client;
+use evenly_core::max_forwards;
 use evenly_core::route::{HostRewrite, Route};
 use evenly_core::target::BadPath;
 use evenly_core::template::Variables;
 use evenly_http1::{BodyLength, Field, FieldKind, RequestHead, TargetForm, Version};
+use std::io::Write;
 use std::ops::Range;
 
 /// What of a request's head was decided before it is rendered.
@@ -23,6 +25,8 @@ pub struct Rendering<'a> {
     pub upgrade: Option<&'a [u8]>,
     /// What the endpoint is told of who was admitted, where the route has a guard.
     pub admitted: Option<&'a Admitted>,
+    /// How many proxies may pass it on, this one included, if it says so.
+    pub forwards_left: Option<u32>,
 }
 
 /// Appends the head to `out`. Returns where the endpoint's own `Host` has to be put in, if the request needs one.
@@ -67,9 +71,10 @@ pub fn render(
                 FieldKind::XRequestId => false,
                 _ => true,
             };
-        passes
-            && !(has_rules && rules.drops(&field.name))
-            && !guard.is_some_and(|guard| guard.drops(&field.name))
+        let is_dropped = has_rules && rules.drops(&field.name)
+            || guard.is_some_and(|guard| guard.drops(&field.name))
+            || rendering.forwards_left.is_some() && field.name.eq_ignore_ascii_case(max_forwards::NAME);
+        passes && !is_dropped
     });
     if head.body == BodyLength::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
@@ -78,6 +83,10 @@ pub fn render(
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
         out.extend_from_slice(protocol);
         out.extend_from_slice(b"\r\n");
+    }
+    if let Some(left) = rendering.forwards_left {
+        // Writing to memory does not fail.
+        let _ = write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1));
     }
     forwarding(client, rendering, out);
     if let Some(admitted) = rendering.admitted {

@@ -144,7 +144,8 @@ fn hide_key(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, guard: &Gua
 /// What a forward-auth service is told of a request.
 fn told(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, forward: &Arc<ForwardAuth>) -> Service {
     let Sought { route, variables, .. } = sought;
-    let rendering = Rendering { head: scene.head, route, variables, upgrade: None, admitted: None };
+    let rendering =
+        Rendering { head: scene.head, route, variables, upgrade: None, admitted: None, forwards_left: None };
     Service::new(client, &rendering, forward)
 }
 
