@@ -116,3 +116,30 @@ def test_no_endpoint_gets_more_than_its_connections(web, endpoint, servers) -> N
     answer = client.ask()
     assert (answer.status, answer.one("retry-after")) == (503, "1")
     assert serving.balancer.access(status=503)["reason"] == "no-endpoint-full"
+
+
+def test_an_upgrade_is_an_answer(web, endpoint) -> None:
+    """101 ends a run of failures as 200 does: else a pool of WebSockets would count failures for ever."""
+    policy = "outlier_detection = { consecutive_local_origin_failure = 3, max_ejection_percent = '100%' }"
+    with Endpoint() as other:
+        serving = web(endpoint, other, pool=f"{policy}\nretry = {{ attempts = 1 }}")
+
+        def fail(failing: Endpoint, times: int) -> None:
+            for _ in range(times):
+                client = serving.connect()
+                client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                failing.serve("")[0].close()
+                assert client.read_response().status == 502
+
+        serving.balancer.set_endpoint(other, weight=0)
+        fail(endpoint, 2)
+        client = serving.connect()
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+        endpoint.serve("HTTP/1.1 101 -\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+        assert client.read_head().status == 101
+        fail(endpoint, 1)
+        serving.balancer.set_endpoint(other, weight=1)
+        serving.balancer.set_endpoint(endpoint, weight=0)
+        fail(other, 3)
+        ejection(serving, other)
+        assert serving.balancer.endpoint(endpoint)["state"] == "healthy"

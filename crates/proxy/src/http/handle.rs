@@ -192,6 +192,7 @@ async fn attempt(
             Settled::Switch(text, length) => {
                 buffer.consume(length);
                 exchange.tally.arrived(Instant::now());
+                exchange.observe(&client.worker, lease);
                 // Boxed: a tunnel's state would otherwise make every idle connection larger.
                 return Ok(Box::pin(tunnel(client, exchange, upstream, text, buffer)).await);
             }
