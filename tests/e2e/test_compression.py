@@ -131,12 +131,27 @@ def test_left_as_it_is(compressing, endpoint, response, accept) -> None:
 
 
 def test_no_body_no_coding(compressing, endpoint) -> None:
-    """HEAD, 204 and 304 keep their heads; HEAD says that GET would vary."""
-    head = ask(compressing, endpoint, answer(b"").replace(b"Content-Length: 0", b"Content-Length: 5000"), method="HEAD")
-    assert (head.one("Content-Length"), head.one("Content-Encoding")) == ("5000", None)
+    """204 and 304 keep their heads."""
     for status in ("204 No Content", "304 Not Modified"):
         received = ask(compressing, endpoint, answer(b"", status=status, length=False))
         assert (received.one("Content-Encoding"), received.body) == (None, b"")
+
+
+def test_head_says_what_get_would_get(compressing, endpoint) -> None:
+    """Its length would be that of another body; a body that GET would get as it is keeps its own."""
+
+    def head(length: int, accept: str) -> Message:
+        response = answer(b"", 'ETag: "v1"').replace(b"Content-Length: 0", b"Content-Length: %d" % length)
+        return ask(compressing, endpoint, response, accept, method="HEAD")
+
+    received = head(5000, "gzip")
+    assert (received.one("Content-Length"), received.one("Content-Encoding")) == (None, "gzip")
+    assert (received.one("ETag"), received.one("Vary")) == ('W/"v1"', "Accept-Encoding")
+    assert received.one("Transfer-Encoding") is None
+    plain = head(5000, "identity")
+    assert (plain.one("Content-Length"), plain.one("Vary")) == ("5000", "Accept-Encoding")
+    small = head(500, "gzip")
+    assert (small.one("Content-Length"), small.one("Vary"), small.one("Content-Encoding")) == ("500", None, None)
 
 
 def test_the_head_says_what_became_of_the_body(compressing, endpoint) -> None:

@@ -11,23 +11,24 @@ mod tests;
 use crate::worker::buffers::{Buffer, Buffers};
 use crate::worker::deadlines::Deadline;
 pub use coder::Refused;
-use coder::{Aim, Coder};
+use coder::{Aim, Coder, bytes};
 use evenly_core::document::{Algorithm, Level};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Answers that a worker compresses at once; beyond that they pass as they are, and are counted. So encoders take at
-/// most some 256 MiB for each worker, even if every client asks for br and reads slowly.
-const MOST: usize = 64;
+/// Bytes that a worker's encoders take at once, however many clients read slowly; answers beyond that pass as they are,
+/// and are counted. It is some fifty of br or zstd at their default level, and three times as many of gzip.
+const MOST_BYTES: usize = 64 << 20;
 
-/// Encoders kept for reuse.
+/// Encoders kept for reuse beside them; those of br, the largest, cannot be.
 const KEPT: usize = 16;
 
 /// A worker's encoders.
 #[derive(Default)]
 pub struct Coders {
     free: RefCell<Vec<Own>>,
+    /// Bytes of those that are lent.
     lent: Cell<usize>,
 }
 
@@ -41,7 +42,8 @@ struct Own {
 impl Coders {
     /// Lends an encoder; `None` when too many are lent.
     fn lend(self: &Rc<Self>, algorithm: Algorithm, level: Level) -> Option<Lent> {
-        if self.lent.get() >= MOST {
+        let lent = self.lent.get() + bytes(algorithm, level);
+        if lent > MOST_BYTES {
             return None;
         }
         let mut free = self.free.borrow_mut();
@@ -50,7 +52,7 @@ impl Coders {
             Some(place) => free.swap_remove(place),
             None => Own { algorithm, level, coder: Coder::new(algorithm, level)? },
         };
-        self.lent.set(self.lent.get() + 1);
+        self.lent.set(lent);
         Some(Lent { own: Some(own), home: Rc::clone(self) })
     }
 }
@@ -64,12 +66,10 @@ struct Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.home.lent.set(self.home.lent.get() - 1);
+        let Some(mut own) = self.own.take() else { return };
+        self.home.lent.set(self.home.lent.get() - bytes(own.algorithm, own.level));
         let mut free = self.home.free.borrow_mut();
-        if let Some(mut own) = self.own.take()
-            && free.len() < KEPT
-            && own.coder.reset()
-        {
+        if free.len() < KEPT && own.coder.reset() {
             free.push(own);
         }
     }

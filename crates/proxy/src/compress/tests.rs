@@ -121,12 +121,21 @@ fn a_body_of_known_length_is_flushed_only_when_the_pause_is_long() {
 #[test]
 fn encoders_are_bounded_and_used_again() {
     let (coders, buffers) = (Rc::new(Coders::default()), Rc::new(Buffers::default()));
-    let new = || Stage::new((&coders, &buffers), (Algorithm::Gzip, Level::Fast), true, true);
-    let all: Vec<_> = (0..MOST).map(|_| new().unwrap()).collect();
-    assert!(new().is_none());
-    drop(all);
-    assert_eq!((coders.lent.get(), coders.free.borrow().len()), (0, KEPT));
-    let mut stage = new().unwrap();
+    let new = |algorithm, level| Stage::new((&coders, &buffers), (algorithm, level), true, true);
+    for (algorithm, level) in ALL.into_iter().flat_map(|algorithm| LEVELS.map(|level| (algorithm, level))) {
+        let all: Vec<_> = std::iter::from_fn(|| new(algorithm, level)).collect();
+        let taken = all.len() * bytes(algorithm, level);
+        assert_eq!(coders.lent.get(), taken);
+        assert!(
+            taken <= MOST_BYTES && taken + bytes(algorithm, level) > MOST_BYTES,
+            "{algorithm:?} {level:?}"
+        );
+        drop(all);
+        assert_eq!(coders.lent.get(), 0);
+        assert!(coders.free.borrow().len() <= KEPT);
+    }
+    assert_eq!(coders.free.borrow().len(), KEPT);
+    let mut stage = new(Algorithm::Gzip, Level::Fast).unwrap();
     assert_eq!(coders.free.borrow().len(), KEPT - 1);
     stage.give(buffer(&stage, b"again"), true);
     let out = made(&mut stage);

@@ -4,9 +4,9 @@ use super::client::Client;
 use super::exchange::Exchange;
 use super::fields::HeadFields;
 use crate::compress::Stage;
-use evenly_core::compression::{Accepted, Compression, Response, name, write_fields, write_vary};
+use evenly_core::compression::{Accepted, Compression, Response, drops, name, write_fields, write_vary};
 use evenly_core::document::Algorithm;
-use evenly_core::route::Route;
+use evenly_core::route::{Fields, Route};
 use evenly_http1::{BodyLength, RequestHead, ResponseHead, Version};
 
 /// What an exchange's response may become.
@@ -40,6 +40,8 @@ fn policy<'a>(client: &'a Client, route: &'a Route) -> Option<&'a Compression> {
 pub struct Coded {
     /// Its encoder.
     pub stage: Option<Box<Stage>>,
+    /// What its head says that it is compressed with: also a head without a body says what GET would get.
+    algorithm: Option<Algorithm>,
     /// Whether it varies with what clients take.
     varies: bool,
 }
@@ -52,36 +54,51 @@ impl Coded {
         let fields = HeadFields(head.fields);
         let length = match head.body {
             BodyLength::Length(length) => Some(length),
-            BodyLength::None | BodyLength::Chunked | BodyLength::UntilClose => None,
+            // Of the body that GET would get.
+            BodyLength::None => fields.first("content-length").and_then(length_of),
+            BodyLength::Chunked | BodyLength::UntilClose => None,
         };
         let response = Response { status: head.status, fields: &fields, length };
         if !compression.suits(&response) || route.response_rules.drops("content-encoding") {
             return Self::default();
         }
-        let mut coded = Self { stage: None, varies: true };
-        let (Coding::Into(algorithm), true) = (exchange.coding, head.body != BodyLength::None) else {
+        let mut coded = Self { varies: true, ..Self::default() };
+        let Coding::Into(algorithm) = exchange.coding else { return coded };
+        if head.body == BodyLength::None {
+            // HEAD must not state a length that GET would not (RFC 9110 §8.6).
+            coded.algorithm = Some(algorithm);
             return coded;
-        };
+        }
         let lenders = (&client.worker.coders, &client.worker.buffers);
         let chunked = exchange.version == Version::Http11;
         coded.stage =
             Stage::new(lenders, (algorithm, compression.level), chunked, length.is_none()).map(Box::new);
+        coded.algorithm = coded.stage.is_some().then_some(algorithm);
         if coded.stage.is_none() {
             client.worker.stats.borrow_mut().compression_skipped(client.listener.id.0);
         }
         coded
     }
 
+    /// Whether a field of the endpoint's is left out.
+    pub fn drops(&self, name: &str) -> bool {
+        self.algorithm.is_some() && drops(name)
+    }
+
     /// Appends the fields that say so.
     pub fn write(&self, out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
         let fields = HeadFields(head.fields);
-        if let Some(stage) = &self.stage {
-            write_fields(out, stage.algorithm, &fields);
+        if let Some(algorithm) = self.algorithm {
+            write_fields(out, algorithm, &fields);
         }
         if self.varies {
             write_vary(out, &fields);
         }
     }
+}
+
+fn length_of(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// Counts a compressed response, whether or not it came to its end.

@@ -11,7 +11,6 @@ use crate::clock;
 use crate::compress::Stage;
 use crate::pump::Pump;
 use crate::worker::buffers::{Buffer, READ_BYTES, Text};
-use evenly_core::compression::drops;
 use evenly_core::error::Failure;
 use evenly_http1::{
     BodyLength, BodyReader, FieldKind, HeadLimits, MAX_FIELDS, ResponseHead, Slots, Version, parse_response,
@@ -96,8 +95,8 @@ fn response(
         Coding::Off => Coded::default(),
         _ => Coded::begin(client, exchange, head),
     };
-    let is_coded = coded.stage.is_some();
-    let is_open_ended = is_coded || matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);
+    let is_open_ended =
+        coded.stage.is_some() || matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);
     let is_chunked = is_open_ended && exchange.version == Version::Http11;
     // HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
     let keep_client = exchange.keep_alive
@@ -111,11 +110,11 @@ fn response(
     match &exchange.response_fields {
         Some(fields) => {
             head.copy_fields(&mut text, |field| {
-                !(field.hop || route.response_rules.drops(&field.name) || is_coded && drops(&field.name))
+                !(field.hop || route.response_rules.drops(&field.name) || coded.drops(&field.name))
             });
             text.extend_from_slice(fields);
         }
-        None => head.copy_fields(&mut text, |field| !(field.hop || is_coded && drops(&field.name))),
+        None => head.copy_fields(&mut text, |field| !(field.hop || coded.drops(&field.name))),
     }
     // Whoever passes a response on without one says when it came (RFC 9110 §6.6.1).
     if !head.fields.iter().any(|field| field.kind == FieldKind::Date) && !route.response_rules.drops("date") {

@@ -20,8 +20,8 @@ class Compression(Table):
     are encoded already, ranges (206), those without a body, those with `Cache-Control: no-transform` or a digest of
     their body, and Evenly's own. A compressed one loses its `Content-Length`, its `ETag` becomes weak, and
     `Vary: Accept-Encoding` is added to all that could have been compressed. When the endpoint pauses, what is there is
-    flushed, so that events and other streams are not held up. Each worker compresses up to 64 responses at once;
-    beyond that they pass as they are.
+    flushed, so that events and other streams are not held up. Each worker's encoders take up to
+    64 MiB; beyond that responses pass as they are.
     """
 
     heading: ClassVar[str] = "Compression"
@@ -48,5 +48,5 @@ compression = { algorithms = ["zstd", "gzip"], min_size = "512B" }
         default=Size.parse("1KiB"), description="A body that is known to be shorter stays as it is."
     )
     level: Literal["fast", "balanced", "best"] = Field(
-        default="balanced", description="Processor time against bytes: gzip 1, 5 or 9; br 1, 4 or 7; zstd 1, 3 or 9."
+        default="balanced", description="Processor time against bytes: gzip 1, 5 or 9; br 1, 3 or 5; zstd 1, 3 or 9."
     )
