@@ -61,11 +61,32 @@ def routed(kind: str) -> tuple[Contender, ...]:
 
 
 BALANCED = (
+    Contender("evenly", EVENLY, {"BALANCE": 'balance = "peak-ewma"'}),
     *(
         Contender(f"evenly {name}", EVENLY, {"BALANCE": f'balance = "{name}"'})
-        for name in ("peak-ewma", "two-choices", "round-robin")
+        for name in ("two-choices", "round-robin")
     ),
     Contender("haproxy leastconn", HAPROXY, {"BALANCE": "balance leastconn"}),
+)
+
+# What keeps traffic up, all of it at once: clients bound to their endpoints by a cookie, outlier detection, retries on
+# every condition, zones. The load sends no cookie, so each response sets one.
+RESILIENT = (
+    Contender(
+        "evenly",
+        EVENLY,
+        {
+            "ENDPOINTS": """{ address = "127.0.0.1:@ORIGIN@", zone = "a" },
+                { address = "127.0.0.1:@CHECKED@", zone = "b" }""",
+            "BALANCE": """
+                affinity = { cookie = "evenly" }
+                outlier_detection = true
+                retry = { attempts = 3, on = ["connect-failure", "reset", "timeout", "5xx"], try_timeout = "10s" }""",
+            "POOLS": '[node]\nzone = "a"\n',
+        },
+    ),
+    Contender("evenly plain", EVENLY),
+    *HTTP[1:3],
 )
 
 ENDPOINTS = 10_000
@@ -87,6 +108,9 @@ ROWS: tuple[Row, ...] = (
         Throughput(f"small{count}", f"Small keep-alive requests, {connections(count)}", contenders, count)
         for count, contenders in ((1, HTTP), (16, HTTP), (64, HTTP + BARE), (256, HTTP))
     ),
+    Throughput(
+        "resilient64", "Small keep-alive requests, 64 connections, with all that keeps traffic up", RESILIENT, 64
+    ),
     Throughput("close", "A connection per request, 64 at a time", HTTP, connections=64, headers=("Connection: close",)),
     Throughput("download64k", "64 KiB responses, 64 connections", LARGE, 64, path="/files/64k", body=MIB // 16),
     Throughput("download1m", "1 MiB responses, 16 connections", LARGE, 16, path="/files/1m", body=MIB),
@@ -106,7 +130,7 @@ ROWS: tuple[Row, ...] = (
     Rate("rate", "Latency at 5,000 requests a second, 50 connections", HTTP, connections=50, rate=5_000),
     SlowEndpoint(
         "slow-endpoint",
-        "Latency while one of five endpoints is 20 times slower, 500 requests a second",
+        "Latency while one of five endpoints is 20 times slower, 500 requests a second (Evenly: peak-ewma)",
         BALANCED,
         connections=100,
         rate=500,
