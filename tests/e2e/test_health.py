@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from ..support.endpoint import Endpoint
 
 QUICK = (
@@ -57,6 +59,52 @@ def test_rise_and_fall(web, endpoint) -> None:
     seen = len(serving.balancer.log.all)
     check(200)
     until_state(serving, endpoint, "healthy", seen - 1)
+
+
+def test_connections_are_used_again_while_the_endpoint_is_healthy(web, endpoint) -> None:
+    """Checks share a connection once the endpoint is healthy; one that it closes in between is no failure, and after a
+    failure there is a new one for each check."""
+    serving = web(endpoint, pool=QUICK)
+    answer = "HTTP/1.1 {} -\r\nContent-Length: 0\r\n\r\n"
+    for _ in range(2):
+        peer, request = endpoint.serve(answer.format(200))
+        assert request.one("Connection") == "keep-alive"
+        peer.close()
+    until_state(serving, endpoint, "healthy")
+    peer, _ = endpoint.serve(answer.format(200))
+    for _ in range(5):
+        assert peer.read_head().target == "/healthz"
+        peer.send(answer.format(200))
+    # Closed while it rests: the next check makes a new one, and passes.
+    peer.close()
+    peer, _ = endpoint.serve(answer.format(200))
+    # Closed under the request: that check is made once more at once.
+    peer.read_head()
+    peer.close()
+    peer, _ = endpoint.serve(answer.format(200))
+    labels = {"pool": "app", "endpoint": str(endpoint), "result": "failed"}
+    assert serving.balancer.metric("evenly_endpoint_health_checks_total", **labels) == 0
+    # A failure ends it.
+    peer.read_head()
+    peer.send(answer.format(500))
+    peer.expect_cut()
+    for _ in range(2):
+        endpoint.serve(answer.format(500))[0].close()
+    until_state(serving, endpoint, "unhealthy")
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [f"{QUICK}\nkeepalive = {{ max_idle = 0 }}", QUICK.replace(" }", ", reuse_connection = false }")],
+    ids=["no-keepalive", "no-reuse"],
+)
+def test_an_endpoint_that_is_to_keep_no_connections_keeps_none_of_checks(web, endpoint, pool) -> None:
+    """Without connections kept for requests, none are kept for checks either; and none where that is turned off."""
+    web(endpoint, pool=pool)
+    for _ in range(4):
+        peer, request = endpoint.serve("HTTP/1.1 200 -\r\nContent-Length: 0\r\n\r\n")
+        assert request.one("Connection") == "close"
+        peer.expect_cut()
 
 
 def test_expected_body(web, endpoint) -> None:

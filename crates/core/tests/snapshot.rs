@@ -26,7 +26,8 @@ fn renamed_route(name: &str) -> Value {
 
 fn check(method: &str, path: &str, host: &str, last: u16) -> Value {
     let statuses = json!([{"first": 200, "last": last}]);
-    let probe = json!({"type": "http", "method": method, "path": path, "host": host, "expected_status": statuses, "expected_body": null});
+    let probe = json!({"type": "http", "method": method, "path": path, "host": host, "expected_status": statuses, "expected_body": null,
+        "reuse_connection": true});
     json!({"probe": probe, "interval_ms": 2000, "unhealthy_interval_ms": 1000, "jitter_percent": 10, "timeout_ms": 1000,
         "unhealthy_after": 3, "healthy_after": 2, "port": null})
 }

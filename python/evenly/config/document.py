@@ -208,7 +208,7 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
         "hash_bound_percent": At(("hash_balance_factor",), None if factor is None else round(factor * 100)),
         "affinity": pool.affinity and _affinity(pool.affinity),
         "endpoints": [At((endpoint.index,), _endpoint(endpoint.address, endpoint.options)) for endpoint in endpoints],
-        "health_check": check and _health_check(check),
+        "health_check": check and _health_check(check, reuses=pool.keepalive.max_idle > 0),
         "outlier_detection": pool.outlier_detection and _outlier_detection(pool.outlier_detection),
         "slow_start_ms": _ms("slow_start", pool.slow_start),
         "panic_threshold_percent": At(("panic_threshold",), pool.panic_threshold.percent),
@@ -315,9 +315,9 @@ def _outlier_detection(outlier: OutlierOptions) -> dict[str, Any]:
     )
 
 
-def _health_check(check: HealthCheck) -> dict[str, Any]:
+def _health_check(check: HealthCheck, *, reuses: bool) -> dict[str, Any]:
     return {
-        "probe": At((), _probe(check)),
+        "probe": At((), _probe(check, reuses=reuses)),
         "interval_ms": _ms("interval", check.interval),
         "unhealthy_interval_ms": _ms("unhealthy_interval", check.unhealthy_interval),
         "jitter_percent": At(("jitter",), check.jitter.percent),
@@ -328,7 +328,7 @@ def _health_check(check: HealthCheck) -> dict[str, Any]:
     }
 
 
-def _probe(check: HealthCheck) -> dict[str, Any]:
+def _probe(check: HealthCheck, *, reuses: bool) -> dict[str, Any]:
     if isinstance(check, UdpCheck):
         return {"type": "udp", "send": check.send, "expect": check.expect}
     if isinstance(check, DnsCheck):
@@ -347,6 +347,8 @@ def _probe(check: HealthCheck) -> dict[str, Any]:
         "host": check.host,
         "expected_status": [{"first": statuses.first, "last": statuses.last} for statuses in check.expected_status],
         "expected_body": check.expected_body,
+        # An endpoint that is not to have idle connections gets none from its checks either.
+        "reuse_connection": At(("reuse_connection",), check.reuse_connection and reuses),
     }
 
 

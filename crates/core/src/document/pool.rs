@@ -153,6 +153,8 @@ pub enum Probe {
         /// Text that must be in the first 64 KiB of the body, or `null`.
         #[serde(deserialize_with = "present")]
         expected_body: Option<String>,
+        /// Whether the connection of a check that passed serves the next ones.
+        reuse_connection: bool,
     },
     /// A connection, and perhaps an exchange on it.
     Tcp {

@@ -3,46 +3,120 @@
 //! The connection ends with a reset, not with the usual exchange of FINs, as HAProxy's checks do: thousands of checks a
 //! second would otherwise leave a socket each in TIME_WAIT for a minute, on this node or on the endpoint's, until the
 //! ports run out. An HTTP answer is read to its end first, so the endpoint has nothing left to lose by it.
+//!
+//! Making a connection is nine tenths of what a check costs, so one that has served an HTTP check serves the next ones
+//! too, where the pool has it so; see [`Kept`].
 
 mod datagram;
+mod kept;
+
+pub(super) use kept::{Kept, MAX_AGE, Room};
 
 use super::probe::{CheckFailure, Probe, Progress, Step, Verdict};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// Checks `address` once. `request` is what `probe` sends there; `scratch` is where it is read to, shared by all checks
-/// of the thread, as none keeps anything there while it waits.
+/// What is checked, and how.
+pub(super) struct Order<'a> {
+    /// Where to.
+    pub address: SocketAddr,
+    /// What a connection begins with: the PROXY protocol's header, or nothing.
+    pub introduction: &'a [u8],
+    /// What `probe` sends there.
+    pub request: &'a [u8],
+    /// What the answer is judged by.
+    pub probe: &'a dyn Probe,
+    /// How long the whole may take.
+    pub within: Duration,
+    /// Where answers are read to; shared by all checks of the thread, as none keeps anything there while it waits.
+    pub scratch: &'a RefCell<Box<[u8]>>,
+}
+
+/// Checks once, on the connection that an earlier check has left, or on a new one. Returns what came of it, and the
+/// connection if it can carry another check.
 pub(super) async fn check(
-    address: SocketAddr,
-    request: &[u8],
-    probe: &dyn Probe,
-    within: Duration,
-    scratch: &RefCell<Box<[u8]>>,
-) -> Result<(), CheckFailure> {
+    order: &Order<'_>,
+    kept: Option<Kept>,
+) -> (Result<(), CheckFailure>, Option<Connection>) {
     let step = Cell::new(Step::Connect);
-    let mut progress = probe.begin();
-    let exchange = async {
-        if let Some(progress) = progress.as_mut().filter(|_| probe.is_datagram()) {
-            step.set(Step::Exchange);
-            return datagram::ask(address, request, probe, progress, scratch).await;
+    let mut progress = order.probe.begin();
+    let outcome = timeout(order.within, exchange(order, kept, &step, &mut progress)).await;
+    let is_reusable = progress.as_ref().is_some_and(|progress| progress.is_reusable);
+    match outcome {
+        Ok(Ok(connection)) => (Ok(()), connection.filter(|_| is_reusable)),
+        Ok(Err(failure)) => (Err(failure), None),
+        Err(_) => {
+            let late = CheckFailure::Timeout(step.get());
+            (progress.map_or(Err(late), |progress| progress.interrupted(late)), None)
         }
-        let stream = connect(address).await.map_err(|e| CheckFailure::Connect(CheckFailure::number(&e)))?;
-        step.set(Step::Exchange);
-        send(&stream, request).await.map_err(|e| CheckFailure::Exchange(CheckFailure::number(&e)))?;
-        match &mut progress {
-            Some(progress) => receive(&stream, probe, progress, scratch).await,
-            None => Ok(()),
-        }
-    };
-    if let Ok(outcome) = timeout(within, exchange).await {
-        return outcome;
     }
-    let late = CheckFailure::Timeout(step.get());
-    progress.map_or(Err(late), |progress| progress.interrupted(late))
+}
+
+/// A connection that a check was made on.
+pub(super) struct Connection {
+    stream: TcpStream,
+    since: Instant,
+}
+
+async fn exchange(
+    order: &Order<'_>,
+    kept: Option<Kept>,
+    step: &Cell<Step>,
+    progress: &mut Option<Progress>,
+) -> Result<Option<Connection>, CheckFailure> {
+    let Order { address, introduction, request, probe, scratch, .. } = *order;
+    if let Some(progress) = progress.as_mut().filter(|_| probe.is_datagram()) {
+        step.set(Step::Exchange);
+        return datagram::ask(address, request, probe, progress, scratch).await.map(|()| None);
+    }
+    if let Some(Connection { stream, since }) = kept.map(Kept::take) {
+        step.set(Step::Exchange);
+        match ask(&stream, &[], order, progress).await {
+            // Closed while the request was on its way, which says nothing: a new connection tells.
+            Err(Asking { is_answered: false, .. }) => *progress = probe.begin(),
+            Err(asking) => return Err(asking.failure),
+            Ok(()) => return Ok(Some(Connection { stream, since })),
+        }
+    }
+    step.set(Step::Connect);
+    let stream = connect(address).await.map_err(|e| CheckFailure::Connect(CheckFailure::number(&e)))?;
+    step.set(Step::Exchange);
+    match ask(&stream, introduction, order, progress).await {
+        Ok(()) => Ok(Some(Connection { stream, since: Instant::now() })),
+        Err(asking) => Err(asking.failure),
+    }
+}
+
+/// An exchange that failed.
+struct Asking {
+    failure: CheckFailure,
+    /// Something of an answer came.
+    is_answered: bool,
+}
+
+async fn ask(
+    stream: &TcpStream,
+    introduction: &[u8],
+    order: &Order<'_>,
+    progress: &mut Option<Progress>,
+) -> Result<(), Asking> {
+    let sent = if introduction.is_empty() {
+        send(stream, order.request).await
+    } else {
+        send(stream, &[introduction, order.request].concat()).await
+    };
+    sent.map_err(|error| Asking {
+        failure: CheckFailure::Exchange(CheckFailure::number(&error)),
+        is_answered: false,
+    })?;
+    let Some(progress) = progress else { return Ok(()) };
+    let mut is_answered = false;
+    let outcome = receive(stream, order.probe, progress, order.scratch, &mut is_answered).await;
+    outcome.map_err(|failure| Asking { failure, is_answered })
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -68,6 +142,7 @@ async fn receive(
     probe: &dyn Probe,
     progress: &mut Progress,
     scratch: &RefCell<Box<[u8]>>,
+    is_answered: &mut bool,
 ) -> Result<(), CheckFailure> {
     loop {
         let readable = stream.readable().await;
@@ -75,6 +150,7 @@ async fn receive(
         match readable.and_then(|()| stream.try_read(&mut scratch)) {
             Ok(0) => return progress.so_far,
             Ok(n) => {
+                *is_answered = true;
                 if probe.receive(progress, &mut scratch[..n]) == Verdict::Done {
                     return progress.so_far;
                 }

@@ -5,7 +5,7 @@
 
 mod target;
 
-use super::check::check;
+use super::check::{MAX_AGE, Order, Room, check};
 use super::checks::Checks;
 use super::events::{Event, Events, Level, Subject};
 use super::probe::{self, CheckFailure, MAX_ANSWER_BYTES};
@@ -47,6 +47,8 @@ pub(super) struct Prober {
     random: RefCell<Random>,
     /// Where answers are read to.
     scratch: RefCell<Box<[u8]>>,
+    /// For connections between two checks.
+    room: Rc<Room>,
     /// The node lacks descriptors, memory or ports for checks, and this was told.
     short: Cell<bool>,
     checks: Arc<Checks>,
@@ -65,9 +67,10 @@ impl Prober {
             wake: Notify::new(),
             under_way: Cell::new(0),
             // Connections need most of the descriptors.
-            most_at_once: descriptors.map_or(MOST_AT_ONCE, |most| MOST_AT_ONCE.min(most / 4).max(1)),
+            most_at_once: descriptors.map_or(MOST_AT_ONCE, |most| MOST_AT_ONCE.min(most / 8).max(1)),
             random: RefCell::new(Random::new(seed)),
             scratch: RefCell::new(vec![0; MAX_ANSWER_BYTES].into_boxed_slice()),
+            room: Room::new(descriptors.map_or(u64::MAX, |most| most / 4)),
             short: Cell::new(false),
             checks,
             events,
@@ -246,7 +249,19 @@ async fn check_once(under_way: UnderWay, target: Rc<Target>) {
     let began = Instant::now();
     let PoolCheck { policy, probe } = &*target.check;
     let within = Duration::from_millis(policy.timeout_ms);
-    let outcome = check(target.address, &target.request, &**probe, within, &prober.scratch).await;
+    let order = Order {
+        address: target.address,
+        introduction: &target.introduction,
+        request: &target.request,
+        probe: &**probe,
+        within,
+        scratch: &prober.scratch,
+    };
+    let kept = target.kept.take().filter(|_| target.endpoint.health() == Health::Healthy);
+    let (outcome, connection) = check(&order, kept.and_then(|kept| kept.usable(began))).await;
+    if Duration::from_millis(policy.interval_ms) < MAX_AGE {
+        target.kept.replace(connection.and_then(|connection| prober.room.keep(connection)));
+    }
     target.under_way.take();
     drop(under_way);
     prober.conclude(&target, outcome, began.elapsed());

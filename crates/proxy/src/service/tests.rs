@@ -82,7 +82,7 @@ impl Running {
 fn snapshot(endpoints: &[SocketAddr], previous: Option<&Snapshot>) -> Arc<Snapshot> {
     let expected = json!([{"first": 200, "last": 299}]);
     let probe = json!({"type": "http", "method": "GET", "path": "/healthz", "host": null,
-        "expected_status": expected, "expected_body": null});
+        "expected_status": expected, "expected_body": null, "reuse_connection": true});
     sample::snapshot(&[], endpoints, &sample::health_check(&probe, 10), previous)
 }
 

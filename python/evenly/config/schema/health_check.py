@@ -109,6 +109,15 @@ health_check = { type = "http", path = "/healthz", interval = "2s", expected_sta
     expected_body: str | None = Field(
         default=None, min_length=1, max_length=1024, description="Text that must be in the first 64 KiB of the body."
     )
+    reuse_connection: bool = Field(
+        default=True,
+        description=(
+            "Whether the connection of a check that passed serves the next ones, for up to a minute, so that an endpoint "
+            "that accepts no connections any more is found out within that time. An endpoint that is not healthy gets a "
+            "new one each time, and so do all where the pool keeps no connections itself (`keepalive.max_idle = 0`) or "
+            "checks are a minute or more apart."
+        ),
+    )
 
 
 class TcpCheck(_Check):

@@ -57,6 +57,7 @@ fn http_check(expected_status: Vec<StatusRange>) -> HealthCheck {
         host: None,
         expected_status,
         expected_body: None,
+        reuse_connection: true,
     };
     HealthCheck { probe, ..health_check() }
 }

@@ -21,12 +21,24 @@ fn run<F: Future<Output = ()> + 'static>(
         let server = tokio::task::spawn_local(async move { serve(listener.accept().await.unwrap().0).await });
         let probe = probe::new(probe);
         let scratch = RefCell::new(vec![0; 1024].into_boxed_slice());
-        let outcome = check(address, &probe.request(address), &*probe, within, &scratch).await;
+        let request = probe.request(address);
+        let order = order(address, &request, &*probe, within, &scratch);
+        let (outcome, _) = check(&order, None).await;
         if outcome != Err(CheckFailure::Timeout(Step::Exchange)) {
             server.await.unwrap();
         }
         outcome
     })
+}
+
+fn order<'a>(
+    address: SocketAddr,
+    request: &'a [u8],
+    probe: &'a dyn Probe,
+    within: Duration,
+    scratch: &'a RefCell<Box<[u8]>>,
+) -> Order<'a> {
+    Order { address, introduction: &[], request, probe, within, scratch }
 }
 
 fn http(expected_body: Option<&str>) -> document::Probe {
@@ -36,6 +48,7 @@ fn http(expected_body: Option<&str>) -> document::Probe {
         host: None,
         expected_status: vec![document::StatusRange { first: 200, last: 299 }],
         expected_body: expected_body.map(str::to_owned),
+        reuse_connection: true,
     }
 }
 
@@ -68,7 +81,7 @@ async fn refusal(stream: &TcpStream, bytes: &[u8]) -> io::Error {
 #[test]
 fn http_passes_with_an_expected_status_and_text() {
     let outcome = run(&http(Some("well")), LONG, |stream| async move {
-        expect(&stream, b"Connection: close\r\n\r\n").await;
+        expect(&stream, b"Connection: keep-alive\r\n\r\n").await;
         send(&stream, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nall wel\r\n")
             .await
             .unwrap();
@@ -108,7 +121,9 @@ fn a_refused_connection_says_so() {
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let probe = probe::new(&tcp(None, None));
-    let outcome = runtime.block_on(check(unused, b"", &*probe, LONG, &RefCell::default()));
+    let scratch = RefCell::default();
+    let order = order(unused, b"", &*probe, LONG, &scratch);
+    let (outcome, _) = runtime.block_on(check(&order, None));
     assert_eq!(outcome.unwrap_err().to_string(), "connect: connection refused");
 }
 
@@ -144,4 +159,63 @@ fn tcp_connects_sends_and_expects() {
         send(&stream, b"-NOAUTH\r\n").await.unwrap();
     });
     assert_eq!(other, Err(CheckFailure::TextMissing));
+}
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+/// Checks on a kept connection, against `serve`, which gets the listener and that connection.
+fn run_kept<F: Future<Output = ()> + 'static>(
+    serve: impl FnOnce(TcpListener, TcpStream) -> F + 'static,
+) -> (Result<(), CheckFailure>, bool) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (probe, scratch) = (probe::new(&http(None)), RefCell::new(vec![0; 1024].into_boxed_slice()));
+        let request = probe.request(address);
+        let mut order = order(address, &request, &*probe, LONG, &scratch);
+        order.introduction = b"PROXY UNKNOWN\r\n";
+        let stream = connect(address).await.unwrap();
+        let kept = Room::new(1).keep(Connection { stream, since: Instant::now() });
+        let connection = listener.accept().await.unwrap().0;
+        let server = tokio::task::spawn_local(serve(listener, connection));
+        let (outcome, connection) = check(&order, kept).await;
+        server.await.unwrap();
+        (outcome, connection.is_some())
+    })
+}
+
+#[test]
+fn a_kept_connection_carries_the_next_check_without_an_introduction() {
+    let checked = run_kept(|_, stream| async move {
+        let mut begin = [0; 4];
+        stream.readable().await.unwrap();
+        assert_eq!(stream.try_read(&mut begin).unwrap(), 4);
+        assert_eq!(&begin, b"GET ");
+        expect(&stream, b"\r\n\r\n").await;
+        send(&stream, ANSWER).await.unwrap();
+    });
+    assert_eq!(checked, (Ok(()), true));
+}
+
+#[test]
+fn a_kept_connection_that_ends_under_the_request_is_followed_by_a_new_one() {
+    let checked = run_kept(|listener, stream| async move {
+        expect(&stream, b"\r\n\r\n").await;
+        drop(stream);
+        let stream = listener.accept().await.unwrap().0;
+        expect(&stream, b"\r\n\r\n").await;
+        send(&stream, ANSWER).await.unwrap();
+    });
+    assert_eq!(checked, (Ok(()), true));
+}
+
+#[test]
+fn a_kept_connection_that_ends_within_the_answer_is_a_failure() {
+    let checked = run_kept(|_, stream| async move {
+        expect(&stream, b"\r\n\r\n").await;
+        send(&stream, b"HTTP/1.1 200").await.unwrap();
+    });
+    assert_eq!(checked, (Err(CheckFailure::Closed), false));
 }

@@ -15,6 +15,7 @@ pub(super) struct Http {
     host: Option<String>,
     expected_status: Vec<StatusRange>,
     expected_body: Option<String>,
+    reuses: bool,
 }
 
 /// How far an answer was read.
@@ -23,8 +24,11 @@ pub(super) enum Stage {
     /// In the head, of which this came already.
     Head(Vec<u8>),
     /// In the body.
-    Body(BodyReader),
+    Body(BodyReader, KeepAlive),
 }
+
+/// Whether the endpoint keeps the connection after this answer.
+type KeepAlive = bool;
 
 impl Default for Stage {
     fn default() -> Self {
@@ -39,8 +43,9 @@ impl Http {
         host: Option<String>,
         expected_status: Vec<StatusRange>,
         expected_body: Option<String>,
+        reuses: bool,
     ) -> Self {
-        Self { method, path, host, expected_status, expected_body }
+        Self { method, path, host, expected_status, expected_body, reuses }
     }
 
     /// Reads heads off the front of `received` until one is final; says where the body begins.
@@ -60,7 +65,7 @@ impl Http {
                     (true, Some(text)) if !text.is_empty() => Err(CheckFailure::TextMissing),
                     (true, _) => Ok(()),
                 };
-                progress.http = Stage::Body(BodyReader::from(head.body));
+                progress.http = Stage::Body(BodyReader::from(head.body), head.keep_alive);
                 return Ok(Some(start));
             }
         }
@@ -99,7 +104,7 @@ impl Http {
     /// Reads the body to its end, or as far as is looked at, even when the outcome is certain: an endpoint that is cut
     /// off while it sends writes an error into its log for every check.
     fn receive_body(&self, progress: &mut Progress, bytes: &mut [u8]) -> Verdict {
-        let Stage::Body(reader) = &mut progress.http else { return Verdict::Continue };
+        let Stage::Body(reader, keep_alive) = &mut progress.http else { return Verdict::Continue };
         let mut rest = bytes;
         while progress.left > 0 && !reader.is_done() && !rest.is_empty() {
             let Ok(taken) = reader.take(rest) else {
@@ -118,6 +123,7 @@ impl Http {
             }
             rest = &mut rest[taken.consumed..];
         }
+        progress.is_reusable = self.reuses && *keep_alive && reader.is_done() && rest.is_empty();
         if reader.is_done() || progress.left == 0 { Verdict::Done } else { Verdict::Continue }
     }
 }
@@ -126,9 +132,10 @@ impl Probe for Http {
     fn request(&self, address: SocketAddr) -> Vec<u8> {
         let Self { method, path, .. } = self;
         let host = self.host.clone().unwrap_or_else(|| address.to_string());
+        let connection = if self.reuses { "keep-alive" } else { "close" };
         format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: evenly-health-check\r\nAccept: */*\r\n\
-             Connection: close\r\n\r\n"
+             Connection: {connection}\r\n\r\n"
         )
         .into_bytes()
     }
@@ -139,7 +146,7 @@ impl Probe for Http {
 
     fn receive(&self, progress: &mut Progress, bytes: &mut [u8]) -> Verdict {
         match progress.http {
-            Stage::Body(_) => self.receive_body(progress, bytes),
+            Stage::Body(..) => self.receive_body(progress, bytes),
             Stage::Head(_) => self.receive_head(progress, bytes).unwrap_or_else(|failure| {
                 progress.so_far = Err(failure);
                 Verdict::Done
@@ -175,7 +182,7 @@ mod tests {
 
     fn probe(expected_body: Option<&str>) -> Http {
         let expected = vec![StatusRange { first: 200, last: 299 }, StatusRange { first: 404, last: 404 }];
-        Http::new("GET".into(), "/healthz".into(), None, expected, expected_body.map(str::to_owned))
+        Http::new("GET".into(), "/healthz".into(), None, expected, expected_body.map(str::to_owned), true)
     }
 
     #[test]
@@ -183,9 +190,11 @@ mod tests {
         let address = SocketAddr::from(([10, 0, 0, 1], 9000));
         let text = String::from_utf8(probe(None).request(address)).unwrap();
         assert!(text.starts_with("GET /healthz HTTP/1.1\r\nHost: 10.0.0.1:9000\r\n"), "{text}");
-        assert!(text.ends_with("Connection: close\r\n\r\n"), "{text}");
-        let named = Http::new("HEAD".into(), "/".into(), Some("shop".into()), Vec::new(), None);
-        assert!(named.request(address).starts_with(b"HEAD / HTTP/1.1\r\nHost: shop\r\n"));
+        assert!(text.ends_with("Connection: keep-alive\r\n\r\n"), "{text}");
+        let named = Http::new("HEAD".into(), "/".into(), Some("shop".into()), Vec::new(), None, false);
+        let named = named.request(address);
+        assert!(named.starts_with(b"HEAD / HTTP/1.1\r\nHost: shop\r\n"));
+        assert!(named.ends_with(b"Connection: close\r\n\r\n"));
     }
 
     #[test]
@@ -204,6 +213,26 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-", (Verdict::Continue, Err(CheckFailure::Closed))),
         ] {
             assert_eq!(outcome(&probe(None), answer.as_bytes()), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_used_again_only_after_a_whole_answer_that_says_so() {
+        for (answer, is_reusable) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true),
+            ("HTTP/1.1 204 No Content\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", true),
+            ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", true),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false),
+            ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", false),
+            ("HTTP/1.1 200 OK\r\n\r\nuntil the end", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", false),
+        ] {
+            let probe = probe(None);
+            let mut progress = probe.begin().unwrap();
+            probe.receive(&mut progress, &mut answer.as_bytes().to_vec());
+            assert_eq!(progress.is_reusable, is_reusable, "{answer}");
         }
     }
 

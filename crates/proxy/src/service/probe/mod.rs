@@ -41,13 +41,14 @@ pub trait Probe {
 /// The table of all kinds.
 pub fn new(probe: &document::Probe) -> Box<dyn Probe> {
     match probe {
-        document::Probe::Http { method, path, host, expected_status, expected_body } => {
+        document::Probe::Http { method, path, host, expected_status, expected_body, reuse_connection } => {
             Box::new(http::Http::new(
                 method.clone(),
                 path.clone(),
                 host.clone(),
                 expected_status.clone(),
                 expected_body.clone(),
+                *reuse_connection,
             ))
         }
         document::Probe::Tcp { send, expect } => Box::new(tcp::Tcp::new(send.clone(), expect.clone())),
@@ -65,13 +66,21 @@ pub struct Progress {
     pub so_far: Result<(), CheckFailure>,
     /// Bytes that may still be received before the answer counts as too long.
     left: usize,
+    /// The whole answer came, and the connection can carry another check.
+    pub is_reusable: bool,
     http: http::Stage,
     search: Search,
 }
 
 impl Progress {
     fn new(so_far: Result<(), CheckFailure>) -> Self {
-        Self { so_far, left: MAX_ANSWER_BYTES, http: http::Stage::default(), search: Search::default() }
+        Self {
+            so_far,
+            left: MAX_ANSWER_BYTES,
+            is_reusable: false,
+            http: http::Stage::default(),
+            search: Search::default(),
+        }
     }
 
     /// The outcome when `failure` ends the check early: what is certain already stays so.

@@ -1,5 +1,6 @@
 //! One endpoint under check, and when it is next.
 
+use crate::service::check::Kept;
 use crate::service::probe::Probe;
 use evenly_core::document::HealthCheck;
 use evenly_core::health::HealthTracker;
@@ -26,7 +27,11 @@ pub(super) struct Target {
     pub check: Rc<PoolCheck>,
     /// The endpoint's, or with the port that the check replaces it by.
     pub address: SocketAddr,
+    /// What a connection begins with.
+    pub introduction: Vec<u8>,
     pub request: Vec<u8>,
+    /// What an earlier check has left.
+    pub kept: RefCell<Option<Kept>>,
     pub tracker: RefCell<HealthTracker>,
     /// No check has passed yet.
     pub is_new: Cell<bool>,
@@ -51,7 +56,9 @@ impl Target {
             check: Rc::clone(check),
             address,
             // The endpoint's own address is what it knows itself by, also where the check asks at another port.
-            request: introduced(pool, check.probe.request(endpoint.address())),
+            request: check.probe.request(endpoint.address()),
+            introduction: introduction(pool),
+            kept: RefCell::default(),
             tracker: RefCell::new(HealthTracker::new(endpoint.health())),
             is_new: Cell::new(true),
             is_removed: Cell::new(false),
@@ -63,17 +70,17 @@ impl Target {
     pub fn remove(&self) {
         self.is_removed.set(true);
         self.under_way.take().iter().for_each(JoinHandle::abort);
+        self.kept.take();
     }
 }
 
-/// What is sent, behind the PROXY protocol header that endpoints of this pool expect. The connection is Evenly's own.
-fn introduced(pool: &Pool, request: Vec<u8>) -> Vec<u8> {
-    let Some(version) = pool.proxy_protocol else { return request };
+/// The PROXY protocol header that endpoints of this pool expect. The connection is Evenly's own.
+fn introduction(pool: &Pool) -> Vec<u8> {
     let mut out = Vec::new();
+    let Some(version) = pool.proxy_protocol else { return out };
     // A connection without addresses says nothing of what carries it.
     let own = Outgoing { version, transport: Transport::Stream, addresses: None, tlvs: &[] };
     evenly_core::proxy_protocol::write(&mut out, &own);
-    out.extend_from_slice(&request);
     out
 }
 

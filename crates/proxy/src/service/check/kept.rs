@@ -1,0 +1,120 @@
+//! A connection that a check has left for the next one.
+
+use super::Connection;
+use crate::io::is_quiet;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How old a connection may get. On an old connection an endpoint still answers that accepts no new ones any more, so
+/// that is found out within this time at the latest; at the default interval of two seconds a new connection for every
+/// thirtieth check costs next to nothing.
+pub(in crate::service) const MAX_AGE: Duration = Duration::from_secs(60);
+
+/// How many connections may be kept.
+pub(in crate::service) struct Room {
+    kept: Cell<u64>,
+    most: u64,
+}
+
+/// A connection between two checks.
+pub(in crate::service) struct Kept {
+    connection: Option<Connection>,
+    room: Rc<Room>,
+}
+
+impl Room {
+    /// For `most` connections.
+    pub fn new(most: u64) -> Rc<Self> {
+        Rc::new(Self { kept: Cell::new(0), most })
+    }
+
+    /// Keeps a connection, if there is room for it.
+    pub fn keep(self: &Rc<Self>, connection: Connection) -> Option<Kept> {
+        if self.kept.get() >= self.most {
+            connection.end();
+            return None;
+        }
+        self.kept.set(self.kept.get() + 1);
+        Some(Kept { connection: Some(connection), room: Rc::clone(self) })
+    }
+}
+
+impl Kept {
+    /// It, if another check can be made on it: it is young, the endpoint has not closed it, and nothing came on it that
+    /// nobody has asked for.
+    pub fn usable(self, now: Instant) -> Option<Self> {
+        self.connection
+            .as_ref()
+            .is_some_and(|kept| kept.is_young(now) && is_quiet(&kept.stream))
+            .then_some(self)
+    }
+
+    /// The connection.
+    pub(super) fn take(mut self) -> Connection {
+        self.connection.take().expect("only taken once, with `self`")
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.room.kept.set(self.room.kept.get() - 1);
+        self.connection.take().into_iter().for_each(Connection::end);
+    }
+}
+
+impl Connection {
+    fn is_young(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < MAX_AGE
+    }
+
+    /// Closes it in the ordinary way: it has lived long enough not to matter, and an endpoint that waits for a request
+    /// on it may log a reset as an error.
+    fn end(self) {
+        // A socket that refuses the option is closed with a reset.
+        let _ = socket2::SockRef::from(&self.stream).set_linger(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpStream};
+
+    fn run<F: Future<Output = ()>>(test: F) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    }
+
+    async fn pair() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Connection { stream, since: Instant::now() }, listener.accept().await.unwrap().0)
+    }
+
+    #[test]
+    fn it_is_usable_while_it_is_young_and_quiet() {
+        run(async {
+            let room = Room::new(8);
+            let (connection, _endpoint) = pair().await;
+            let since = connection.since;
+            let kept = room.keep(connection).unwrap().usable(since + MAX_AGE / 2).unwrap();
+            assert!(kept.usable(since + MAX_AGE).is_none(), "too old");
+            let (connection, endpoint) = pair().await;
+            drop(endpoint);
+            connection.stream.readable().await.unwrap();
+            assert!(room.keep(connection).unwrap().usable(since).is_none(), "closed by the endpoint");
+        });
+    }
+
+    #[test]
+    fn there_is_room_for_so_many() {
+        run(async {
+            let room = Room::new(1);
+            let first = room.keep(pair().await.0);
+            assert!(first.is_some());
+            assert!(room.keep(pair().await.0).is_none());
+            drop(first);
+            assert!(room.keep(pair().await.0).is_some());
+        });
+    }
+}
