@@ -8,7 +8,7 @@ from ..support.endpoint import Endpoint
 
 QUICK = (
     'health_check = { type = "http", path = "/healthz", interval = "100ms", unhealthy_interval = "60ms", '
-    'timeout = "500ms", unhealthy_after = 2, healthy_after = 2 }'
+    'timeout = "5s", unhealthy_after = 2, healthy_after = 2 }'
 )
 QUICK_TCP = QUICK.replace('type = "http", path = "/healthz"', 'type = "tcp"')
 
