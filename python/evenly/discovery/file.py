@@ -7,6 +7,7 @@ link (as orchestrators do) and files on network mounts.
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,7 +47,8 @@ class FileSource:
         """Its identity, and its content unless that has been read already. Raises `SourceError`."""
         try:
             with path.open("rb") as file:
-                status = path.stat()
+                # Of what was opened: a path may name another file by now, which the next look is to find new.
+                status = os.fstat(file.fileno())
                 identity = (status.st_ino, status.st_size, status.st_mtime_ns)
                 if identity == self._read:
                     return identity, None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from evenly.discovery.source import SourceError
@@ -39,6 +40,31 @@ def test_a_change_is_seen(tmp_path: Path) -> None:
             assert await watched.addresses() == ["192.0.2.1:80"]
             (tmp_path / "new").write_text('["192.0.2.2:80"]')
             (tmp_path / "new").rename(path)
+            assert await watched.addresses() == ["192.0.2.2:80"]
+
+    asyncio.run(ask())
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is known by is what was opened, not what the path names a moment later."""
+    path = tmp_path / "app.json"
+    path.write_text('["192.0.2.1:80"]')
+    (tmp_path / "new").write_text('["192.0.2.2:80"]')
+    opened = Path.open
+
+    def open_and_replace(self: Path, *arguments: Any) -> Any:
+        file = opened(self, *arguments)
+        if self == path and (tmp_path / "new").exists():
+            (tmp_path / "new").rename(path)
+        return file
+
+    monkeypatch.setattr(Path, "open", open_and_replace)
+
+    async def ask() -> None:
+        async with watching(source(tmp_path, type="file", path="app.json", interval="50ms")) as watched:
+            assert await watched.addresses() == ["192.0.2.1:80"]
             assert await watched.addresses() == ["192.0.2.2:80"]
 
     asyncio.run(ask())
