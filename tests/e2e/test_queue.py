@@ -57,6 +57,17 @@ def test_its_bounds(web, endpoint) -> None:
     assert first.read_response().status == 200
 
 
+def test_the_request_s_own_deadline_holds_in_the_queue(web, endpoint) -> None:
+    """When it comes before the queue's, the answer is 504 with its reason, and no timeout of the queue is counted."""
+    routes = '[[routes]]\npath = "/second"\npool = "app"\ntimeouts = { request = "300ms" }\n[[routes]]\npool = "app"\n'
+    serving, first, peer = full(web, endpoint, '{ timeout = "10s" }', routes)
+    assert serving.connect().ask("/second").status == 504
+    assert serving.balancer.access(target="/second")["reason"] == "request-deadline"
+    assert serving.balancer.metric("evenly_pool_queue_timeouts_total", pool="app") == 0
+    peer.send(OK)
+    assert first.read_response().status == 200
+
+
 def test_turns_go_by_priority_and_arrival(web, endpoint) -> None:
     """High before normal before low, and the earlier before the later."""
     routes = "".join(

@@ -51,6 +51,9 @@ pub async fn wait(client: &mut Client, exchange: &mut Exchange, is_read: bool) -
         if is_read && client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Failure::ClientGone));
         }
+        if client.deadline.is_past(exchange.due) {
+            return Poll::Ready(Err(Failure::RequestDeadline));
+        }
         if client.deadline.is_past(due) {
             return Poll::Ready(Err(Failure::QueueTimeout));
         }
