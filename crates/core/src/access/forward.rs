@@ -5,6 +5,9 @@ use crate::nearest::unknown;
 use crate::route::{PoolIndex, PoolIndexes, duration};
 use std::time::Duration;
 
+/// Fields that say what is asked for: a service that got the client's beside Evenly's might judge by the wrong one.
+const ASKED: [&str; 2] = ["X-Forwarded-Method", "X-Forwarded-Uri"];
+
 /// The service, and what it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardAuth {
@@ -47,7 +50,14 @@ impl ForwardAuth {
                 DocumentError::new("pool", unknown("pool", &document.pool, pools.keys().copied()))
             })?,
             path: path.into(),
-            request_headers: names("request_headers", &document.request_headers)?,
+            request_headers: {
+                let own = |name: &String| ASKED.iter().any(|own| own.eq_ignore_ascii_case(name));
+                if let Some(i) = document.request_headers.iter().position(own) {
+                    let message = format!("'{}' is written by Evenly itself", document.request_headers[i]);
+                    return Err(DocumentError::new(format!("request_headers[{i}]"), message));
+                }
+                names("request_headers", &document.request_headers)?
+            },
             response_headers: names("response_headers", &document.response_headers)?,
             timeout: duration("timeout_ms", document.timeout_ms)?,
             allows_on_error: document.on_error == OnError::Allow,

@@ -184,7 +184,7 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
         edit(&mut document);
         build(&document).unwrap_err().path
     };
-    let cases: [(&str, Edit<'_>); 9] = [
+    let cases: [(&str, Edit<'_>); 10] = [
         ("access.deny[0]", &|d| {
             d.access = Some(document::RouteAccess { allow: vec![], deny: vec!["x".into()] })
         }),
@@ -197,6 +197,9 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
         }),
         ("forward_auth.pool", &|d| d.forward_auth.as_mut().unwrap().pool = "auht".into()),
         ("forward_auth.path", &|d| d.forward_auth.as_mut().unwrap().path = "verify".into()),
+        ("forward_auth.request_headers[0]", &|d| {
+            d.forward_auth.as_mut().unwrap().request_headers = vec!["x-forwarded-uri".into()];
+        }),
         ("forward_auth.response_headers[0]", &|d| {
             d.forward_auth.as_mut().unwrap().response_headers[0] = "X-Forwarded-For".into();
         }),
