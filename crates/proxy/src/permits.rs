@@ -64,10 +64,10 @@ impl Clients {
 
     fn count_in(&self, key: IpAddr, most: u32) -> bool {
         let mut part = self.part(key);
-        let count = part.entry(key).or_default();
-        let may_come = *count < most;
+        let count = part.get(&key).copied().unwrap_or_default();
+        let may_come = count < most;
         if may_come {
-            *count += 1;
+            part.insert(key, count + 1);
         }
         may_come
     }
@@ -189,6 +189,10 @@ mod tests {
         let held: Vec<_> = ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "2001:db8::2"].map(count).into();
         assert!(held.iter().all(Option::is_some));
         assert!(count("192.0.2.1").is_none() && count("2001:db8:0:0:ffff::").is_none());
+        assert!(
+            !web.acquire().unwrap().count_client("192.0.2.9".parse().unwrap(), 0),
+            "nobody, and nothing is kept"
+        );
         assert!(count("192.0.2.2").is_some() && count("2001:db8:0:1::1").is_some());
         assert_eq!(web.open(), 4);
         drop(held);

@@ -28,6 +28,8 @@ pub struct View {
     waiting: Vec<Rc<Waiting>>,
     /// By the route's number: its place in the snapshot.
     routes: Vec<usize>,
+    /// The same of pools: looked for by each connection over tcp, and by each pool of the next snapshot.
+    pools: FxHashMap<PoolId, usize>,
     /// Listeners of streams and of datagrams, whose ports have nothing to do with one another.
     by_bind: FxHashMap<SocketAddr, usize>,
     by_datagrams: FxHashMap<SocketAddr, usize>,
@@ -49,6 +51,7 @@ impl View {
         let budgets = snapshot.pools.iter().map(|pool| budget(pool, workers, previous)).collect();
         let waiting = snapshot.pools.iter().map(|pool| waiting(pool, previous)).collect();
         let routes = places(&snapshot);
+        let pools = snapshot.pools.iter().enumerate().map(|(place, pool)| (pool.id, place)).collect();
         let (by_bind, by_datagrams) = (by_bind(&snapshot, false), by_bind(&snapshot, true));
         let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
         let endpoints = members.map(|member| member.endpoint.id().0).collect();
@@ -58,6 +61,7 @@ impl View {
             budgets,
             waiting,
             routes,
+            pools,
             by_bind,
             by_datagrams,
             permits,
@@ -88,7 +92,7 @@ impl View {
 
     /// The place of a pool in the snapshot.
     pub fn place(&self, pool: PoolId) -> Option<usize> {
-        self.snapshot.pools.iter().position(|known| known.id == pool)
+        self.pools.get(&pool).copied()
     }
 
     /// The pool at a place in the snapshot.
