@@ -114,8 +114,8 @@ health_check = { type = "http", path = "/healthz", interval = "2s", expected_sta
         description=(
             "Whether the connection of a check that passed serves the next ones, for up to a minute, so that an "
             "endpoint that accepts no connections any more is found out within that time. An endpoint that is not "
-            "healthy gets a new one each time, and so do all where the pool keeps no connections itself (`keepalive.max_idle = 0`) or "
-            "checks are a minute or more apart."
+            "healthy gets a new one each time, and so do all where the pool keeps no connections itself "
+            "(`keepalive.max_idle = 0`) or checks are a minute or more apart."
         ),
     )
 
