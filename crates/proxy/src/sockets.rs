@@ -3,9 +3,13 @@
 //! Every worker has its own socket on each address (SO_REUSEPORT), so that the kernel spreads connections and no
 //! worker waits for another. The originals stay here; workers get duplicates, and so does a successor.
 
+mod groups;
+
+pub use groups::Groups;
+
 use rustix::net::sockopt::set_ipv6_v6only;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -13,7 +17,7 @@ use std::os::fd::OwnedFd;
 /// The listening sockets by the address in the configuration, one for each worker.
 #[derive(Default)]
 pub struct Sockets {
-    by_bind: BTreeMap<SocketAddr, Vec<TcpListener>>,
+    groups: Groups<TcpListener>,
     /// Addresses whose sockets came from elsewhere, and may live on there.
     adopted: BTreeSet<SocketAddr>,
 }
@@ -62,7 +66,7 @@ impl Sockets {
         self.adopted.insert(address);
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        self.by_bind.entry(address).or_default().push(socket.into());
+        self.groups.add(address, socket.into());
         Ok(())
     }
 
@@ -76,38 +80,14 @@ impl Sockets {
         workers: usize,
         known: impl Fn(SocketAddr) -> bool,
     ) -> Result<Vec<Vec<(SocketAddr, TcpListener)>>, BindError> {
-        let mut new = BTreeMap::new();
-        let mut shares: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
         for bind in binds {
-            let at = |error| BindError { address: bind.address, error };
-            let have = self.by_bind.get(&bind.address).map_or(&[][..], Vec::as_slice);
-            for socket in have {
+            for socket in self.groups.of(bind.address) {
                 // The length of the queue may have changed; setting it again is allowed at any time.
-                rustix::net::listen(socket, backlog(bind.backlog)).map_err(|e| at(e.into()))?;
+                let set = rustix::net::listen(socket, backlog(bind.backlog));
+                set.map_err(|error| BindError { address: bind.address, error: error.into() })?;
             }
-            let made = (have.len()..workers)
-                .scan(have.first().and_then(|socket| socket.local_addr().ok()), |first, _| {
-                    let socket = listen(first.unwrap_or(bind.address), bind);
-                    if let Ok(socket) = &socket {
-                        // With port 0 the others have to follow the first.
-                        *first = socket.local_addr().ok();
-                    }
-                    Some(socket)
-                })
-                .collect::<io::Result<Vec<_>>>()
-                .map_err(at)?;
-            if !known(bind.address) {
-                // More sockets than workers (a parent that had more) are spread over those there are.
-                for (index, socket) in have.iter().chain(&made).enumerate() {
-                    shares[index % workers].push((bind.address, socket.try_clone().map_err(at)?));
-                }
-            }
-            new.insert(bind.address, made);
         }
-        for (address, made) in new {
-            self.by_bind.entry(address).or_default().extend(made);
-        }
-        Ok(shares)
+        self.groups.share(binds, workers, known, listen)
     }
 
     /// Keeps new clients away from addresses that are to be closed: their first packet is dropped, so that they ask
@@ -119,7 +99,7 @@ impl Sockets {
     pub fn hold_off(&self, is_leaving: impl Fn(SocketAddr) -> bool) {
         let drop_all = [socket2::SockFilter::new(BPF_RETURN, 0, 0, 0)];
         let is_own = |address: &SocketAddr| !self.adopted.contains(address);
-        let leaving = self.by_bind.iter().filter(|(address, _)| is_own(address) && is_leaving(**address));
+        let leaving = self.groups.iter().filter(|(address, _)| is_own(address) && is_leaving(**address));
         for socket in leaving.flat_map(|(_, sockets)| sockets) {
             let _ = socket2::SockRef::from(socket).attach_filter(&drop_all);
         }
@@ -127,23 +107,18 @@ impl Sockets {
 
     /// Closes the sockets of addresses that are not needed any more.
     pub fn retain(&mut self, is_needed: impl Fn(SocketAddr) -> bool) {
-        self.by_bind.retain(|address, _| is_needed(*address));
+        self.groups.retain(&is_needed);
         self.adopted.retain(|address| is_needed(*address));
     }
 
     /// Duplicates for a successor.
     pub fn duplicates(&self) -> io::Result<Vec<(SocketAddr, Vec<OwnedFd>)>> {
-        let duplicate = |(address, sockets): (&SocketAddr, &Vec<TcpListener>)| {
-            let copies = sockets.iter().map(|socket| socket.try_clone().map(OwnedFd::from));
-            Ok((*address, copies.collect::<io::Result<Vec<_>>>()?))
-        };
-        self.by_bind.iter().map(duplicate).collect()
+        self.groups.duplicates()
     }
 
     /// Where an address of the configuration really listens: the port, when the system chose it.
     pub fn local(&self, bind: SocketAddr) -> SocketAddr {
-        let first = self.by_bind.get(&bind).and_then(|sockets| sockets.first());
-        first.and_then(|socket| socket.local_addr().ok()).unwrap_or(bind)
+        self.groups.local(bind).unwrap_or(bind)
     }
 }
 

@@ -1,11 +1,10 @@
 //! UDP sockets that clients send to: bound before a snapshot is applied, one for each worker, kept while any snapshot
 //! names their address. The originals stay here; workers get duplicates, and so does a successor.
 
-use crate::sockets::{Bind, BindError};
+use crate::sockets::{Bind, BindError, Groups};
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::net::sockopt::set_ipv6_v6only;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -16,14 +15,14 @@ const BURST_BYTES: usize = 4 << 20;
 /// The sockets by the address in the configuration, one for each worker.
 #[derive(Default)]
 pub struct Datagrams {
-    by_bind: BTreeMap<SocketAddr, Vec<UdpSocket>>,
+    groups: Groups<UdpSocket>,
 }
 
 impl Datagrams {
     /// Takes over a socket from a parent.
     pub fn adopt(&mut self, bind: SocketAddr, socket: Socket) -> io::Result<()> {
         socket.set_nonblocking(true)?;
-        self.by_bind.entry(bind).or_default().push(socket.into());
+        self.groups.add(bind, socket.into());
         Ok(())
     }
 
@@ -35,47 +34,22 @@ impl Datagrams {
         workers: usize,
         known: impl Fn(SocketAddr) -> bool,
     ) -> Result<Vec<Vec<(SocketAddr, UdpSocket)>>, BindError> {
-        let mut new = BTreeMap::new();
-        let mut shares: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-        for bind in binds {
-            let at = |error| BindError { address: bind.address, error };
-            let have = self.by_bind.get(&bind.address).map_or(&[][..], Vec::as_slice);
-            let mut made: Vec<UdpSocket> = Vec::new();
-            while have.len() + made.len() < workers {
-                // With port 0 the others have to follow the first.
-                let first = have.first().or(made.first()).and_then(|socket| socket.local_addr().ok());
-                made.push(open(first.unwrap_or(bind.address), bind.only_v6).map_err(at)?);
-            }
-            if !known(bind.address) {
-                for (index, socket) in have.iter().chain(&made).enumerate() {
-                    shares[index % workers].push((bind.address, socket.try_clone().map_err(at)?));
-                }
-            }
-            new.insert(bind.address, made);
-        }
-        for (address, made) in new {
-            self.by_bind.entry(address).or_default().extend(made);
-        }
-        Ok(shares)
+        self.groups.share(binds, workers, known, |address, bind| open(address, bind.only_v6))
     }
 
     /// Closes the sockets of addresses that are not needed any more.
     pub fn retain(&mut self, is_needed: impl Fn(SocketAddr) -> bool) {
-        self.by_bind.retain(|address, _| is_needed(*address));
+        self.groups.retain(is_needed);
     }
 
     /// Duplicates for a successor.
     pub fn duplicates(&self) -> io::Result<Vec<(SocketAddr, Vec<OwnedFd>)>> {
-        let duplicate = |(address, sockets): (&SocketAddr, &Vec<UdpSocket>)| {
-            let copies = sockets.iter().map(|socket| socket.try_clone().map(OwnedFd::from));
-            Ok((*address, copies.collect::<io::Result<Vec<_>>>()?))
-        };
-        self.by_bind.iter().map(duplicate).collect()
+        self.groups.duplicates()
     }
 
     /// Where an address of the configuration really is: the port, when the system chose it.
     pub fn local(&self, bind: SocketAddr) -> Option<SocketAddr> {
-        self.by_bind.get(&bind)?.first()?.local_addr().ok()
+        self.groups.local(bind)
     }
 }
 
