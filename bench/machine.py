@@ -1,5 +1,6 @@
 """The machine that the figures belong to, and which core does what on it."""
 
+import contextlib
 import os
 import platform
 import random
@@ -8,6 +9,9 @@ import resource
 import socket
 import subprocess
 from pathlib import Path
+
+# The limit of open files that systemd gives a service at most, unless it is told otherwise.
+DESCRIPTORS = 524_288
 
 # The proxy has this core for itself; load generator and origin share the other one, so that they cannot take
 # time from the proxy and the proxy's caches hold only its own data.
@@ -48,9 +52,13 @@ def missing_cores() -> str | None:
 
 
 def raise_descriptor_limit() -> int:
-    """Lift the soft limit of open files to the hard one for all that is started from here; return it."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    """Lift the limit of open files for all that is started from here, and return it: as root to what services commonly
+    get, else to the hard one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (max(hard, DESCRIPTORS), hard):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            return limit
     return hard
 
 

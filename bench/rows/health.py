@@ -12,8 +12,8 @@ from bench.peers import Contender
 from bench.rows import Measure, Plan, Sample
 from bench.stage import Stage
 
-# Every endpoint is checked six times at an interval of 5 s, so that jitter averages out.
-SECONDS = 30
+# With the warm-up, until every connection has been replaced, which is after 45 to 60 s; and for jitter to average out.
+SECONDS = 45
 
 # Endpoints begin unknown, and becoming healthy is told in a line each; after three intervals that is over.
 WARM_UP_SECONDS = 15

@@ -13,10 +13,10 @@ CHECK = 'interval = "100ms", timeout = "500ms", unhealthy_after = 1, healthy_aft
 def checked(run):
     """A balancer whose pool has one endpoint and this check."""
 
-    def start(endpoint: object, check: str):
+    def start(endpoint: object, check: str, pool: str = ""):
         return run(
             f'[listeners.dns]\nbind = "127.0.0.1:{free_port()}"\nprotocol = "udp"\npool = "app"\n'
-            f'[pools.app]\nendpoints = "{endpoint}"\nhealth_check = {{ {check}, {CHECK} }}\n'
+            f'[pools.app]\nendpoints = "{endpoint}"\nhealth_check = {{ {check}, {CHECK} }}\n{pool}\n'
         )
 
     return start
@@ -41,6 +41,14 @@ def test_an_answer_passes_and_silence_fails(checked) -> None:
         answers.clear()
         balancer.until(lambda: state_is(balancer, echo, "unhealthy", "response: timed out"))
         answers[b"ping"] = [b"pong"]
+        balancer.until(lambda: state_is(balancer, echo, "healthy"))
+
+
+def test_the_proxy_protocol(checked) -> None:
+    """An endpoint that expects its header gets one with each check: version 2's for LOCAL, without addresses."""
+    local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
+    with Echo("a", answer=lambda data: [b"pong"] if data == local + b"ping" else []) as echo:
+        balancer = checked(echo, 'type = "udp", send = "ping"', 'proxy_protocol = "v2"')
         balancer.until(lambda: state_is(balancer, echo, "healthy"))
 
 

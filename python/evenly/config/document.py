@@ -208,7 +208,7 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
         "hash_bound_percent": At(("hash_balance_factor",), None if factor is None else round(factor * 100)),
         "affinity": pool.affinity and _affinity(pool.affinity),
         "endpoints": [At((endpoint.index,), _endpoint(endpoint.address, endpoint.options)) for endpoint in endpoints],
-        "health_check": check and _health_check(check, reuses=pool.keepalive.max_idle > 0),
+        "health_check": check and _health_check(check, reuses=_keeps_connections(pool, check)),
         "outlier_detection": pool.outlier_detection and _outlier_detection(pool.outlier_detection),
         "slow_start_ms": _ms("slow_start", pool.slow_start),
         "panic_threshold_percent": At(("panic_threshold",), pool.panic_threshold.percent),
@@ -315,6 +315,12 @@ def _outlier_detection(outlier: OutlierOptions) -> dict[str, Any]:
     )
 
 
+def _keeps_connections(pool: Pool, check: HealthCheck) -> bool:
+    """Whether a check's connection is worth keeping: an endpoint that is to have no idle connections gets none from its
+    checks either, and one that is a minute old serves no further check."""
+    return pool.keepalive.max_idle > 0 and check.interval.milliseconds < 60_000
+
+
 def _health_check(check: HealthCheck, *, reuses: bool) -> dict[str, Any]:
     return {
         "probe": At((), _probe(check, reuses=reuses)),
@@ -347,7 +353,6 @@ def _probe(check: HealthCheck, *, reuses: bool) -> dict[str, Any]:
         "host": check.host,
         "expected_status": [{"first": statuses.first, "last": statuses.last} for statuses in check.expected_status],
         "expected_body": check.expected_body,
-        # An endpoint that is not to have idle connections gets none from its checks either.
         "reuse_connection": At(("reuse_connection",), check.reuse_connection and reuses),
     }
 

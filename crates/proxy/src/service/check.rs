@@ -10,7 +10,7 @@
 mod datagram;
 mod kept;
 
-pub(super) use kept::{Kept, MAX_AGE, Room};
+pub(super) use kept::{Kept, Room};
 
 use super::probe::{CheckFailure, Probe, Progress, Step, Verdict};
 use std::cell::{Cell, RefCell};
@@ -34,6 +34,8 @@ pub(super) struct Order<'a> {
     pub within: Duration,
     /// Where answers are read to; shared by all checks of the thread, as none keeps anything there while it waits.
     pub scratch: &'a RefCell<Box<[u8]>>,
+    /// How old a connection may get that is made for it.
+    pub age: Duration,
 }
 
 /// Checks once, on the connection that an earlier check has left, or on a new one. Returns what came of it, and the
@@ -59,7 +61,8 @@ pub(super) async fn check(
 /// A connection that a check was made on.
 pub(super) struct Connection {
     stream: TcpStream,
-    since: Instant,
+    /// No check is made on it from then on.
+    until: Instant,
 }
 
 async fn exchange(
@@ -73,20 +76,20 @@ async fn exchange(
         step.set(Step::Exchange);
         return datagram::ask(address, request, probe, progress, scratch).await.map(|()| None);
     }
-    if let Some(Connection { stream, since }) = kept.map(Kept::take) {
+    if let Some(Connection { stream, until }) = kept.map(Kept::take) {
         step.set(Step::Exchange);
         match ask(&stream, &[], order, progress).await {
             // Closed while the request was on its way, which says nothing: a new connection tells.
             Err(Asking { is_answered: false, .. }) => *progress = probe.begin(),
             Err(asking) => return Err(asking.failure),
-            Ok(()) => return Ok(Some(Connection { stream, since })),
+            Ok(()) => return Ok(Some(Connection { stream, until })),
         }
     }
     step.set(Step::Connect);
     let stream = connect(address).await.map_err(|e| CheckFailure::Connect(CheckFailure::number(&e)))?;
     step.set(Step::Exchange);
     match ask(&stream, introduction, order, progress).await {
-        Ok(()) => Ok(Some(Connection { stream, since: Instant::now() })),
+        Ok(()) => Ok(Some(Connection { stream, until: Instant::now() + order.age })),
         Err(asking) => Err(asking.failure),
     }
 }

@@ -5,7 +5,7 @@
 
 mod target;
 
-use super::check::{MAX_AGE, Order, Room, check};
+use super::check::{Order, Room, check};
 use super::checks::Checks;
 use super::events::{Event, Events, Level, Subject};
 use super::probe::{self, CheckFailure, MAX_ANSWER_BYTES};
@@ -34,6 +34,11 @@ const TOGETHER: Duration = Duration::from_millis(5);
 /// Checks under way at once. Only endpoints that do not answer at all bring so many together; the rest then wait their
 /// turn. Each holds a descriptor, so the limit is lower where descriptors are few.
 const MOST_AT_ONCE: u64 = 4096;
+
+/// How old a connection may get, less a random part, so that those made together do not end together. On an old
+/// connection an endpoint still answers that accepts no new ones any more: that is found out by the first check after
+/// this time.
+const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// The checks of all pools.
 pub(super) struct Prober {
@@ -256,12 +261,11 @@ async fn check_once(under_way: UnderWay, target: Rc<Target>) {
         probe: &**probe,
         within,
         scratch: &prober.scratch,
+        age: MAX_AGE - prober.share_of(MAX_AGE / 4),
     };
     let kept = target.kept.take().filter(|_| target.endpoint.health() == Health::Healthy);
     let (outcome, connection) = check(&order, kept.and_then(|kept| kept.usable(began))).await;
-    if Duration::from_millis(policy.interval_ms) < MAX_AGE {
-        target.kept.replace(connection.and_then(|connection| prober.room.keep(connection)));
-    }
+    target.kept.replace(connection.and_then(|connection| prober.room.keep(connection)));
     target.under_way.take();
     drop(under_way);
     prober.conclude(&target, outcome, began.elapsed());

@@ -113,7 +113,7 @@ health_check = { type = "http", path = "/healthz", interval = "2s", expected_sta
         default=True,
         description=(
             "Whether the connection of a check that passed serves the next ones, for up to a minute, so that an "
-            "endpoint that accepts no connections any more is found out within that time. An endpoint that is not "
+            "endpoint that accepts no connections any more is found out after that time. An endpoint that is not "
             "healthy gets a new one each time, and so do all where the pool keeps no connections itself "
             "(`keepalive.max_idle = 0`) or checks are a minute or more apart."
         ),

@@ -4,12 +4,7 @@ use super::Connection;
 use crate::io::is_quiet;
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-/// How old a connection may get. On an old connection an endpoint still answers that accepts no new ones any more, so
-/// that is found out within this time at the latest; at the default interval of two seconds a new connection for every
-/// thirtieth check costs next to nothing.
-pub(in crate::service) const MAX_AGE: Duration = Duration::from_secs(60);
+use std::time::Instant;
 
 /// How many connections may be kept.
 pub(in crate::service) struct Room {
@@ -32,7 +27,7 @@ impl Room {
     /// Keeps a connection, if there is room for it.
     pub fn keep(self: &Rc<Self>, connection: Connection) -> Option<Kept> {
         if self.kept.get() >= self.most {
-            connection.end();
+            // With a reset, as all that serve one check only.
             return None;
         }
         self.kept.set(self.kept.get() + 1);
@@ -46,7 +41,7 @@ impl Kept {
     pub fn usable(self, now: Instant) -> Option<Self> {
         self.connection
             .as_ref()
-            .is_some_and(|kept| kept.is_young(now) && is_quiet(&kept.stream))
+            .is_some_and(|kept| now < kept.until && is_quiet(&kept.stream))
             .then_some(self)
     }
 
@@ -64,10 +59,6 @@ impl Drop for Kept {
 }
 
 impl Connection {
-    fn is_young(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) < MAX_AGE
-    }
-
     /// Closes it in the ordinary way: it has lived long enough not to matter, and an endpoint that waits for a request
     /// on it may log a reset as an error.
     fn end(self) {
@@ -79,7 +70,10 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use tokio::net::{TcpListener, TcpStream};
+
+    const AGE: Duration = Duration::from_secs(60);
 
     fn run<F: Future<Output = ()>>(test: F) {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
@@ -88,7 +82,7 @@ mod tests {
     async fn pair() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Connection { stream, since: Instant::now() }, listener.accept().await.unwrap().0)
+        (Connection { stream, until: Instant::now() + AGE }, listener.accept().await.unwrap().0)
     }
 
     #[test]
@@ -96,13 +90,13 @@ mod tests {
         run(async {
             let room = Room::new(8);
             let (connection, _endpoint) = pair().await;
-            let since = connection.since;
-            let kept = room.keep(connection).unwrap().usable(since + MAX_AGE / 2).unwrap();
-            assert!(kept.usable(since + MAX_AGE).is_none(), "too old");
+            let until = connection.until;
+            let kept = room.keep(connection).unwrap().usable(until - AGE / 2).unwrap();
+            assert!(kept.usable(until).is_none(), "too old");
             let (connection, endpoint) = pair().await;
             drop(endpoint);
             connection.stream.readable().await.unwrap();
-            assert!(room.keep(connection).unwrap().usable(since).is_none(), "closed by the endpoint");
+            assert!(room.keep(connection).unwrap().usable(until - AGE).is_none(), "closed by the endpoint");
         });
     }
 

@@ -38,7 +38,7 @@ fn order<'a>(
     within: Duration,
     scratch: &'a RefCell<Box<[u8]>>,
 ) -> Order<'a> {
-    Order { address, introduction: &[], request, probe, within, scratch }
+    Order { address, introduction: &[], request, probe, within, scratch, age: LONG }
 }
 
 fn http(expected_body: Option<&str>) -> document::Probe {
@@ -177,7 +177,7 @@ fn run_kept<F: Future<Output = ()> + 'static>(
         let mut order = order(address, &request, &*probe, LONG, &scratch);
         order.introduction = b"PROXY UNKNOWN\r\n";
         let stream = connect(address).await.unwrap();
-        let kept = Room::new(1).keep(Connection { stream, since: Instant::now() });
+        let kept = Room::new(1).keep(Connection { stream, until: Instant::now() + LONG });
         let connection = listener.accept().await.unwrap().0;
         let server = tokio::task::spawn_local(serve(listener, connection));
         let (outcome, connection) = check(&order, kept).await;

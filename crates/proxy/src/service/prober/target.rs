@@ -27,7 +27,7 @@ pub(super) struct Target {
     pub check: Rc<PoolCheck>,
     /// The endpoint's, or with the port that the check replaces it by.
     pub address: SocketAddr,
-    /// What a connection begins with.
+    /// What a connection begins with; with datagrams, which have none, each request does.
     pub introduction: Vec<u8>,
     pub request: Vec<u8>,
     /// What an earlier check has left.
@@ -50,14 +50,19 @@ impl Target {
     pub fn new(pool: &Arc<Pool>, endpoint: &Arc<Endpoint>, check: &Rc<PoolCheck>) -> Rc<Self> {
         let mut address = endpoint.address();
         check.policy.port.iter().for_each(|port| address.set_port(*port));
+        // The endpoint's own address is what it knows itself by, also where the check asks at another port.
+        let (mut introduction, mut request) = (introduction(pool), check.probe.request(endpoint.address()));
+        if check.probe.is_datagram() {
+            introduction.append(&mut request);
+            request = std::mem::take(&mut introduction);
+        }
         Rc::new(Self {
             pool: RefCell::new(Arc::clone(pool)),
             endpoint: Arc::clone(endpoint),
             check: Rc::clone(check),
             address,
-            // The endpoint's own address is what it knows itself by, also where the check asks at another port.
-            request: check.probe.request(endpoint.address()),
-            introduction: introduction(pool),
+            request,
+            introduction,
             kept: RefCell::default(),
             tracker: RefCell::new(HealthTracker::new(endpoint.health())),
             is_new: Cell::new(true),
