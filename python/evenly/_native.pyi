@@ -43,10 +43,12 @@ class Dataplane:
         """Listeners, pools with their endpoints, and totals, as JSON; `control/status.py` is its type:
 
         `{"generation": 2, "workers": 2, "connections": 12, "requests": 3456,
+        "zone": "a", "zones": [{"name", "endpoints", "healthy", "evacuated_until"}],
         "listeners": [{"name", "protocol", "bind": [...], "connections", "accepted", "requests"}],
-        "pools": [{"name", "balance", "affinity": {"by", "entries"}, "endpoints": [{"address", "weight", "backup",
-        "share", "state", "reason", "since",
-        "in_flight", "requests", "failures"}]}]}`.
+        "pools": [{"name", "balance", "affinity": {"by", "entries"}, "fallback",
+        "levels": [{"priority", "zone", "backup", "usable_weight", "weight", "share"}],
+        "endpoints": [{"address", "weight", "backup", "zone", "priority", "evacuated", "share", "state",
+        "reason", "since", "in_flight", "requests", "failures"}]}]}`.
 
         `state` is "starting", "healthy", "unhealthy", "ejected", "draining" or "maintenance"; `reason` says why it is
         not healthy ("connect: connection refused") or gets less than its weight, else ""; `share` is percent of the
@@ -67,11 +69,17 @@ class Dataplane:
     def set_endpoint(self, pool: str, address: str, state: str | None, weight: int | None) -> None:
         """Sets the operator's state ("ready", "draining", "maintenance") and/or weight; `None` leaves it as it is."""
 
+    def evacuate(self, zone: str, time_ms: int | None) -> None:
+        """Evacuates a zone for so long, after which it comes back by itself; `None` takes it back now.
+
+        `KeyError`: no endpoint is in that zone, or it is to be taken back and is not evacuated.
+        """
+
     def sockets(self) -> list[tuple[str, list[int]]]:
         """Duplicates of the listening descriptors by bind address, for a successor; the caller closes them."""
 
     def health(self) -> str:
-        """Health and operator states of all endpoints, and what affinity knows of clients, as JSON, for a successor."""
+        """States of all endpoints, evacuated zones, and what affinity knows of clients, as JSON, for a successor."""
 
     def reopen_logs(self) -> None:
         """Closes and opens the access log again, after it was rotated."""

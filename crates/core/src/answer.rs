@@ -93,6 +93,11 @@ impl ErrorPages {
         self.answers.get(&status).unwrap_or(&self.internal)
     }
 
+    /// Whether there is an answer for `status`; for one that Evenly makes only at a route's wish there may be none.
+    pub fn has(&self, status: u16) -> bool {
+        self.answers.contains_key(&status)
+    }
+
     /// Content type and body for `status`.
     pub fn body(&self, status: u16) -> (&str, &[u8]) {
         let answer = self.answer(status);

@@ -123,6 +123,8 @@ failures! {
     NoEndpointDraining = "no-endpoint-draining", 503, Internal, false;
     /// Every endpoint that could serve is in maintenance.
     NoEndpointMaintenance = "no-endpoint-maintenance", 503, Internal, false;
+    /// The route injects this error on purpose. Its status is the route's.
+    FaultAborted = "fault-aborted", 503, Internal, false;
     /// The only endpoint that could serve has been tried already.
     NoEndpointOther = "no-endpoint-other", 503, Upstream, false;
     /// Every endpoint that could serve has as many requests under way as its `max_connections` allows.
@@ -187,7 +189,8 @@ impl Failure {
             | Self::ForwardAuthFailed
             | Self::NoEndpointFull
             | Self::QueueFull
-            | Self::QueueTimeout => Some(1),
+            | Self::QueueTimeout
+            | Self::FaultAborted => Some(1),
             Self::NoEndpointEmpty
             | Self::NoEndpointUnhealthy
             | Self::NoEndpointEjected

@@ -41,6 +41,12 @@ impl Random {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
+    /// True in so many of a hundred cases.
+    #[inline]
+    pub fn hits(&mut self, percent: u8) -> bool {
+        self.below(100) < u64::from(percent)
+    }
+
     /// An index of something that is `length` long; 0 when it is empty.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "a number below a usize is a usize")]

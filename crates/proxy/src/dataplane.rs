@@ -2,17 +2,20 @@
 //!
 //! A change goes load → build → bind → swap. Whatever fails fails before the swap, and the running snapshot stays.
 
+mod operator;
+
+pub use operator::EndpointChange;
+
 use crate::access_log::Log;
 use crate::inheritance::{Inheritance, random_secret};
 use crate::metrics::{self, Scene, WorkerStats};
 use crate::permits::{ListenerPermits, Permits};
-use crate::service::{Event, Events, Level, Service, Subject};
+use crate::service::{Event, Events, Service};
 use crate::sockets::{Bind, BindError, Sockets};
 use crate::udp::Datagrams;
 use crate::worker::{self, Command, Configuration, WorkerHandle};
 use evenly_core::document::{Document, DocumentError, Secret};
 use evenly_core::listener::{self, Listener, ListenerId};
-use evenly_core::pool::AdminState;
 use evenly_core::snapshot::{Changes, Snapshot, Warning};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -67,15 +70,6 @@ pub enum ApplyError {
     Io(io::Error),
 }
 
-/// What an operator changes of an endpoint; `None` leaves it as it is.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct EndpointChange {
-    /// Ready, draining or maintenance.
-    pub state: Option<AdminState>,
-    /// The weight in place of the configuration's.
-    pub weight: Option<u16>,
-}
-
 /// What a swap changed, with remarks on the new configuration.
 #[derive(Debug, Serialize)]
 pub struct Applied {
@@ -113,6 +107,9 @@ impl Dataplane {
             workers: Vec::new(),
             service: Some(Service::start(Arc::clone(&events), started)?),
         };
+        for (zone, left) in inheritance.evacuated() {
+            control.service().zones().evacuate(zone, left, &snapshot.pools);
+        }
         control.adopt(inherited)?;
         let workers = usize::from(snapshot.document.workers);
         let shares = control.bind(&snapshot, workers, None)?;
@@ -150,6 +147,7 @@ impl Dataplane {
         let shares = control.bind(&snapshot, workers, Some(&running))?;
         control.limit(&snapshot, &self.permits, &self.sessions);
         control.sockets.hold_off(|address| !is_bound(&snapshot, address, false));
+        control.service().zones().mark(&snapshot.pools);
         let (done, answers) = sync_channel(workers);
         control.service().open_log(&snapshot);
         for (index, share) in shares.into_iter().enumerate() {
@@ -171,37 +169,6 @@ impl Dataplane {
         }
         control.snapshot = Arc::clone(&snapshot);
         Ok(Applied { changes: snapshot.changes(&running), warnings })
-    }
-
-    /// Sets what the operator wants of an endpoint; false when there is none of that pool and address.
-    pub fn set_endpoint(&self, pool: &str, address: SocketAddr, change: EndpointChange) -> bool {
-        let control = self.control();
-        let Some(pool) = control.snapshot.pools.iter().find(|known| &*known.name == pool) else {
-            return false;
-        };
-        let Some(member) = pool.member(address) else { return false };
-        let endpoint = &member.endpoint;
-        let before = endpoint.state();
-        if let Some(state) = change.state {
-            endpoint.set_admin(state);
-        }
-        if let Some(weight) = change.weight {
-            endpoint.set_weight_override(Some(weight));
-        }
-        pool.changed();
-        let after = endpoint.state();
-        if before != after {
-            control.service().checks().state_changed(endpoint.id());
-            let subject = Subject::Endpoint {
-                pool: pool.name.to_string(),
-                endpoint: address.to_string(),
-                from: before.name(),
-                to: after.name(),
-                reason: "set by the operator".into(),
-            };
-            self.events.push(Event::new(Level::Info, subject));
-        }
-        true
     }
 
     /// Listeners, pools, endpoints and totals, as JSON.
@@ -235,11 +202,12 @@ impl Dataplane {
         Ok(all)
     }
 
-    /// All endpoints' states, affinity's tables and the secret of cookies, for a successor.
+    /// All endpoints' states, affinity's tables, the secret of cookies and the evacuated zones, for a successor.
     pub fn health(&self) -> String {
         let control = self.control();
         let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Inheritance::of(&control.snapshot, &self.secret, now).to_text()
+        let evacuated = control.service().zones().evacuated();
+        Inheritance::of(&control.snapshot, &self.secret, now).with_evacuated(evacuated).to_text()
     }
 
     /// Opens the access log anew, after it was moved away.

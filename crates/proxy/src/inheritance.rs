@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Clients that are handed over at most, those used last: as a text they take some 20 MB, a third of what the control
 /// plane sends in one message.
@@ -23,6 +24,8 @@ pub struct Inheritance {
     secret: String,
     #[serde(default)]
     clients: Vec<Clients>,
+    #[serde(default)]
+    evacuations: Vec<Evacuation>,
 }
 
 /// An endpoint's state.
@@ -43,6 +46,14 @@ struct Left {
 struct Ejection {
     left_nanos: u64,
     in_a_row: u32,
+}
+
+/// An evacuated zone. The time that is left, not the moment of its end: the two processes' clocks begin at different
+/// times.
+#[derive(Debug, Serialize, Deserialize)]
+struct Evacuation {
+    zone: String,
+    left_ms: u64,
 }
 
 /// A pool's table of clients.
@@ -89,7 +100,21 @@ impl Inheritance {
                 entries: table.export(share),
             }
         });
-        Self { endpoints: endpoints.collect(), secret: secret.0.clone(), clients: clients.collect() }
+        let secret = secret.0.clone();
+        Self { endpoints: endpoints.collect(), secret, clients: clients.collect(), evacuations: Vec::new() }
+    }
+
+    /// With zones that are evacuated for so long yet.
+    pub fn with_evacuated(mut self, zones: Vec<(String, Duration)>) -> Self {
+        let left_ms = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        self.evacuations =
+            zones.into_iter().map(|(zone, left)| Evacuation { zone, left_ms: left_ms(left) }).collect();
+        self
+    }
+
+    /// The zones that are evacuated, each with the time that is left.
+    pub fn evacuated(&self) -> impl Iterator<Item = (&str, Duration)> {
+        self.evacuations.iter().map(|one| (&*one.zone, Duration::from_millis(one.left_ms)))
     }
 
     /// Reads what a predecessor wrote. What cannot be read is as good as unknown.
@@ -184,6 +209,10 @@ mod tests {
         let again = Inheritance::from_text(&Inheritance::of(&snapshot, &Secret("s".into()), 0).to_text());
         assert_eq!((again.endpoints.len(), again.secret()), (1, Some(Secret("s".into()))));
         assert!(Inheritance::from_text("").endpoints.is_empty());
+        let evacuated = vec![("a".to_owned(), Duration::from_secs(7))];
+        let left = Inheritance::of(&snapshot, &Secret("s".into()), 0).with_evacuated(evacuated).to_text();
+        let again = Inheritance::from_text(&left);
+        assert_eq!(again.evacuated().collect::<Vec<_>>(), [("a", Duration::from_secs(7))]);
     }
 
     #[test]

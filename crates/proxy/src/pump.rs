@@ -9,6 +9,7 @@ mod pace;
 pub use pace::{Pace, Patience};
 
 use crate::compress::{Refused, Stage};
+use crate::http::Tee;
 use crate::io;
 use crate::splice::Pipe;
 use crate::worker::buffers::{Buffer, Buffers, READ_BYTES, Text};
@@ -47,6 +48,9 @@ pub struct Pump {
     pace: Pace,
     /// Bytes up to which all that goes to the sink is kept in `head`, for another sink; 0: nothing is.
     most_kept: usize,
+    /// What looks at the body as it passes. Bytes that move inside the kernel cannot be seen, so they do not as long as it
+    /// looks.
+    pub tee: Option<Box<Tee>>,
     /// What compresses the body on its way, if anything does.
     pub stage: Option<Box<Stage>>,
     /// What came behind the body's end.
@@ -138,6 +142,7 @@ impl Pump {
             limit,
             pace,
             most_kept: 0,
+            tee: None,
             stage: None,
             excess: None,
             received: 0,
@@ -158,6 +163,9 @@ impl Pump {
             self.excess = Some(behind(&buffer, taken.consumed));
         }
         buffer.truncate(taken.data);
+        if let Some(tee) = &mut self.tee {
+            tee.take(&buffer);
+        }
         if let Some(stage) = &mut self.stage {
             stage.give(buffer, taken.done);
             return Ok(());
@@ -284,7 +292,8 @@ impl Pump {
 
     /// How much may move inside the kernel now: only what needs no framing, is large, and has a bound or none.
     fn splice_bytes(&mut self, buffers: &Buffers) -> Option<u64> {
-        if self.chunked || self.most_kept > 0 || self.stage.is_some() {
+        let is_watched = self.tee.as_ref().is_some_and(|tee| tee.is_open());
+        if self.chunked || self.most_kept > 0 || self.stage.is_some() || is_watched {
             return None;
         }
         let left = match self.body {

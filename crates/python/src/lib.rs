@@ -99,6 +99,15 @@ impl Dataplane {
         }
     }
 
+    #[pyo3(signature = (zone, time_ms))]
+    fn evacuate(&self, py: Python<'_>, zone: &str, time_ms: Option<u64>) -> PyResult<()> {
+        if py.detach(|| self.0.evacuate(zone, time_ms.map(Duration::from_millis))) {
+            Ok(())
+        } else {
+            Err(PyKeyError::new_err(format!("no zone {zone} to evacuate or to take back")))
+        }
+    }
+
     fn sockets(&self, py: Python<'_>) -> PyResult<Descriptors> {
         let sockets = py.detach(|| self.0.sockets())?;
         let numbers =

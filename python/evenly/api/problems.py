@@ -13,6 +13,7 @@ from evenly.config import ConfigError
 from evenly.control.admin import AdminError
 from evenly.control.binding import ListenError
 from evenly.control.editing import ConflictError, UnknownNameError
+from evenly.control.splits import SplitError
 from evenly.control.supervisor import DrainingError
 from evenly.control.upgrade.successor import UpgradeError
 
@@ -53,6 +54,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(UnknownNameError)
     async def unknown(_: Request, error: UnknownNameError) -> JSONResponse:
         return problem(404, str(error), known=error.known)
+
+    @app.exception_handler(SplitError)
+    async def misfit(_: Request, error: SplitError) -> JSONResponse:
+        return problem(422, str(error))
 
     async def conflict(_: Request, error: Exception) -> JSONResponse:
         return problem(409, str(error))

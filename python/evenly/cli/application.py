@@ -12,11 +12,13 @@ from evenly.cli import (
     diff,
     drain,
     edits,
+    evacuate,
     hash_password,
     maintenance,
     ready,
     reload,
     remove,
+    split,
     status,
     upgrade,
     version,
@@ -54,6 +56,8 @@ app.command(rich_help_panel=OPERATING)(ready.ready)
 app.command(rich_help_panel=OPERATING)(add.add)
 app.command(rich_help_panel=OPERATING)(remove.remove)
 app.command(rich_help_panel=OPERATING)(edits.edits)
+app.command(rich_help_panel=OPERATING)(evacuate.evacuate)
+app.command(rich_help_panel=OPERATING)(split.split)
 app.command(rich_help_panel=TRYING)(demo.demo)
 app.command(rich_help_panel=TRYING)(version.version)
 

@@ -24,6 +24,9 @@ WatchOption = Annotated[bool, typer.Option("--watch", help="Reload when the file
 AdminOption = Annotated[
     str | None, typer.Option("--admin", metavar="ADDRESS", help="The admin socket's path or HOST:PORT, for this run.")
 ]
+ZoneOption = Annotated[
+    str | None, typer.Option("--zone", metavar="ZONE", help="The zone that this node is in, whatever the file says.")
+]
 
 
 def run(
@@ -32,6 +35,7 @@ def run(
     protocol: ProtocolOption = "http",
     watch: WatchOption = False,
     admin: AdminOption = None,
+    zone: ZoneOption = None,
 ) -> None:
     """Serve, until SIGTERM or Ctrl-C; the second of them ends at once.
 
@@ -52,9 +56,11 @@ def run(
             raise typer.BadParameter("expected at least one endpoint after --listen ADDRESS")
         if watch:
             raise typer.BadParameter("--watch needs a file")
+        if zone is not None:
+            raise typer.BadParameter("--zone needs a file: endpoints of the command line are in no zone")
         origin = Origin.of_arguments(listen, what, protocol, address)
     elif len(what) == 1:
-        origin = Origin.of_file(Path(what[0]), address)
+        origin = Origin.of_file(Path(what[0]), address, zone)
     else:
         raise typer.BadParameter("expected one FILE, or --listen ADDRESS and endpoints")
     asyncio.run(supervise(origin, AdminServer.open, watch=watch))

@@ -6,7 +6,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evenly.control.status import AffinityStatus, EndpointStatus, ListenerStatus, Phase, PoolStatus, Status
+from evenly.control.status import (
+    AffinityStatus,
+    EndpointStatus,
+    LevelStatus,
+    ListenerStatus,
+    Phase,
+    PoolStatus,
+    SplitStatus,
+    Status,
+    ZoneStatus,
+)
 
 STATE_STYLES = {
     "healthy": "green",
@@ -29,10 +39,24 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
     elapsed = None if since is None else max(now - since[1], 0.001)
     before = {} if since is None else {pool.name: pool for pool in since[0].pools}
     parts: list[RenderableType] = [_head(status, now), Text(), _listeners(status.listeners)]
+    if status.splits:
+        parts += [Text(), *map(split_line, status.splits)]
+    if any(zone.evacuated_until for zone in status.zones):
+        parts += [Text(), *(_evacuation(zone, now) for zone in status.zones if zone.evacuated_until)]
     for pool in status.pools:
-        parts += [Text(), _pool_title(pool), *_source(pool, now), _endpoints(pool, before.get(pool.name), elapsed)]
+        parts += [Text(), _pool_title(pool), *_source(pool, now), *map(_level, pool.levels)]
+        parts += [_endpoints(pool, before.get(pool.name), elapsed)]
         parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy" or endpoint.reason]
     return Group(*parts)
+
+
+def split_line(split: SplitStatus) -> Text:
+    """Where a route's requests go, and that an operator has said so."""
+    total = sum(split.weights.values())
+    shares = ", ".join(f"{weight / total:.1%} to {pool}".replace(".0%", "%") for pool, weight in split.weights.items())
+    file = " ".join(f"{pool}={weight}" for pool, weight in split.file.items())
+    said = "" if split.weights == split.file else f" (set by the operator; the file says {file})"
+    return Text.assemble("route ", (split.route, "bold"), f" · {shares}{said}")
 
 
 def bar(share: float, columns: int = BAR_COLUMNS) -> str:
@@ -56,7 +80,8 @@ def plain_table() -> Table:
 
 def _head(status: Status, now: float) -> Text:
     serving = status.phase is Phase.SERVING
-    facts = f" · pid {status.pid} · up {duration(now - status.started)} · generation {status.generation}"
+    zone = "" if status.zone is None else f" · zone {status.zone}"
+    facts = f" · pid {status.pid}{zone} · up {duration(now - status.started)} · generation {status.generation}"
     return Text.assemble(
         (f"evenly {status.version}", "bold"),
         " · ",
@@ -82,12 +107,14 @@ def _listeners(listeners: list[ListenerStatus]) -> Table:
 
 def _pool_title(pool: PoolStatus) -> Text:
     usable = sum(endpoint.state == "healthy" for endpoint in pool.endpoints)
+    fallback = "" if pool.fallback is None else f" · falls back to {pool.fallback}"
     style = "green" if usable == len(pool.endpoints) else "yellow" if usable else "bold red"
     return Text.assemble(
         "pool ",
         (pool.name, "bold"),
         f" · {pool.balance} · {_affinity(pool.affinity)}",
         (f"{usable} of {len(pool.endpoints)} healthy", style),
+        fallback,
     )
 
 
@@ -113,6 +140,20 @@ def _affinity(affinity: AffinityStatus | None) -> str:
     return f"affinity by {affinity.by}{entries} · "
 
 
+def _evacuation(zone: ZoneStatus, now: float) -> Text:
+    left = duration((zone.evacuated_until or now) - now)
+    return Text(
+        f"zone {zone.name} is evacuated for another {left}: {zone.healthy} of {zone.endpoints} healthy", "yellow"
+    )
+
+
+def _level(level: LevelStatus) -> Text:
+    place = {"local": " in this zone", "other": " in other zones", "any": ""}[level.zone]
+    name = f"backup{place}" if level.backup else f"priority {level.priority}{place}"
+    usable = f"{level.usable_weight:,} of {level.weight:,} weight usable"
+    return Text.assemble("  ", (bar(level.share), "cyan"), f"{level.share:5.0%} to {name}, {usable}")
+
+
 def _endpoints(pool: PoolStatus, before: PoolStatus | None, elapsed: float | None) -> Table:
     table = plain_table()
     table.add_column("endpoint", overflow="fold", min_width=14)
@@ -128,7 +169,7 @@ def _endpoints(pool: PoolStatus, before: PoolStatus | None, elapsed: float | Non
         count = counts[endpoint.address]
         share = count / total if total else 0.0
         table.add_row(
-            endpoint.address + (" (backup)" if endpoint.backup else ""),
+            endpoint.address + _remarks(endpoint),
             Text(endpoint.state, STATE_STYLES[endpoint.state]),
             f"{endpoint.weight}" if endpoint.share == 100 else f"{endpoint.weight} × {endpoint.share}%",
             Text.assemble((bar(share), "cyan"), f"{share:5.0%}"),
@@ -137,6 +178,16 @@ def _endpoints(pool: PoolStatus, before: PoolStatus | None, elapsed: float | Non
             Text(f"{endpoint.failures:,}", "red" if endpoint.failures else ""),
         )
     return table
+
+
+def _remarks(endpoint: EndpointStatus) -> str:
+    """What sets an endpoint apart from its neighbours, in brackets."""
+    remarks = [
+        *(["backup"] if endpoint.backup else []),
+        *([f"zone {endpoint.zone}"] if endpoint.zone is not None else []),
+        *([f"priority {endpoint.priority}"] if endpoint.priority else []),
+    ]
+    return f" ({', '.join(remarks)})" if remarks else ""
 
 
 def _why(endpoint: EndpointStatus, now: float) -> Text:

@@ -12,6 +12,8 @@ def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
     yield from _streams_hashed_by_requests(settings)
     yield from _shared_names(settings)
     yield from _requests_with_nowhere_to_go(settings)
+    yield from _circles_of_fallbacks(settings)
+    yield from _copies_with_an_introduction(settings)
 
 
 def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
@@ -21,10 +23,12 @@ def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
     for route in settings.routes:
         used |= {route.forward_auth.pool} if route.forward_auth is not None else set()
         used |= {route.pool} if route.pool is not None else set(route.split or {})
+        used |= set() if route.mirror is None else {route.mirror.pool}
         reached |= set(settings.listeners if route.listeners is None else route.listeners)
+    used |= {pool.fallback for pool in settings.pools.values() if pool.fallback is not None}
     for name in settings.pools:
         if name not in used:
-            yield ("pools", name), "no route and no listener uses this pool"
+            yield ("pools", name), "no route, no listener and no other pool uses this pool"
     for name, listener in settings.listeners.items():
         if isinstance(listener, HttpListener) and name not in reached:
             yield ("listeners", name), "no route belongs to this listener: every request is answered 404"
@@ -54,6 +58,9 @@ def _streams_hashed_by_requests(settings: Settings) -> Iterator[tuple[Place, str
             if isinstance(listener, UdpListener) and settings.pools[pool].proxy_protocol == "v1":
                 message = f'pools.{key(pool)} has proxy_protocol = "v1", which is not made for datagrams; use "v2"'
                 yield ("listeners", name, *place), message
+            if isinstance(listener, UdpListener) and settings.pools[pool].fallback is not None:
+                message = f"pools.{key(pool)} has a `fallback`, which is for requests and TCP connections only"
+                yield ("listeners", name, *place), message
 
 
 def _pools(listener: Listener) -> Iterator[tuple[Place, str]]:
@@ -71,6 +78,24 @@ def _shared_names(settings: Settings) -> Iterator[tuple[Place, str]]:
         first = seen.setdefault(route.name, index)
         if first != index:
             yield ("routes", index, "name"), f'routes[{first}] is already called "{route.name}"'
+
+
+def _copies_with_an_introduction(settings: Settings) -> Iterator[tuple[Place, str]]:
+    for index, route in enumerate(settings.routes):
+        if route.mirror is not None and settings.pools[route.mirror.pool].proxy_protocol is not None:
+            message = "its `proxy_protocol` has no place before copies, which share their connections"
+            yield ("routes", index, "mirror", "pool"), f"pools.{key(route.mirror.pool)}: {message}"
+
+
+def _circles_of_fallbacks(settings: Settings) -> Iterator[tuple[Place, str]]:
+    for start, pool in settings.pools.items():
+        passed = [start]
+        here = pool.fallback
+        while here is not None and here not in passed:
+            passed.append(here)
+            here = settings.pools[here].fallback
+        if here == start:
+            yield ("pools", start, "fallback"), f"leads back to this pool: {' → '.join([*passed, start])}"
 
 
 def _requests_with_nowhere_to_go(settings: Settings) -> Iterator[tuple[Place, str]]:

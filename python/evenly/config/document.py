@@ -24,6 +24,7 @@ from .schema import (
     DnsCheck,
     Duration,
     Endpoint,
+    Fault,
     FieldRules,
     HealthCheck,
     HostLiteral,
@@ -31,7 +32,9 @@ from .schema import (
     HttpTimeouts,
     Limits,
     Listener,
+    Mirror,
     OutlierOptions,
+    Percent,
     Pool,
     ProxyProtocol,
     Retry,
@@ -100,6 +103,7 @@ def document(resolved: Resolved, found: Found = NOTHING) -> Document:
     tree = {
         "workers": resolved.workers,
         "max_connections": resolved.max_connections,
+        "zone": At(("node", "zone"), resolved.zone),
         "listeners": [At((name,), _listener(name, listener)) for name, listener in settings.listeners.items()],
         "pools": _pools(resolved, found),
         "routes": [_route(route, resolved.files) for route in settings.routes],
@@ -212,6 +216,8 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
         "outlier_detection": pool.outlier_detection and _outlier_detection(pool.outlier_detection),
         "slow_start_ms": _ms("slow_start", pool.slow_start),
         "panic_threshold_percent": At(("panic_threshold",), pool.panic_threshold.percent),
+        "overprovisioning_percent": At(("overprovisioning",), round(pool.overprovisioning * 100)),
+        "fallback": pool.fallback,
         "timeouts": {
             "connect_ms": _ms("connect", pool.timeouts.connect),
             "response_ms": _ms("response", pool.timeouts.response),
@@ -261,6 +267,8 @@ def _endpoint(address: str, endpoint: Endpoint) -> dict[str, Any]:
         "weight": endpoint.weight,
         "backup": endpoint.backup,
         "max_connections": endpoint.max_connections,
+        "zone": endpoint.zone,
+        "priority": endpoint.priority,
     }
 
 
@@ -389,6 +397,33 @@ def _route(route: Route, files: AccessFiles) -> dict[str, Any]:
         "allow_upgrade": route.allow_upgrade,
         "guard": admitting.guard(route, files),
         "compression": admitting.compression(route.compression),
+        "fault": route.fault and _fault(route.fault),
+        "mirror": route.mirror and _mirror(route.mirror),
+    }
+
+
+def _percent(share: Percent | None) -> int:
+    return 100 if share is None else share.percent
+
+
+def _mirror(mirror: Mirror) -> dict[str, Any]:
+    return {
+        "pool": mirror.pool,
+        "percent": At(("share",), mirror.share.percent),
+        "body_bytes": At(("body",), mirror.body.bytes),
+        "in_flight": At(("max_in_flight",), mirror.max_in_flight),
+        "timeout_ms": _ms("timeout", mirror.timeout),
+        "compare": mirror.compare,
+    }
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {
+        "delay_ms": _ms("delay", fault.delay),
+        "delay_percent": At(("delay_share",), _percent(fault.delay_share)),
+        "abort": fault.abort,
+        "abort_percent": At(("abort_share",), _percent(fault.abort_share)),
+        "headers": _conditions(fault.headers),
     }
 
 

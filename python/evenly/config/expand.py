@@ -59,7 +59,7 @@ def _stands_alone(value: object) -> bool:
     return isinstance(value, Table)
 
 
-# As many as an endpoint or a condition has.
+# As many as a condition has.
 _INLINE_KEYS = 3
 
 

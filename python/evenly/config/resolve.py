@@ -25,6 +25,7 @@ Lookup = Callable[[str], list[str]]
 
 # A lookup that gets no answer takes many seconds; that many at once keep a file with some dead names bearable.
 _LOOKUPS_AT_ONCE = 16
+ZONE_VARIABLE = "EVENLY_ZONE"
 _LARGEST_PAGE = 1 << 20
 _LARGEST_TOKEN = 4 << 10
 
@@ -39,13 +40,16 @@ class Machine:
     """The file descriptor limit."""
     runtime_directory: Path
     """Where the admin socket goes unless the user says otherwise."""
+    zone: str | None = None
+    """The zone that it is in, when the environment says so."""
 
     @classmethod
     def here(cls) -> "Machine":
         """This machine, as this process may use it."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         unlimited = limit == resource.RLIM_INFINITY
-        return cls(_usable_cores(), 1 << 30 if unlimited else limit, _runtime_directory())
+        zone = os.environ.get(ZONE_VARIABLE) or None
+        return cls(_usable_cores(), 1 << 30 if unlimited else limit, _runtime_directory(), zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class Resolved:
     """Who may come in, as far as that stands in files beside the configuration."""
     state_directory: Path | None
     """Absolute."""
+    zone: str | None
+    """The node's."""
     warnings: list[Problem]
     """Those of loading included."""
 
@@ -131,6 +137,7 @@ def resolve(loaded: Loaded, machine: Machine, lookup: Lookup | None = None) -> R
         access_log_path=_log_path(loaded),
         files=files,
         state_directory=state_directory(loaded),
+        zone=machine.zone or settings.node.zone,
         warnings=[*loaded.warnings, *_capped_connections(loaded, machine)],
     )
     if problems or in_files:

@@ -73,12 +73,16 @@ class Dataplane:
         """Sets what is not `None`. Raises `KeyError` for a pool or endpoint that is not there."""
         self._native.set_endpoint(pool, address, None if state is None else str(state), weight)
 
+    def evacuate(self, zone: str, time_ms: int | None) -> None:
+        """Evacuates a zone for so long; `None` takes it back. Raises `KeyError` if there is nothing to do it to."""
+        self._native.evacuate(zone, time_ms)
+
     def sockets(self) -> Sockets:
         """Duplicates of the listening descriptors; the caller closes them."""
         return self._native.sockets()
 
     def health(self) -> str:
-        """Health and operator states of all endpoints, for a successor."""
+        """Health and operator states of all endpoints and the evacuated zones, for a successor."""
         return self._native.health()
 
     def reopen_logs(self) -> None:

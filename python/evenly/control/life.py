@@ -19,6 +19,7 @@ from evenly.control.dataplane import Dataplane
 from evenly.control.endpoints import Endpoints, found_of, known_of
 from evenly.control.origin import UNEDITED, Origin
 from evenly.control.process import descriptors, events, signals, systemd
+from evenly.control.splits import Splits
 from evenly.control.states import as_health
 from evenly.control.store import EDITS, Kept, Store
 from evenly.control.supervisor import Supervisor
@@ -68,6 +69,7 @@ async def start(origin: Origin, open_admin: OpenAdmin, predecessor: Predecessor 
         prepared = await endpoints.prepare(settings, directory, kept.found, hurry=True)
         endpoints.follow(prepared)
         configuration = configuration.with_found(found_of(known_of(prepared)))
+        configuration = configuration.with_splits(Splits.load(inherited.splits))
         sockets = inherited.only(configuration.addresses)
         missing = set(configuration.addresses) - {address for address, _ in sockets}
         check_addresses(configuration, missing, exclusive=predecessor is None)

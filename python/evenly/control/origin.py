@@ -12,6 +12,7 @@ from evenly.config.edits import Edits, edited
 from evenly.config.found import Found
 from evenly.control.admin import check_secret_files
 from evenly.control.process.watch import Fingerprint, fingerprint
+from evenly.control.splits import Splits
 
 UNEDITED = Edits()
 
@@ -29,6 +30,8 @@ class Configuration:
     edits: Edits
     found: Found = field(default_factory=dict)
     """What discovery has found, by pool."""
+    splits: Splits = field(default_factory=Splits)
+    """The weights that an operator has set."""
 
     @property
     def addresses(self) -> list[str]:
@@ -38,6 +41,13 @@ class Configuration:
     def with_found(self, found: Found) -> Configuration:
         """The same with these endpoints from discovery."""
         return replace(self, found=found, document=self.document.with_found(self.resolved, found))
+
+    def with_splits(self, splits: Splits) -> Configuration:
+        """The same with these weights, as far as they still go with what is written."""
+        kept = splits.that_hold(self.resolved)
+        if kept == self.splits:
+            return self
+        return replace(self, splits=kept, document=document(kept.over(self.resolved), self.found))
 
 
 @dataclass(frozen=True)
@@ -50,11 +60,13 @@ class Origin:
     read_settings: Callable[[], Loaded]
     admin: AdminAddress | None = None
     """Where the admin API listens, whatever the configuration says."""
+    zone: str | None = None
+    """The node's zone, whatever the configuration says."""
 
     @classmethod
-    def of_file(cls, path: Path, admin: AdminAddress | None = None) -> Origin:
+    def of_file(cls, path: Path, admin: AdminAddress | None = None, zone: str | None = None) -> Origin:
         """A configuration file."""
-        return cls(str(path), path, lambda: load(path), admin)
+        return cls(str(path), path, lambda: load(path), admin, zone)
 
     @classmethod
     def of_arguments(
@@ -85,6 +97,8 @@ class Origin:
         check_secret_files(resolved)
         if self.admin is not None:
             resolved = replace(resolved, admin=replace(resolved.admin, bind=self.admin))
+        if self.zone is not None:
+            resolved = replace(resolved, zone=self.zone)
         return Configuration(resolved, document(resolved), before, written, edits)
 
     def _beside(self, loaded: Loaded) -> tuple[Path, ...]:

@@ -53,7 +53,7 @@ def as_health(states: States) -> str:
         for pool, entries in states.items()
         for address, each in entries.items()
     ]
-    return json.dumps(endpoints) if endpoints else ""
+    return json.dumps({"endpoints": endpoints, "evacuations": []}) if endpoints else ""
 
 
 def standing_in(running: Configuration, settings: Settings) -> dict[str, Known]:

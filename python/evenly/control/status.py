@@ -42,6 +42,9 @@ class EndpointStatus(Report):
     address: str
     weight: int = Field(description="Relative share of the pool's traffic; 0 gets none.")
     backup: bool = Field(description="Used only when no endpoint that is not a backup can be.")
+    zone: str | None = Field(description="The failure domain that it is in.")
+    priority: int = Field(description="0 is asked first; a higher one gets what lower ones lack.")
+    evacuated: bool = Field(description="Whether its zone is evacuated: then it is used only when nobody else can be.")
     share: int = Field(
         description="Percent of its weight: less than 100 in slow start, probation and while it is slow."
     )
@@ -83,12 +86,25 @@ class AffinityStatus(Report):
     entries: int | None = Field(description="Clients that are remembered; null where nothing is.")
 
 
+class LevelStatus(Report):
+    """Endpoints of one priority, in the node's zone or in others, and what they get."""
+
+    priority: int
+    zone: Literal["local", "other", "any"] = Field(description="As seen from the node; `any` when it is in no zone.")
+    backup: bool
+    usable_weight: int = Field(description="Weight of the endpoints that can be picked now.")
+    weight: int = Field(description="Weight of all of them.")
+    share: float = Field(description="Share of the pool's traffic, from 0 to 1.")
+
+
 class PoolStatus(Report):
     """A pool and its endpoints."""
 
     name: str
     balance: str = Field(description="The balancer.")
     affinity: AffinityStatus | None = Field(None, description="How its clients are known again, if they are.")
+    fallback: str | None = Field(description="The pool that takes over while no endpoint of this one can be picked.")
+    levels: list[LevelStatus] = Field(description="By priority and zone; empty when all endpoints are alike in that.")
     endpoints: list[EndpointStatus]
     discovery: DiscoveryStatus | None = Field(None, description="Its source, if it has one; added by the process.")
 
@@ -104,6 +120,23 @@ class ListenerStatus(Report):
     requests: int = Field(description="Requests since the process started; for tcp, connections.")
 
 
+class ZoneStatus(Report):
+    """A failure domain of endpoints."""
+
+    name: str
+    endpoints: int
+    healthy: int
+    evacuated_until: float | None = Field(description="When it comes back, in unix seconds; null if not evacuated.")
+
+
+class SplitStatus(Report):
+    """How a route splits its requests between pools."""
+
+    route: str
+    weights: dict[str, int] = Field(description="The weights that count: the operator's, else the file's.")
+    file: dict[str, int] = Field(description="The weights in the file.")
+
+
 class DataplaneStatus(Report):
     """The packet path as a whole."""
 
@@ -111,6 +144,8 @@ class DataplaneStatus(Report):
     workers: int
     connections: int
     requests: int
+    zone: str | None = Field(description="The node's.")
+    zones: list[ZoneStatus]
     listeners: list[ListenerStatus]
     pools: list[PoolStatus]
 
@@ -122,6 +157,7 @@ class Status(DataplaneStatus):
     version: str
     pid: int
     started: float = Field(description="When the process started serving, in unix seconds.")
+    splits: list[SplitStatus] = Field(description="Routes that split their requests.")
     configuration: str = Field(description="The configuration's file, or the command line it came from.")
     edits: int = Field(0, description="Edits over the API that the file does not have.")
 

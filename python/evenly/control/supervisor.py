@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from evenly import __version__
-from evenly.config import ConfigError, expand, load_text
+from evenly.config import ConfigError, Duration, expand, load_text
 from evenly.config.edits import Edits
 from evenly.control import exposition
 from evenly.control.admin import AdminError, AdminServer, OpenAdmin
@@ -28,7 +28,17 @@ from evenly.control.process import systemd
 from evenly.control.process.watch import watch as watch_files
 from evenly.control.reload import apply, report
 from evenly.control.states import returned, standing_in, with_state
-from evenly.control.status import Changes, Edited, EndpointStatus, OperatorState, Phase, PoolStatus, Status
+from evenly.control.status import (
+    Changes,
+    Edited,
+    EndpointStatus,
+    OperatorState,
+    Phase,
+    PoolStatus,
+    SplitStatus,
+    Status,
+    ZoneStatus,
+)
 from evenly.control.store import Kept, States, Store
 from evenly.control.upgrade.handover import Inheritance
 from evenly.control.upgrade.successor import command, start_successor
@@ -110,6 +120,7 @@ class Supervisor:
             version=__version__,
             pid=os.getpid(),
             started=self._started,
+            splits=self.configuration.splits.status(self.configuration.resolved),
             configuration=self.origin.name,
             edits=len(self.configuration.edits),
         )
@@ -140,6 +151,51 @@ class Supervisor:
             self.states = with_state(self.states, pool, address, state, weight)
             await self._keep_edits()
             return next(each for each in (await self.pool(pool)).endpoints if each.address == address)
+
+    async def zones(self) -> list[ZoneStatus]:
+        """Every zone that an endpoint is in."""
+        return (await self.status()).zones
+
+    async def evacuate(self, zone: str, time: Duration | None) -> ZoneStatus:
+        """Evacuates a zone for so long, or takes it back; the zone afterwards.
+
+        Raises `UnknownNameError` and `DrainingError`.
+        """
+        async with self._changing:
+            self._must_serve()
+            zones = {each.name: each for each in await self.zones()}
+            evacuated = {name for name, each in zones.items() if each.evacuated_until is not None}
+            known = evacuated if time is None else {name for name, each in zones.items() if each.endpoints}
+            if zone not in known:
+                raise UnknownNameError("zone" if time else "evacuated zone", zone, sorted(known))
+            await asyncio.to_thread(self.dataplane.evacuate, zone, None if time is None else time.milliseconds)
+            # One that no endpoint is in any more is gone with its evacuation.
+            after = {each.name: each for each in await self.zones()}
+            return after.get(zone) or ZoneStatus(name=zone, endpoints=0, healthy=0, evacuated_until=None)
+
+    async def split(self, route: str) -> SplitStatus:
+        """How a route splits its requests. Raises `UnknownNameError`."""
+        splits = {each.route: each for each in self.configuration.splits.status(self.configuration.resolved)}
+        if route not in splits:
+            raise UnknownNameError("route with a split", route, sorted(splits))
+        return splits[route]
+
+    async def set_split(self, route: str, weights: dict[str, int] | None) -> SplitStatus:
+        """Sets the weights of a route's split, or with `None` goes back to the file's; the split afterwards.
+
+        Raises `UnknownNameError`, `SplitError` and `DrainingError`.
+        """
+        async with self._changing:
+            self._must_serve()
+            running, file = self.configuration, (await self.split(route)).file
+            splits = running.splits.without(route)
+            if weights is not None:
+                splits = splits.with_weights(route, file, weights)
+            configuration = await asyncio.to_thread(running.with_splits, splits)
+            await asyncio.to_thread(self.dataplane.apply, configuration.document)
+            self.configuration = configuration
+            log.info("split set", route=route, weights=weights, file=file)
+            return await self.split(route)
 
     async def expanded(self) -> str:
         """The running configuration as TOML, every default written out."""
@@ -181,7 +237,7 @@ class Supervisor:
         running = self.configuration
         written = await asyncio.to_thread(load_text, text, name, directory)
         would = await asyncio.to_thread(self.origin.prepare, written, (), running.edits)
-        would = would.with_found(running.found)
+        would = would.with_found(running.found).with_splits(running.splits)
         warnings = [*would.resolved.warnings, *await asyncio.to_thread(check, would.document)]
         report = await asyncio.to_thread(self.dataplane.status)
         return difference(running.document, would.document, report, [str(each) for each in warnings])
@@ -257,7 +313,7 @@ class Supervisor:
         known = standing_in(running, settings) | self.endpoints.known
         prepared = await self.endpoints.prepare(settings, directory, known)
         try:
-            configuration = configuration.with_found(found_of(known_of(prepared)))
+            configuration = configuration.with_found(found_of(known_of(prepared))).with_splits(running.splits)
             admin = self._admin_for(configuration)
             try:
                 changes = await asyncio.to_thread(apply, configuration, self.dataplane, running)
@@ -270,6 +326,8 @@ class Supervisor:
             raise
         self.endpoints.follow(prepared)
         self.configuration = configuration
+        for route in running.splits.by_route.keys() - configuration.splits.by_route.keys():
+            log.info("split cleared", route=route, reason="its own weights have changed")
         await self._restore_states(running)
         await self._move_admin(admin)
         return changes
@@ -345,7 +403,8 @@ class Supervisor:
     def _inheritance(self) -> Inheritance:
         admin = (self.admin.address, self.admin.descriptor())
         kept = Kept(self.configuration.edits, self.states, self.endpoints.known)
-        return Inheritance(self.dataplane.sockets(), self.dataplane.health(), admin, kept)
+        splits = self.configuration.splits.dump()
+        return Inheritance(self.dataplane.sockets(), self.dataplane.health(), admin, kept, splits)
 
     def _end_within(self, seconds: float) -> None:
         self.phase = Phase.DRAINING

@@ -117,7 +117,8 @@ def test_the_description_lists_every_route(supervisor: Supervisor) -> None:
     paths = set(ask(supervisor, "GET", "/api/openapi.json").json()["paths"])
     assert paths == {
         "/metrics", "/healthz", "/api/status", "/api/config", "/api/reload", "/api/upgrade",
-        "/api/pools", "/api/pools/{pool}", "/api/pools/{pool}/endpoints/{address}", "/api/routes/{route}",
+        "/api/pools", "/api/pools/{pool}", "/api/pools/{pool}/endpoints/{address}",
+        "/api/routes/{route}/split", "/api/zones", "/api/zones/{zone}/evacuation", "/api/routes/{route}",
         "/api/edits", "/api/diff",
     }  # fmt: skip
 

@@ -23,6 +23,9 @@ def endpoint(address: str, requests: int, state: str = "healthy", reason: str = 
             "weight": 65535,
             "backup": False,
             "share": 100,
+            "zone": None,
+            "priority": 0,
+            "evacuated": False,
             "state": state,
             "reason": reason,
             "since": NOW - 12,
@@ -35,13 +38,13 @@ def status(*endpoints: EndpointStatus) -> Status:
     """A process with one pool."""
     return Status(
         generation=3, workers=2, connections=7, requests=100, phase=Phase.SERVING, version="0.1.0", pid=42,
-        started=NOW - 7200, configuration="evenly.toml",
+        started=NOW - 7200, zone=None, zones=[], splits=[], configuration="evenly.toml",
         listeners=[
             ListenerStatus(
                 name="web", protocol="http", bind=["0.0.0.0:8080", "[::]:8080"], connections=7, accepted=9, requests=100
             )
         ],
-        pools=[PoolStatus(name="app", balance="round-robin", endpoints=list(endpoints))],
+        pools=[PoolStatus(name="app", balance="round-robin", fallback=None, levels=[], endpoints=list(endpoints))],
     )  # fmt: skip
 
 

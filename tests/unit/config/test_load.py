@@ -83,7 +83,7 @@ def test_what_is_hardly_meant_is_a_warning() -> None:
     text = WEB + '[listeners.alone]\nbind = ":1"\n' + APP + "[pools.idle]\nendpoints = []\n"
     loaded = read(text + '[[routes]]\nlisteners = "web"\npool = "app"\n')
     assert [str(warning) for warning in loaded.warnings] == [
-        "evenly.toml:7: pools.idle: no route and no listener uses this pool",
+        "evenly.toml:7: pools.idle: no route, no listener and no other pool uses this pool",
         "evenly.toml:3: listeners.alone: no route belongs to this listener: every request is answered 404",
     ]
 

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from typing import Any
 
 
@@ -20,6 +21,7 @@ class RecordingDataplane:
         self.calls: list[str] = []
         self.generation = 1
         self.states: dict[tuple[str, str], tuple[str, int]] = {}
+        self.evacuated: dict[str, float] = {}
         self.open_connections = 0
         self.refuse: Exception | None = None
         self.waiting_events: list[dict[str, Any]] = []
@@ -40,13 +42,19 @@ class RecordingDataplane:
                 "workers": self.document["workers"],
                 "connections": self.open_connections,
                 "requests": 0,
+                "zone": self.document["zone"],
+                "zones": [
+                    {"name": zone, "endpoints": 1, "healthy": 1, "evacuated_until": self.evacuated.get(zone)}
+                    for zone in self._zones()
+                ],
                 "listeners": [
                     {"name": each["name"], "protocol": each["protocol"], "bind": each["bind"]}
                     | {"connections": 0, "accepted": 0, "requests": 0}
                     for each in self.document["listeners"]
                 ],
                 "pools": [
-                    {"name": each["name"], "balance": each["balance"], "endpoints": self._endpoints(each)}
+                    {"name": each["name"], "balance": each["balance"], "fallback": each["fallback"], "levels": []}
+                    | {"endpoints": self._endpoints(each)}
                     for each in self.document["pools"]
                 ],
             }
@@ -71,6 +79,13 @@ class RecordingDataplane:
         before = self.states.get((pool, address), ("ready", 1))
         self.states[pool, address] = (state or before[0], before[1] if weight is None else weight)
 
+    def evacuate(self, zone: str, time_ms: int | None) -> None:
+        self.calls.append(f"evacuate {zone} {time_ms}")
+        if time_ms is None:
+            del self.evacuated[zone]
+        else:
+            self.evacuated[zone] = time.time() + time_ms / 1000
+
     def sockets(self) -> list[tuple[str, list[int]]]:
         return []
 
@@ -90,12 +105,21 @@ class RecordingDataplane:
         self.calls.append("stop")
         self._event.set()
 
+    def _zones(self) -> list[str]:
+        found = {each["zone"] for pool in self.document["pools"] for each in pool["endpoints"]}
+        return sorted(zone for zone in found if zone is not None)
+
     def _endpoints(self, pool: dict[str, Any]) -> list[dict[str, Any]]:
         found = []
         for endpoint in pool["endpoints"]:
             state, weight = self.states.get((pool["name"], endpoint["address"]), ("ready", endpoint["weight"]))
             found.append(
                 {"address": endpoint["address"], "weight": weight, "backup": endpoint["backup"], "share": 100}
+                | {
+                    "zone": endpoint["zone"],
+                    "priority": endpoint["priority"],
+                    "evacuated": endpoint["zone"] in self.evacuated,
+                }
                 | {"state": "healthy" if state == "ready" else state, "reason": "", "since": 0.0}
                 | {"in_flight": 0, "requests": 0, "failures": 0}
             )

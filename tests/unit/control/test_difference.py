@@ -46,7 +46,8 @@ def compared(directory: Path, after: str) -> Difference:
 
     def endpoint(address: str, in_flight: int) -> EndpointStatus:
         return EndpointStatus(
-            address=address, weight=1, backup=False, share=100, state="healthy", reason="", since=0,
+            address=address, weight=1, backup=False, share=100, zone=None, priority=0, evacuated=False,
+            state="healthy", reason="", since=0,
             in_flight=in_flight, requests=0, failures=0,
         )  # fmt: skip
 
@@ -56,13 +57,16 @@ def compared(directory: Path, after: str) -> Difference:
         )
 
     status = DataplaneStatus(
-        generation=1, workers=1, connections=12, requests=0,
+        generation=1, workers=1, connections=12, requests=0, zone=None, zones=[],
         listeners=[listener("web", 7, "127.0.0.1:8080", "127.0.0.1:8081"), listener("old", 5, "127.0.0.1:8082")],
         pools=[
             PoolStatus(
-                name="app", balance="round-robin", endpoints=[endpoint("10.0.0.1:80", 3), endpoint("10.0.0.2:80", 4)]
+                name="app", balance="round-robin", fallback=None, levels=[],
+                endpoints=[endpoint("10.0.0.1:80", 3), endpoint("10.0.0.2:80", 4)]
             ),
-            PoolStatus(name="still", balance="round-robin", endpoints=[endpoint("10.0.1.1:80", 9)]),
+            PoolStatus(
+                name="still", balance="round-robin", fallback=None, levels=[], endpoints=[endpoint("10.0.1.1:80", 9)]
+            ),
         ],
     )  # fmt: skip
     return difference(configuration(directory, BEFORE).document, configuration(directory, after).document, status)

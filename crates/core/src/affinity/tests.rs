@@ -37,6 +37,8 @@ fn document(affinity: document::Affinity, endpoints: &[u8]) -> document::Pool {
         weight: 1,
         backup: false,
         max_connections: None,
+        zone: None,
+        priority: 0,
     };
     document::Pool {
         name: "app".into(),
@@ -144,6 +146,29 @@ fn a_client_stays_while_its_endpoint_drains_and_moves_once_when_it_dies() {
             let again = site.ask(9, cookie.clone(), now);
             assert_eq!(again, (second, Outcome::Hit, cookie.clone()), "it does not go back");
         }
+    }
+}
+
+#[test]
+fn clients_of_an_evacuated_zone_move_once_and_stay_where_they_went() {
+    for by in [by_cookie(), by_ip()] {
+        let mut site = Site::new(by, &[1, 2, 3], 2);
+        let (first, _, cookie) = site.ask(9, None, 0);
+        site.pool.member(address(first)).unwrap().endpoint.set_evacuated(true);
+        site.pool.changed();
+        let (second, outcome, cookie) = site.ask(9, cookie, 1);
+        assert_eq!((second != first, outcome), (true, Outcome::Moved));
+        site.pool.member(address(first)).unwrap().endpoint.set_evacuated(false);
+        site.pool.changed();
+        for now in 2..20 {
+            assert_eq!(site.ask(9, cookie.clone(), now), (second, Outcome::Hit, cookie.clone()));
+        }
+        // When all are evacuated, everybody stays: there is nowhere else to go.
+        site.pool.members.iter().for_each(|member| {
+            member.endpoint.set_evacuated(true);
+        });
+        site.pool.changed();
+        assert_eq!(site.ask(9, cookie, 20).0, second);
     }
 }
 

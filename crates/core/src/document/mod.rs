@@ -26,8 +26,8 @@ pub use pool::{
 };
 pub use retry::{Queue, Retry, RetryBudget};
 pub use route::{
-    Action, FieldMatch, FieldRules, HostRewrite, Methods, PathMatch, PathRewrite, Route, RouteTimeouts,
-    ValueMatch,
+    Action, Fault, FieldMatch, FieldRules, HostRewrite, Methods, Mirror, PathMatch, PathRewrite, Route,
+    RouteTimeouts, ValueMatch,
 };
 
 use serde::Deserialize;
@@ -41,6 +41,9 @@ pub struct Document {
     pub workers: u16,
     /// Client connections over all listeners; above it Evenly stops accepting until one ends.
     pub max_connections: u32,
+    /// The zone that this node is in, or `null`: then no endpoint is nearer than another.
+    #[serde(deserialize_with = "present")]
+    pub zone: Option<String>,
     /// Where clients connect.
     pub listeners: Vec<Listener>,
     /// Groups of interchangeable endpoints.

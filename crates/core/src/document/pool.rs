@@ -35,6 +35,12 @@ pub struct Pool {
     pub slow_start_ms: Option<u64>,
     /// When fewer than this share of endpoints is healthy, all that are not in maintenance get traffic; 0 turns it off.
     pub panic_threshold_percent: u8,
+    /// How much of its weight's share a level of priority and zone can take, while part of it is out: 140 means that it
+    /// keeps all of its traffic until less than 1 / 1.4 of its weight is healthy. At least 100.
+    pub overprovisioning_percent: u32,
+    /// The pool that takes over when none of this one's endpoints can be picked, or `null`.
+    #[serde(deserialize_with = "present")]
+    pub fallback: Option<String>,
     /// Deadlines towards the endpoints.
     pub timeouts: PoolTimeouts,
     /// Idle connections kept for reuse.
@@ -110,6 +116,11 @@ pub struct Endpoint {
     /// Requests (tcp: connections) that it gets at once, over all workers; at least 1, or `null` for no limit.
     #[serde(deserialize_with = "present")]
     pub max_connections: Option<u32>,
+    /// The failure domain that it is in, or `null`: as near as the node's own.
+    #[serde(deserialize_with = "present")]
+    pub zone: Option<String>,
+    /// 0 is asked first; a higher one gets what the lower ones have no capacity for.
+    pub priority: u8,
 }
 
 /// Active health checks of a pool.

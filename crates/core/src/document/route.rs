@@ -60,6 +60,48 @@ pub struct Route {
     /// How responses are compressed, in place of the listener's way, or `null`: as the listener says.
     #[serde(deserialize_with = "present")]
     pub compression: Option<Compression>,
+    /// What goes wrong on purpose, or `null`.
+    #[serde(deserialize_with = "present")]
+    pub fault: Option<Fault>,
+    /// Where copies of requests go, or `null`.
+    #[serde(deserialize_with = "present")]
+    pub mirror: Option<Mirror>,
+}
+
+/// Copies of a share of a route's requests, whose answers nobody gets.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mirror {
+    /// The pool that they go to.
+    pub pool: String,
+    /// Of how many requests in a hundred.
+    pub percent: u8,
+    /// Bytes of a request's body up to which it is copied, and of a response's up to which contents are compared.
+    pub body_bytes: u64,
+    /// Copies under way at once, for each worker; above it they are dropped.
+    pub in_flight: u32,
+    /// For a copy, from its pick to the end of its answer.
+    pub timeout_ms: u64,
+    /// Whether the answers are compared.
+    pub compare: bool,
+}
+
+/// Faults injected into a share of a route's requests.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// How long a request waits before it is forwarded, or `null`.
+    #[serde(deserialize_with = "present")]
+    pub delay_ms: Option<u64>,
+    /// Of how many requests in a hundred.
+    pub delay_percent: u8,
+    /// The status, 400 to 599, of an answer in place of the endpoint's, or `null`.
+    #[serde(deserialize_with = "present")]
+    pub abort: Option<u16>,
+    /// Of how many requests in a hundred.
+    pub abort_percent: u8,
+    /// Only requests for which these hold.
+    pub headers: Vec<FieldMatch>,
 }
 
 /// A set of methods.

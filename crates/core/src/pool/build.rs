@@ -1,7 +1,8 @@
 //! From the document's pool to a running one: checked, and with the endpoints it already had.
 
 use super::endpoint::Padded;
-use super::{Endpoint, EndpointId, Health, Member, Pool, PoolId};
+use super::level;
+use super::{Endpoint, EndpointId, Health, Level, Member, Pool, PoolId};
 use crate::document::{self, Balance, DocumentError, Probe};
 use crate::ids::Ids;
 use crate::retry::Policy;
@@ -9,6 +10,7 @@ use crate::route::inside;
 use crate::slow_start::{FIRST_SHARE, Ramp};
 use rustc_hash::FxHashMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Endpoints in one pool. The largest Maglev table still has a place for each.
@@ -58,6 +60,8 @@ impl Pool {
                 weight: endpoint.weight,
                 backup: endpoint.backup,
                 max_connections: endpoint.max_connections.unwrap_or(u32::MAX),
+                zone: endpoint.zone.as_deref().map(Into::into),
+                level: Level { is_backup: endpoint.backup, priority: endpoint.priority, is_remote: false },
             }
         });
         Ok(Self {
@@ -70,6 +74,7 @@ impl Pool {
             outlier_detection: document.outlier_detection.clone(),
             slow_start: document.slow_start_ms.map(|window| window.saturating_mul(1_000_000)),
             panic_threshold_percent: document.panic_threshold_percent,
+            overprovisioning_percent: document.overprovisioning_percent,
             timeouts: document.timeouts.clone(),
             keepalive: document.keepalive.clone(),
             retry: Policy::build(&document.retry).map_err(inside("retry"))?,
@@ -79,6 +84,16 @@ impl Pool {
             proxy_protocol: document.proxy_protocol,
             epoch: previous.map_or_else(|| Arc::new(Padded::default()), |pool| Arc::clone(&pool.epoch)),
         })
+    }
+
+    /// The pool as a node in `zone` sees it: endpoints of other zones are remote. One without a zone is remote to nobody.
+    #[must_use]
+    pub fn seen_from(mut self, zone: Option<&str>) -> Self {
+        for member in &mut self.members {
+            member.level.is_remote =
+                zone.is_some() && member.zone.is_some() && member.zone.as_deref() != zone;
+        }
+        self
     }
 
     /// To be called once, when the snapshot with this pool has become the running one: without a health check every
@@ -96,8 +111,12 @@ impl Pool {
     }
 }
 
+/// Below 100 % a level that is all healthy would give traffic away; above 100 times the factor changes nothing any more.
+const OVERPROVISIONING: RangeInclusive<u32> = 100..=10_000;
+
 fn check(pool: &document::Pool) -> Result<(), DocumentError> {
     check_endpoints(&pool.endpoints)?;
+    level::check(&pool.endpoints)?;
     check_hash(pool)?;
     if pool.panic_threshold_percent > 100 {
         return Err(DocumentError::new("panic_threshold_percent", "must be between 0 and 100"));
@@ -106,6 +125,10 @@ fn check(pool: &document::Pool) -> Result<(), DocumentError> {
         return Err(DocumentError::new("retry_budget.percent", "must be between 0 and 100"));
     }
     pool.outlier_detection.as_ref().map_or(Ok(()), check_outlier_detection)?;
+    if !OVERPROVISIONING.contains(&pool.overprovisioning_percent) {
+        let (low, high) = OVERPROVISIONING.into_inner();
+        return Err(DocumentError::new("overprovisioning_percent", format!("must be from {low} to {high}")));
+    }
     pool.health_check.as_ref().map_or(Ok(()), check_health_check)
 }
 

@@ -7,6 +7,10 @@
 //! | [`Tier::Starting`] | starting, not backup | none of them is healthy |
 //! | [`Tier::Backup`] | healthy, backup | none of the above |
 //! | [`Tier::BackupStarting`] | starting, backup | none of the above |
+//! | [`Tier::Evacuated`] | healthy or starting, in an evacuated zone | none of the above |
+//!
+//! Until the last tier an endpoint of an evacuated zone counts as if it were not there. That tier is there because an
+//! evacuation is a wish to have traffic elsewhere, and when there is no elsewhere it must not become an outage.
 //!
 //! An effective weight of 0 means no traffic, in panic too: it is the operator's wish, not an outage.
 
@@ -22,6 +26,7 @@ pub enum Tier {
     Starting,
     Backup,
     BackupStarting,
+    Evacuated,
     Panic,
 }
 
@@ -45,6 +50,10 @@ pub enum NoEndpoint {
 }
 
 impl Tier {
+    /// All that a level can be in, the best first. Panic is the whole pool's.
+    pub(super) const ORDER: [Self; 5] =
+        [Self::Healthy, Self::Starting, Self::Backup, Self::BackupStarting, Self::Evacuated];
+
     /// As `evenly explain`, the metrics and the logs write it.
     pub fn reason(self) -> &'static str {
         match self {
@@ -52,6 +61,7 @@ impl Tier {
             Self::Starting => "none-healthy-yet",
             Self::Backup => "backup",
             Self::BackupStarting => "backup-none-healthy-yet",
+            Self::Evacuated => "evacuated",
             Self::Panic => "panic",
         }
     }
@@ -60,9 +70,12 @@ impl Tier {
     /// been looked at again yet.
     pub(super) fn still_admits(self, endpoint: &Endpoint) -> bool {
         let state = endpoint.state();
+        if endpoint.is_evacuated() && self != Self::Evacuated {
+            return false;
+        }
         let admits = match self {
             Self::Healthy | Self::Backup => state == EndpointState::Healthy,
-            Self::Starting | Self::BackupStarting => {
+            Self::Starting | Self::BackupStarting | Self::Evacuated => {
                 matches!(state, EndpointState::Starting | EndpointState::Healthy)
             }
             Self::Panic => state != EndpointState::Maintenance,
@@ -107,7 +120,9 @@ pub(super) fn keeps(member: &Member, tier: Result<Tier, NoEndpoint>) -> bool {
         EndpointState::Unhealthy | EndpointState::Ejected => tier == Ok(Tier::Panic),
         EndpointState::Maintenance => false,
     };
-    is_able && member.effective_weight() > 0
+    // Whoever evacuates a zone wants its clients elsewhere, and they come to stay there.
+    let is_there = !member.endpoint.is_evacuated() || tier == Ok(Tier::Evacuated);
+    is_able && is_there && member.effective_weight() > 0
 }
 
 /// What is looked at of a member. All is read once, so that a change half way cannot contradict itself.
@@ -120,6 +135,7 @@ struct Standing {
     share: u32,
     is_ejected: bool,
     backup: bool,
+    evacuated: bool,
 }
 
 impl Standing {
@@ -131,14 +147,22 @@ impl Standing {
 /// A tier and who belongs to it.
 type Belongs = (Tier, fn(&Standing) -> bool);
 
-const TIERS: [Belongs; 4] = [
-    (Tier::Healthy, |one| one.state == EndpointState::Healthy && !one.backup),
-    (Tier::Starting, |one| one.state == EndpointState::Starting && !one.backup),
-    (Tier::Backup, |one| one.state == EndpointState::Healthy && one.backup),
-    (Tier::BackupStarting, |one| one.state == EndpointState::Starting && one.backup),
+const TIERS: [Belongs; 5] = [
+    (Tier::Healthy, |one| one.is(EndpointState::Healthy) && !one.backup),
+    (Tier::Starting, |one| one.is(EndpointState::Starting) && !one.backup),
+    (Tier::Backup, |one| one.is(EndpointState::Healthy) && one.backup),
+    (Tier::BackupStarting, |one| one.is(EndpointState::Starting) && one.backup),
+    (Tier::Evacuated, |one| matches!(one.state, EndpointState::Healthy | EndpointState::Starting)),
 ];
 
-const PANIC: Belongs = (Tier::Panic, |one| one.state != EndpointState::Maintenance);
+const PANIC: Belongs = (Tier::Panic, |one| one.state != EndpointState::Maintenance && !one.evacuated);
+
+impl Standing {
+    /// Whether it is in this state, and where traffic may go.
+    fn is(&self, state: EndpointState) -> bool {
+        self.state == state && !self.evacuated
+    }
+}
 
 /// Decides who gets traffic.
 ///
@@ -153,6 +177,7 @@ pub fn select(members: &[Member], panic_threshold_percent: u8) -> Result<Selecti
         share: member.endpoint.share(),
         is_ejected: member.endpoint.is_ejected(),
         backup: member.backup,
+        evacuated: member.endpoint.is_evacuated(),
     };
     let mut standings: Vec<Standing> = members.iter().enumerate().map(standing).collect();
     standings.retain(|one| one.weight > 0);
@@ -174,11 +199,10 @@ pub fn select(members: &[Member], panic_threshold_percent: u8) -> Result<Selecti
 /// Whether the healthy share, by count, is below the threshold. Who is ejected is not healthy.
 ///
 /// Only what the checks have judged counts: at the start nothing is healthy yet, which is no outage. Draining
-/// endpoints count by their health: an operator who drains half of a pool causes no panic.
+/// endpoints count by their health: an operator who drains half of a pool causes no panic. Nor does one who evacuates a
+/// zone.
 fn is_panic(standings: &[Standing], threshold_percent: u8) -> bool {
-    let judged = standings
-        .iter()
-        .filter(|one| one.state != EndpointState::Maintenance && one.health != Health::Starting);
+    let judged = standings.iter().filter(|one| PANIC.1(one) && one.health != Health::Starting);
     let (healthy, all) = judged.fold((0, 0), |(healthy, all), one| {
         (healthy + usize::from(one.health == Health::Healthy && !one.is_ejected), all + 1_usize)
     });
@@ -203,7 +227,7 @@ fn why_none(standings: &[Standing]) -> NoEndpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::{AdminState, EndpointId};
+    use crate::pool::{AdminState, EndpointId, Level};
     use std::net::SocketAddr;
     use std::sync::Arc;
 
@@ -225,11 +249,15 @@ mod tests {
             endpoint.set_admin(admin);
             endpoint.set_ejected(letter.eq_ignore_ascii_case(&'E'));
             let weight = u16::from(letter != '0');
+            let backup = letter.is_ascii_lowercase();
+            let level = Level { is_backup: backup, ..Level::default() };
             Member {
                 endpoint: Arc::new(endpoint),
                 weight,
-                backup: letter.is_ascii_lowercase(),
+                backup,
                 max_connections: u32::MAX,
+                zone: None,
+                level,
             }
         };
         (0..).zip(letters.chars()).map(member).collect()
@@ -279,6 +307,25 @@ mod tests {
             ("HS", 100, Ok((Tier::Healthy, vec![0]))),
         ] {
             assert_eq!(selected(&members(letters), threshold), expected, "{letters} {threshold}");
+        }
+    }
+
+    #[test]
+    fn an_evacuated_zone_is_the_last_resort() {
+        for (letters, evacuated, threshold, expected) in [
+            ("HHH", vec![0], 0, Ok((Tier::Healthy, vec![1, 2]))),
+            ("HHh", vec![0, 1], 0, Ok((Tier::Backup, vec![2]))),
+            ("HSUDMh", vec![0, 1, 2, 3, 4, 5], 0, Ok((Tier::Evacuated, vec![0, 1, 5]))),
+            ("UDM", vec![0, 1, 2], 0, Err(NoEndpoint::AllUnhealthy)),
+            // What is left is judged by itself: neither an evacuation causes panic, nor does panic undo it.
+            ("HHHU", vec![0, 1], 60, Ok((Tier::Panic, vec![2, 3]))),
+            ("HHHU", vec![0, 1], 50, Ok((Tier::Healthy, vec![2]))),
+        ] {
+            let members = members(letters);
+            evacuated.iter().for_each(|index: &usize| {
+                members[*index].endpoint.set_evacuated(true);
+            });
+            assert_eq!(selected(&members, threshold), expected, "{letters} {evacuated:?}");
         }
     }
 

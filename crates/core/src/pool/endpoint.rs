@@ -79,6 +79,8 @@ pub struct Endpoint {
 struct Opinion {
     health: AtomicU8,
     admin: AtomicU8,
+    /// Whether its zone is evacuated.
+    evacuated: AtomicBool,
     /// 0: none; otherwise the weight plus 1.
     weight: AtomicU32,
     /// Of the weight, in parts of [`FULL_SHARE`].
@@ -97,6 +99,7 @@ impl Endpoint {
             opinion: Padded(Opinion {
                 health: AtomicU8::new(health as u8),
                 admin: AtomicU8::new(AdminState::Ready as u8),
+                evacuated: AtomicBool::new(false),
                 weight: AtomicU32::new(0),
                 share: AtomicU32::new(FULL_SHARE),
                 is_ejected: AtomicBool::new(false),
@@ -188,6 +191,16 @@ impl Endpoint {
     /// Sets what the operator says; takes effect with [`super::Pool::changed`].
     pub fn set_admin(&self, admin: AdminState) {
         self.opinion.0.admin.store(admin as u8, Ordering::Relaxed);
+    }
+
+    /// Whether its zone is evacuated: then it is picked only when nobody else can be.
+    pub fn is_evacuated(&self) -> bool {
+        self.opinion.0.evacuated.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether its zone is evacuated and tells whether it was; takes effect with [`super::Pool::changed`].
+    pub fn set_evacuated(&self, evacuated: bool) -> bool {
+        self.opinion.0.evacuated.swap(evacuated, Ordering::Relaxed)
     }
 
     /// The weight that the operator set at run time; it replaces the document's, and outlives reloads.

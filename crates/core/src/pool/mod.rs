@@ -9,15 +9,18 @@
 //! * [`Endpoint`] is shared by all threads and carried over reloads: in-flight count, state, latency.
 //! * [`Pool`] belongs to a snapshot and never changes; its [`Pool::epoch`] tells when the endpoints did.
 //! * [`candidates`] decides which members get traffic at all.
+//! * [`level`] decides how it is shared between levels of priority and zone.
 //! * [`Picker`] belongs to one worker: it keeps the candidates and the balancer's state, and hands out [`Lease`]s.
 //! * [`hash`] is the hash that keys and addresses go through.
 
 mod build;
 pub mod candidates;
 mod endpoint;
+mod evacuation;
 pub mod hash;
 mod latency;
 mod lease;
+pub mod level;
 mod picker;
 mod resident;
 
@@ -25,9 +28,11 @@ pub use build::MAX_ENDPOINTS;
 pub use candidates::{NoEndpoint, Tier};
 pub(crate) use endpoint::Padded;
 pub use endpoint::{AdminState, Endpoint, EndpointId, EndpointState, Health};
+pub use evacuation::Evacuations;
 #[cfg(test)]
 pub(crate) use lease::Leasable;
 pub use lease::Lease;
+pub use level::{Level, LevelShare};
 pub use picker::Picker;
 pub use resident::Resident;
 
@@ -68,6 +73,8 @@ pub struct Pool {
     pub slow_start: Option<Nanos>,
     /// Below this share of healthy endpoints all that are not in maintenance get traffic; 0 turns it off.
     pub panic_threshold_percent: u8,
+    /// How much of its share a level takes while part of it is out; see [`level::shares`].
+    pub overprovisioning_percent: u32,
     /// Deadlines towards the endpoints.
     pub timeouts: document::PoolTimeouts,
     /// Idle connections kept for reuse.
@@ -98,6 +105,10 @@ pub struct Member {
     pub backup: bool,
     /// Leases that may be held on it at once; `u32::MAX` for no limit.
     pub max_connections: u32,
+    /// The failure domain that it is in.
+    pub zone: Option<Box<str>>,
+    /// Whom it is asked before and after.
+    pub level: Level,
 }
 
 /// How many endpoints are in which state.

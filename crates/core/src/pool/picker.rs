@@ -1,12 +1,15 @@
 //! A worker's view of one pool: who gets traffic now, and whose turn it is.
 
+mod levels;
+
 use super::candidates::{self, Selection};
 use super::lease::Leasable;
 use super::resident::Residents;
-use super::{EndpointId, Lease, Nanos, NoEndpoint, Pool, Tier};
+use super::{EndpointId, Lease, Member, Nanos, NoEndpoint, Pool, Tier};
 use crate::balancer::{self, Balancer, Candidate, PickRequest, Span};
 use crate::outlier::FULL_SHARE;
 use crate::random::Random;
+use levels::Levels;
 use std::sync::Arc;
 
 mod another;
@@ -19,6 +22,10 @@ mod another;
 /// whatever is picked is looked at, and never handed out if it is not fit any more; only who has become fit waits.
 pub struct Picker {
     pub(super) pool: Arc<Pool>,
+    /// The members that it picks from, when they are only one level of the pool's.
+    only: Option<Box<[Member]>>,
+    /// The pool's levels, when it has more than one.
+    levels: Option<Box<Levels>>,
     /// The pool's epoch that the candidates stand for.
     epoch: u64,
     /// Before this moment a large pool's candidates are not selected again.
@@ -47,7 +54,15 @@ const LOOKS: usize = 3;
 impl Picker {
     /// A picker for `pool`, with random numbers of its own: workers with the same numbers would pick in step.
     pub fn new(pool: Arc<Pool>, random: Random) -> Self {
+        let mut picker = Self::of_members(pool, None, random);
+        picker.levels = Levels::of(&picker.pool, None, &mut picker.random);
+        picker
+    }
+
+    fn of_members(pool: Arc<Pool>, only: Option<Box<[Member]>>, random: Random) -> Self {
         let mut picker = Self {
+            only,
+            levels: None,
             balancer: balancer::make(pool.balance, pool.hash_bound_percent),
             epoch: 0,
             rests_until: 0,
@@ -82,6 +97,12 @@ impl Picker {
     /// Goes on with the pool of a new snapshot. The balancer keeps its position if the algorithm is still the same; its
     /// tables, too, if the candidates are.
     pub fn update(&mut self, pool: Arc<Pool>) {
+        self.levels = Levels::of(&pool, self.levels.take(), &mut self.random);
+        self.update_members(pool, None);
+    }
+
+    fn update_members(&mut self, pool: Arc<Pool>, only: Option<Box<[Member]>>) {
+        self.only = only;
         let is_same =
             (pool.balance, pool.hash_bound_percent) == (self.pool.balance, self.pool.hash_bound_percent);
         self.pool = pool;
@@ -104,6 +125,20 @@ impl Picker {
     /// caller knows whether trying it again is better than giving up.
     #[inline]
     pub fn pick(
+        &mut self,
+        key: Option<u64>,
+        exclude: Option<EndpointId>,
+        now: Nanos,
+    ) -> Result<Lease, NoEndpoint> {
+        if self.levels.is_some() {
+            return self.pick_by_level(key, exclude, now);
+        }
+        self.pick_member(key, exclude, now)
+    }
+
+    /// Picks by this picker's own candidates.
+    #[inline]
+    fn pick_member(
         &mut self,
         key: Option<u64>,
         exclude: Option<EndpointId>,
@@ -144,7 +179,7 @@ impl Picker {
         }
         self.rests_until = now;
         self.catch_up(now);
-        self.pick(key, exclude, now)
+        self.pick_member(key, exclude, now)
     }
 
     /// Picks when the balancer's choice, the candidate at `full`, holds as many requests as it may: the balancer's
@@ -175,10 +210,15 @@ impl Picker {
         if self.tier.is_ok() && now < self.rests_until {
             return false;
         }
-        let members = self.pool.members.len();
+        let members = self.members().len();
         self.rests_until = if members > PROMPT { now.saturating_add(REST * members as u64) } else { 0 };
         self.refresh();
         true
+    }
+
+    /// Whom it picks from.
+    fn members(&self) -> &[Member] {
+        self.only.as_deref().unwrap_or(&self.pool.members)
     }
 
     /// Where among the candidates an endpoint is.
@@ -204,24 +244,23 @@ impl Picker {
     fn refresh(&mut self) {
         // Before the states are read: a change while they are moves the epoch on and leads here again.
         self.epoch = self.pool.epoch();
-        let Selection { tier, chosen, span } =
-            match candidates::select(&self.pool.members, self.pool.panic_threshold_percent) {
-                Ok(selection) => selection,
-                Err(why) => {
-                    // The candidates stay as they are, unused: most likely they are back soon.
-                    self.tier = Err(why);
-                    return;
-                }
-            };
+        // Panic is about the whole pool: one level that is down has others beside it.
+        let threshold = if self.only.is_some() { 0 } else { self.pool.panic_threshold_percent };
+        let Selection { tier, chosen, span } = match candidates::select(self.members(), threshold) {
+            Ok(selection) => selection,
+            Err(why) => {
+                // The candidates stay as they are, unused: most likely they are back soon.
+                self.tier = Err(why);
+                return;
+            }
+        };
         self.tier = Ok(tier);
-        let endpoint_of = |index: usize| &self.pool.members[index].endpoint;
+        let members = self.only.as_deref().unwrap_or(&self.pool.members);
+        let endpoint_of = |index: usize| &members[index].endpoint;
         // A reload may have changed a limit, which no balancer knows of.
         self.leasable = chosen
             .iter()
-            .map(|(index, _)| {
-                let member = &self.pool.members[*index];
-                Leasable::new(Arc::clone(&member.endpoint), member.max_connections)
-            })
+            .map(|(index, _)| Leasable::new(Arc::clone(endpoint_of(*index)), members[*index].max_connections))
             .collect();
         let is_same = span == self.span
             && chosen.len() == self.candidates.len()

@@ -1,8 +1,8 @@
 //! A route of the document → [`Route`]: every text parsed, every name resolved.
 
 use super::{
-    Action, Conditions, HostRewrite, PathPattern, PoolIndex, Rewrite, Route, RouteId, Split, Timeouts,
-    host_pattern, is_host_and_port,
+    Action, Conditions, Fault, HostRewrite, Mirror, PathPattern, PoolIndex, Rewrite, Route, RouteId, Split,
+    Timeouts, host_pattern, is_host_and_port,
 };
 use crate::access::Guard;
 use crate::answer::Answer;
@@ -50,6 +50,8 @@ impl Route {
             allow_upgrade: document.allow_upgrade,
             guard: guard(document, pools)?,
             compression: compression(&document.compression)?,
+            mirror: mirror(document, pools)?,
+            fault: document.fault.as_ref().map(Fault::build).transpose().map_err(inside("fault"))?,
             path,
         })
     }
@@ -132,6 +134,14 @@ fn action(document: &document::Action, pools: &PoolIndexes<'_>) -> Result<Action
     }
 }
 
+fn mirror(document: &document::Route, pools: &PoolIndexes<'_>) -> Result<Option<Mirror>, DocumentError> {
+    let Some(mirror) = &document.mirror else { return Ok(None) };
+    let Some(pool) = pools.get(mirror.pool.as_str()) else {
+        return Err(DocumentError::new("mirror.pool", unknown("pool", &mirror.pool, pools.keys().copied())));
+    };
+    Mirror::build(mirror, *pool).map(Some).map_err(inside("mirror"))
+}
+
 /// Refuses what only forwarding heeds on routes that do not forward: ignoring it would hide a misunderstanding.
 fn check_ignored(route: &document::Route) -> Result<(), DocumentError> {
     if matches!(route.action, document::Action::Pool { .. } | document::Action::Split { .. }) {
@@ -145,6 +155,8 @@ fn check_ignored(route: &document::Route) -> Result<(), DocumentError> {
         ("retry", route.retry.is_some()),
         ("allow_connect", route.allow_connect),
         ("compression", route.compression.is_some()),
+        ("fault", route.fault.is_some()),
+        ("mirror", route.mirror.is_some()),
     ];
     match set.into_iter().find(|(_, is_set)| *is_set) {
         Some((field, _)) => {

@@ -51,6 +51,14 @@ impl Conditions {
         })
     }
 
+    /// Conditions on header fields alone. Error paths as in [`Conditions::build`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of_headers(headers: &[FieldMatch]) -> Result<Self, DocumentError> {
+        Ok(Self { headers: conditions("headers", headers, true)?, ..Self::default() })
+    }
+
     /// Whether all hold.
     pub fn hold(&self, request: &Request<'_>) -> bool {
         self.accept_method(request)

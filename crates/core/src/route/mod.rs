@@ -7,7 +7,9 @@
 mod build;
 mod candidates;
 mod conditions;
+mod fault;
 mod host;
+mod mirror;
 mod path;
 mod rewrite;
 pub mod shadow;
@@ -17,7 +19,9 @@ mod trie;
 pub use build::PoolIndexes;
 pub(crate) use build::{compression, duration, inside};
 pub use conditions::{Conditions, cookie, query_parameter};
+pub use fault::{Fault, Injected};
 pub use host::{HostPattern, host_name, host_pattern, is_host_and_port};
+pub use mirror::{BodyHash, Comparison, Mirror, Mirrored, Outcome};
 pub use path::{PathPattern, PathRegex};
 pub use rewrite::Rewrite;
 pub use table::RouteTable;
@@ -102,6 +106,10 @@ pub struct Route {
     pub guard: Option<Box<Guard>>,
     /// How responses are compressed, in place of the listener's way.
     pub compression: Option<Box<Compression>>,
+    /// What goes wrong on purpose.
+    pub fault: Option<Fault>,
+    /// What is copied to another pool.
+    pub mirror: Option<Mirror>,
 }
 
 /// What a route does.

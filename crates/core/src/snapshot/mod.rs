@@ -6,6 +6,7 @@
 mod affinity;
 mod changes;
 mod check;
+mod fallbacks;
 mod pools;
 mod warnings;
 
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub hash_keys: Vec<Option<HashKey>>,
     /// How each pool knows its clients again, in the same places as `pools`.
     pub affinities: Vec<Option<Affinity>>,
+    /// The pool that takes over from each when nobody in it can be picked, in the same places as `pools`.
+    pub fallbacks: Vec<Option<PoolIndex>>,
     /// In the document's order, over all listeners.
     pub routes: Vec<Arc<Route>>,
     /// What keeps clients on their variant of a split, in the same places as `routes`.
@@ -58,6 +61,7 @@ impl Snapshot {
         let mut ids = previous.map(|snapshot| snapshot.ids.clone()).unwrap_or_default();
         let pools = build_pools(&document, previous, &mut ids)?;
         let hash_keys = document.pools.iter().map(HashKey::of_pool).collect::<Result<_, _>>()?;
+        let fallbacks = fallbacks::build(&document)?;
         let routes = build_routes(&document, &mut ids)?;
         let secrets = Secrets::build(&document.affinity)?;
         let affinities = affinity::of_pools(&document, previous, secrets.as_ref())?;
@@ -73,6 +77,7 @@ impl Snapshot {
             pools,
             hash_keys,
             affinities,
+            fallbacks,
             routes,
             variants,
             error_pages,
@@ -121,7 +126,8 @@ fn build_pools(
         previous.iter().flat_map(|snapshot| &snapshot.pools).map(|pool| (&*pool.name, pool)).collect();
     let build = |(i, pool): (usize, &crate::document::Pool)| {
         let before = before.get(pool.name.as_str()).map(|pool| &***pool);
-        Pool::build(pool, before, ids).map(Arc::new).map_err(inside(&format!("pools[{i}]")))
+        let built = Pool::build(pool, before, ids).map_err(inside(&format!("pools[{i}]")))?;
+        Ok(Arc::new(built.seen_from(document.zone.as_deref())))
     };
     document.pools.iter().enumerate().map(build).collect()
 }

@@ -78,6 +78,8 @@ fn unused_pools(document: &Document) -> Vec<Warning> {
             Action::Redirect { .. } | Action::Respond { .. } => {}
         }
     }
+    used.extend(document.routes.iter().filter_map(|route| Some(route.mirror.as_ref()?.pool.as_str())));
+    used.extend(document.pools.iter().filter_map(|pool| pool.fallback.as_deref()));
     let pools = document.pools.iter().enumerate();
     pools
         .filter(|(_, pool)| !used.contains(pool.name.as_str()))

@@ -131,6 +131,8 @@ fn document(balance: Balance, weights: &[u16], hash_bound_percent: Option<u32>) 
         weight: *weight,
         backup: false,
         max_connections: None,
+        zone: None,
+        priority: 0,
     };
     let takes_key = matches!(balance, Balance::RingHash | Balance::Maglev);
     document::Pool {
@@ -144,6 +146,8 @@ fn document(balance: Balance, weights: &[u16], hash_bound_percent: Option<u32>) 
         outlier_detection: None,
         slow_start_ms: None,
         panic_threshold_percent: 0,
+        overprovisioning_percent: 140,
+        fallback: None,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,
             response_ms: 1,

@@ -31,6 +31,8 @@ pub fn route(name: &str) -> Route {
         allow_upgrade: false,
         guard: None,
         compression: None,
+        fault: None,
+        mirror: None,
     }
 }
 

@@ -278,6 +278,8 @@ fn document(settings: &Settings) -> document::Pool {
         weight: 1,
         backup: false,
         max_connections: None,
+        zone: None,
+        priority: 0,
     };
     document::Pool {
         proxy_protocol: None,
@@ -291,6 +293,8 @@ fn document(settings: &Settings) -> document::Pool {
         outlier_detection: None,
         slow_start_ms: None,
         panic_threshold_percent: 0,
+        overprovisioning_percent: 140,
+        fallback: None,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,
             response_ms: 1,

@@ -232,6 +232,8 @@ fn document(balance: Balance, random: &mut Random) -> document::Pool {
         outlier_detection: outlier_detection(random),
         slow_start_ms: (random.below(2) == 0).then_some(5_000),
         panic_threshold_percent: [0, 0, 50][random.index(3)],
+        overprovisioning_percent: 140,
+        fallback: None,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,
             response_ms: 1,
@@ -254,6 +256,8 @@ fn endpoint(last: usize, random: &mut Random) -> document::Endpoint {
         weight: [1, 1, 1, 2, 4][random.index(5)],
         backup: random.below(6) == 0,
         max_connections: [None, None, Some(1), Some(3)][random.index(4)],
+        zone: None,
+        priority: 0,
     }
 }
 

@@ -45,18 +45,42 @@ impl Answer {
         (failure, line): (Failure, Option<&[u8]>),
         manner: &Manner,
     ) -> Self {
-        let status = failure.status();
-        let (content_type, body) = pages.body(status);
+        Self::page(client, pages, (failure, failure.status(), line.unwrap_or_default()), manner)
+    }
+
+    /// The error page of another status than the failure's own.
+    pub fn failure_as(
+        client: &Client,
+        pages: &ErrorPages,
+        failure: Failure,
+        status: u16,
+        manner: &Manner,
+    ) -> Self {
+        Self::page(client, pages, (failure, status, b""), manner)
+    }
+
+    fn page(
+        client: &Client,
+        pages: &ErrorPages,
+        (failure, status, line): (Failure, u16, &[u8]),
+        manner: &Manner,
+    ) -> Self {
         let mut answer = Self::begin(client, status, manner);
-        if let Some(seconds) = failure.retry_after() {
+        if let Some(seconds) = failure.retry_after().filter(|_| matches!(status, 429 | 503)) {
             answer.number(b"Retry-After: ", u64::from(seconds));
         }
         if status == 405 {
             // It must be there (RFC 9110 §15.5.6). What CONNECT asks for has no methods beside that one.
             answer.text.extend_from_slice(b"Allow:\r\n");
         }
-        answer.text.extend_from_slice(line.unwrap_or_default());
-        answer.finish(Some(content_type.as_bytes()), body, manner)
+        answer.text.extend_from_slice(line);
+        if pages.has(status) {
+            let (content_type, body) = pages.body(status);
+            answer.finish(Some(content_type.as_bytes()), body, manner)
+        } else {
+            let body = format!("{status} {}\n", reason_phrase(status));
+            answer.finish(Some(b"text/plain"), body.as_bytes(), manner)
+        }
     }
 
     /// The answer of a service that Evenly has asked: its status, these lines of its head, and its body.

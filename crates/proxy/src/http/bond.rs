@@ -39,20 +39,22 @@ pub fn choose(
 }
 
 impl Bond {
-    /// What a request shows, if its pool or split has affinity.
+    /// What a request shows, if its pool or split has affinity. `taking` is the pool at whose place it is served: the
+    /// chosen one, or a fallback of that one, which is another variant for nobody.
     pub fn of(
         client: &Client,
         view: &View,
-        (pool, variant): (PoolIndex, Option<Variant>),
+        (chosen, variant): (PoolIndex, Option<Variant>),
+        taking: usize,
         (head, request, variables): (&RequestHead<'_, '_>, &Request<'_>, &Variables<'_>),
     ) -> Option<Self> {
-        let affinity = view.snapshot.affinity(pool.0 as usize);
+        let affinity = view.snapshot.affinity(taking);
         if affinity.is_none() && variant.is_none() {
             return None;
         }
         Some(Self {
             clue: affinity.map(|affinity| affinity.clue(request, variables.client_ip)),
-            due: variant.filter(|variant| variant.is_due).map(|_| pool),
+            due: variant.filter(|variant| variant.is_due).map(|_| chosen),
             variant: variant.map(|variant| variant.told).unwrap_or_default(),
             is_https: variables.scheme == "https" || client.is_trusted && came_over_tls(head),
         })

@@ -2,6 +2,7 @@
 
 use super::bond::Bond;
 use super::compress::Coding;
+use super::mirror::Mirroring;
 use super::retry::Tries;
 use crate::worker::Worker;
 use crate::worker::buffers::Text;
@@ -11,7 +12,7 @@ use evenly_core::error::{Failure, Side};
 use evenly_core::outlier::Outcome;
 use evenly_core::pool::{Endpoint, EndpointId, Lease, Pool};
 use evenly_core::retry::Policy;
-use evenly_core::route::Route;
+use evenly_core::route::{Injected, Route};
 use evenly_http1::{BodyReader, Version};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -66,6 +67,10 @@ pub struct Exchange {
     pub response_due: u64,
     /// The tick at which the head of the final response is late, whatever was tried; `u64::MAX` for never.
     pub due: u64,
+    /// What goes wrong on purpose. Boxed, as it is rare.
+    pub fault: Option<Box<Injected>>,
+    /// What is laid aside for the request's copy.
+    pub mirror: Option<Box<Mirroring>>,
     /// What the access log will say.
     pub tally: Tally,
 }

@@ -7,7 +7,9 @@ use super::client::Client;
 use super::compress::count;
 use super::connect::{Lost, connect};
 use super::exchange::Exchange;
+use super::fault::inject;
 use super::handlers::Desk;
+use super::mirror;
 use super::plan::{Plan, Planned, plan, refuse};
 use super::queue;
 use super::record::{record, record_answer};
@@ -113,6 +115,13 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
         Ok(upload) => upload,
         Err(failure) => return fail(client, exchange, failure, false).await,
     };
+    if let Some(fault) = exchange.fault.take() {
+        let is_read = upload.is_none();
+        if let Err((failure, status)) = Box::pin(inject(client, exchange, *fault, is_read)).await {
+            return fail_as(client, exchange, failure, status, is_read).await;
+        }
+    }
+    mirror::begin(exchange, upload.is_none());
     exchange.due = exchange.request_timeout().map_or(u64::MAX, |whole| client.deadline.at(whole));
     loop {
         let lease = match pick(client, exchange) {
@@ -234,6 +243,7 @@ async fn respond(
     let (sent, excess) = match whole_body(response, &buffer) {
         Some(length) if upload.is_none() => {
             response.text.extend_from_slice(&buffer[..length]);
+            mirror::answered(exchange, &buffer[..length]);
             let excess = buffer.len() > length;
             drop(buffer);
             let sent = write_all(client, &response.text).await;
@@ -246,11 +256,15 @@ async fn respond(
                 download(client, exchange, &response.body, response.is_chunked),
             );
             pump.stage = response.stage.take();
+            mirror::watch(exchange, &mut pump);
             pump.take(buffer).map_err(|_| Lost::for_good(Failure::ResponseBad))?;
             let sent = relay(client, exchange, upstream, &mut pump, upload).await;
             exchange.tally.bytes_out += pump.written;
             if let Some(stage) = &pump.stage {
                 count(client, exchange, stage);
+            }
+            if sent.is_ok() {
+                mirror::relayed(exchange, &pump);
             }
             (sent, pump.excess.is_some())
         }
@@ -289,15 +303,26 @@ fn download(client: &Client, exchange: &Exchange, body: &BodyReader, chunked: bo
 
 /// Answers with the failure's page, if the client is still there. `is_read`: all of the request was taken in.
 async fn fail(client: &mut Client, exchange: &mut Exchange, failure: Failure, is_read: bool) -> Next {
+    fail_as(client, exchange, failure, failure.status(), is_read).await
+}
+
+/// As `fail`, with a status that is not the failure's own.
+async fn fail_as(
+    client: &mut Client,
+    exchange: &mut Exchange,
+    failure: Failure,
+    status: u16,
+    is_read: bool,
+) -> Next {
     exchange.tally.failure = Some(failure);
-    exchange.tally.status = failure.status();
+    exchange.tally.status = status;
     if matches!(failure, Failure::ClientGone) {
         return Next::Close;
     }
     let keep_alive = exchange.keep_alive && is_read && !exchange.is_cut;
     let is_head = exchange.method == super::exchange::Method::Head;
     let manner = Manner { is_head, keep_alive, version: exchange.version };
-    let answer = Answer::failure(client, &exchange.view.snapshot.error_pages, failure, &manner);
+    let answer = Answer::failure_as(client, &exchange.view.snapshot.error_pages, failure, status, &manner);
     let sent = answer.send(client).await;
     exchange.tally.bytes_out += sent.bytes;
     match sent.failure {

@@ -7,6 +7,8 @@
 //! | read, keep-alive | `connection.rs`, `client.rs` |
 //! | pin, route, admit | `plan.rs`; `admit/` where a route has a guard |
 //! | pick, connect, forward | `handle.rs` and `connect.rs`; `queue.rs` when all are full; `request.rs` renders the head, `upload.rs` brings the body |
+//! | faults on purpose | `fault.rs`, before *pick* |
+//! | mirror | `mirror.rs`: what the exchange lays aside, and the copy's own task |
 //! | settle | `wait.rs`, `settle.rs`; `retry.rs` for another try; `answer.rs` for what Evenly says itself |
 //! | relay | `relay.rs` for bodies, `compress.rs` for those that are compressed, `upgrade.rs` for tunnels |
 //! | record | `record.rs` |
@@ -21,10 +23,12 @@ mod compress;
 mod connect;
 mod connection;
 mod exchange;
+mod fault;
 mod fields;
 mod handle;
 mod handlers;
 mod linger;
+mod mirror;
 mod plan;
 mod queue;
 mod record;
@@ -39,3 +43,4 @@ mod wait;
 pub use admit::Passwords;
 pub use connection::serve;
 pub use handlers::Handlers;
+pub use mirror::Tee;

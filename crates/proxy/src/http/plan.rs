@@ -9,7 +9,9 @@ use super::bond::{self, Bond};
 use super::client::Client;
 use super::compress::Coding;
 use super::exchange::{Exchange, Method, Tally};
+use super::fault;
 use super::fields::HeadFields;
+use super::mirror::Mirroring;
 use super::request::{Rendering, render};
 use crate::access_log::Line;
 use crate::worker::buffers::Buffer;
@@ -200,11 +202,24 @@ fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, opened: Opened
             return scene.answer(answer, opened.tally(), route);
         }
     };
+    let PoolIndex(pool) = chosen.0;
+    let taking = client.worker.taking(scene.view, pool as usize, opened.started);
+    let choice = Choice { chosen, taking, admitted: admitted.as_ref() };
     let body_limit = route.body_bytes.or(client.listener.limits.body_bytes).unwrap_or(u64::MAX);
     if matches!(scene.head.body, BodyLength::Length(length) if length > body_limit) {
         return scene.fail(client, opened, Some(route), Failure::RequestTooLarge);
     }
-    exchange(client, scene, sought, (chosen, body_limit, admitted.as_ref()), opened)
+    exchange(client, scene, sought, (&choice, body_limit), opened)
+}
+
+/// Who answers a request that may come in.
+struct Choice<'a> {
+    /// The pool that the route or its split names, and the variant that stands for it.
+    chosen: (PoolIndex, Option<Variant>),
+    /// The place of that pool, or of the fallback that takes over from it.
+    taking: usize,
+    /// What the guard found out.
+    admitted: Option<&'a Admitted>,
 }
 
 /// Renders what the endpoint will get, and keeps of the request what the later steps need.
@@ -212,11 +227,11 @@ fn exchange(
     client: &Client,
     scene: &Scene<'_>,
     sought: &Sought<'_>,
-    (chosen, body_limit, admitted): ((PoolIndex, Option<Variant>), u64, Option<&Admitted>),
+    (choice, body_limit): (&Choice<'_>, u64),
     opened: Opened,
 ) -> Plan {
     let (Scene { view, head, .. }, Sought { route, request, variables }) = (scene, sought);
-    let (pool, _) = chosen;
+    let &Choice { chosen, taking, admitted } = choice;
     let forwards_left = forwards_left(head.method, request.fields);
     if forwards_left == Some(0) {
         return scene.last(client, opened, route);
@@ -236,9 +251,9 @@ fn exchange(
     Plan::Forward(Exchange {
         view: Rc::clone(view),
         route: view.route(route.id),
-        pool: pool.0 as usize,
-        key: view.snapshot.hash_key(pool).and_then(|key| key.key(request, variables.client_ip)),
-        bond: Bond::of(client, view, chosen, (head, request, variables)),
+        pool: taking,
+        key: view.snapshot.hash_keys[taking].as_ref().and_then(|key| key.key(request, variables.client_ip)),
+        bond: Bond::of(client, view, chosen, taking, (head, request, variables)),
         head: text,
         host_at,
         body: BodyReader::from(head.body),
@@ -256,6 +271,8 @@ fn exchange(
         is_cut: false,
         response_due: u64::MAX,
         due: u64::MAX,
+        fault: fault::draw(client, route, request),
+        mirror: Mirroring::draw(client, route, upgrade.is_some() || request.connect),
         tally: opened.tally(),
     })
 }

@@ -52,7 +52,7 @@ pub struct Response {
 }
 
 /// Responses come from endpoints that the user runs, so their heads may fill a whole buffer.
-const LIMITS: HeadLimits = HeadLimits { head_bytes: READ_BYTES, fields: MAX_FIELDS, target_bytes: 0 };
+pub const LIMITS: HeadLimits = HeadLimits { head_bytes: READ_BYTES, fields: MAX_FIELDS, target_bytes: 0 };
 
 /// Reads the response head in `buffer`. `upload`: what is left of the request.
 pub fn settle(client: &Client, exchange: &mut Exchange, buffer: &Buffer, upload: Option<&Pump>) -> Settled {

@@ -4,6 +4,7 @@ use super::client::Client;
 use super::connect::Lost;
 use super::exchange::Exchange;
 use super::handle::INLINE_BYTES;
+use super::mirror;
 use crate::io;
 use crate::pump::{Course, Pace, Patience, Pump};
 use crate::upstream::Upstream;
@@ -45,6 +46,7 @@ pub fn begin(
     // Boxed: a request with a large body can afford that, and an idle connection cannot afford the room.
     let mut pump = Box::new(Pump::new(None, course(client, exchange)));
     pump.keep(kept_bytes(exchange));
+    pump.tee = mirror::tee(exchange);
     if !input.is_empty() {
         pump.take(input).map_err(|broken| broken.of_request())?;
     }

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::connect::Lost;
 use super::exchange::Exchange;
+use super::mirror;
 use crate::io;
 use crate::pump::{Broken, Pump};
 use crate::upstream::Upstream;
@@ -92,6 +93,7 @@ pub fn end_upload(
     match outcome {
         Ok(()) => {
             client.carry = pump.excess.take();
+            mirror::uploaded(exchange, pump.tee.take());
             match pump.rewind() {
                 Some(whole) => exchange.head = whole,
                 None => exchange.can_repeat = false,

@@ -5,6 +5,7 @@ use super::histogram::Histogram;
 use evenly_core::affinity::{Ignored, Outcome, Told};
 use evenly_core::error::Failure;
 use evenly_core::retry::Cause;
+use evenly_core::route::{Comparison, Mirrored};
 
 /// What belongs to no listener.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +55,12 @@ impl Datagrams {
 pub(super) struct RouteStats {
     pub series: Vec<Series>,
     pub phases: Vec<Phases>,
+    pub faults_delayed: u64,
+    pub faults_aborted: u64,
+    /// By place in [`Mirrored::ALL`].
+    pub mirrored: [u64; Mirrored::ALL.len()],
+    /// By place in [`Comparison::ALL`].
+    pub compared: [u64; Comparison::ALL.len()],
 }
 
 /// Requests of one route by listener, pool and status.
@@ -82,6 +89,8 @@ pub(super) struct PoolStats {
     pub retries: [u64; Cause::KINDS.len()],
     /// Not made because the budget was used up.
     pub retries_refused: u64,
+    /// Requests that its fallback took over.
+    pub fallbacks: u64,
     pub affinity: AffinityStats,
     pub queue_entered: u64,
     pub queue_left: u64,
@@ -137,6 +146,7 @@ impl PoolStats {
         self.resends += other.resends;
         self.retries.iter_mut().zip(other.retries).for_each(|(mine, theirs)| *mine += theirs);
         self.retries_refused += other.retries_refused;
+        self.fallbacks += other.fallbacks;
         self.affinity.merge(&other.affinity);
         self.queue_entered += other.queue_entered;
         self.queue_left += other.queue_left;
@@ -174,6 +184,10 @@ impl RouteStats {
     }
 
     pub fn merge(&mut self, other: &Self) {
+        self.faults_delayed += other.faults_delayed;
+        self.faults_aborted += other.faults_aborted;
+        self.mirrored.iter_mut().zip(other.mirrored).for_each(|(mine, theirs)| *mine += theirs);
+        self.compared.iter_mut().zip(other.compared).for_each(|(mine, theirs)| *mine += theirs);
         for theirs in &other.series {
             self.series(theirs.listener, theirs.pool, theirs.status).requests += theirs.requests;
         }

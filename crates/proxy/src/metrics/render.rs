@@ -3,6 +3,10 @@
 
 mod affinity;
 mod endpoints;
+mod experiments;
+mod levels;
+
+pub(super) use levels::place;
 
 use super::access;
 use super::counts::{Datagrams, ListenerStats, Phases, PoolStats, RouteStats, Series};
@@ -22,7 +26,9 @@ pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     listeners(&mut exposition, scene.snapshot, stats);
     datagrams(&mut exposition, scene.snapshot, stats);
     routes(&mut exposition, scene.snapshot, stats);
+    experiments::experiments(&mut exposition, scene.snapshot, stats);
     pools(&mut exposition, scene.snapshot, stats);
+    levels::levels(&mut exposition, scene, stats);
     affinity::affinity(&mut exposition, scene, stats);
     endpoints::endpoints(&mut exposition, scene, stats);
 }

@@ -16,7 +16,8 @@ pub(crate) fn snapshot(
     previous: Option<&Snapshot>,
 ) -> Arc<Snapshot> {
     let document = json!({
-        "workers": 1, "max_connections": 10, "affinity": {"secret": null, "previous_secret": null}, "error_pages": {}, "access_log": null,
+        "workers": 1, "max_connections": 10, "zone": null, "affinity": {"secret": null, "previous_secret": null},
+        "error_pages": {}, "access_log": null,
         "listeners": [listener("web", "http", &Value::Null), listener("db", "tcp", &json!("db"))],
         "pools": [pool("app", app, health_check), pool("db", &[], &Value::Null)],
         "routes": routes.iter().map(|name| route(name)).collect::<Vec<_>>(),
@@ -66,13 +67,15 @@ fn listener(name: &str, protocol: &str, pool: &Value) -> Value {
 fn pool(name: &str, endpoints: &[SocketAddr], health_check: &Value) -> Value {
     let endpoints: Vec<Value> = endpoints
         .iter()
-        .map(|address| json!({"address": address, "weight": 1, "backup": false, "max_connections": null}))
+        .map(|address| {
+            json!({"address": address, "weight": 1, "backup": false, "max_connections": null, "zone": null, "priority": 0})
+        })
         .collect();
     json!({
         "name": name, "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
         "affinity": null,
         "endpoints": endpoints, "health_check": health_check, "outlier_detection": null, "slow_start_ms": null,
-        "panic_threshold_percent": 0,
+        "panic_threshold_percent": 0, "overprovisioning_percent": 140, "fallback": null,
         "timeouts": {"connect_ms": 1, "response_ms": 1, "request_ms": null, "idle_ms": 1, "tunnel_idle_ms": 1},
         "keepalive": {"max_idle": 1, "idle_timeout_ms": 1}, "proxy_protocol": null,
         "retry": {"attempts": 2, "on_connect_failure": true, "on_reset": true, "on_timeout": false,
@@ -90,6 +93,6 @@ fn route(name: &str) -> Value {
         "rewrite": null, "host_rewrite": {"type": "preserve"}, "request_headers": rules, "response_headers": rules,
         "timeouts": {"connect_ms": null, "response_ms": null, "request_ms": null, "idle_ms": null}, "retry": null, "priority": "normal",
         "body_bytes": null,
-        "allow_connect": false, "allow_upgrade": true, "guard": null, "compression": null,
+        "allow_connect": false, "allow_upgrade": true, "guard": null, "compression": null, "fault": null, "mirror": null,
     })
 }

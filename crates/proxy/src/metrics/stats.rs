@@ -7,6 +7,7 @@ use evenly_core::affinity::Told;
 use evenly_core::document::Algorithm;
 use evenly_core::error::Failure;
 use evenly_core::retry::Cause;
+use evenly_core::route::{Comparison, Mirrored};
 use evenly_core::snapshot::Snapshot;
 
 /// No route, pool or endpoint took part.
@@ -106,6 +107,36 @@ impl WorkerStats {
     /// A client was cut for being slower than its deadlines or its minimum rate.
     pub fn slow_client(&mut self, listener: u32) {
         self.listeners.at(listener).slow_clients += 1;
+    }
+
+    /// A pool's fallback took a request over.
+    pub fn pool_fell_back(&mut self, pool: u32) {
+        self.pools.at(pool).fallbacks += 1;
+    }
+
+    /// A route held a request up on purpose.
+    pub fn fault_delayed(&mut self, route: u32) {
+        self.routes.at(route.wrapping_add(1)).faults_delayed += 1;
+    }
+
+    /// A request was drawn for mirroring; what became of its copy.
+    pub fn mirrored(&mut self, route: u32, what: Mirrored) {
+        self.routes.at(route.wrapping_add(1)).mirrored[what as usize] += 1;
+    }
+
+    /// A copy's answer was compared with the client's.
+    pub fn compared(&mut self, route: u32, comparison: Comparison) {
+        self.routes.at(route.wrapping_add(1)).compared[comparison as usize] += 1;
+    }
+
+    /// An endpoint answered a copy.
+    pub fn mirror_answered(&mut self, endpoint: u32, status: u16) {
+        self.endpoints.at(endpoint).requests[usize::from(status / 100).min(5)] += 1;
+    }
+
+    /// A route answered a request with an error on purpose.
+    pub fn fault_aborted(&mut self, route: u32) {
+        self.routes.at(route.wrapping_add(1)).faults_aborted += 1;
     }
 
     /// A connection to an endpoint was made.

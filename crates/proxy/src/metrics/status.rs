@@ -1,5 +1,7 @@
 //! What `evenly status` shows, as the JSON that `_native.pyi` states.
 
+mod zones;
+
 use super::counts::{EndpointStats, ListenerStats};
 use super::{Scene, WorkerStats};
 use crate::service::EndpointChecks;
@@ -19,7 +21,7 @@ pub fn status(scene: &Scene<'_>, stats: &WorkerStats) -> Value {
     let pools = snapshot.pools.iter().zip(&snapshot.affinities);
     let pools: Vec<Value> = pools
         .map(|(one, affinity)| {
-            let mut told = pool(one, stats, &checks, now);
+            let mut told = pool(scene, one, stats, (&checks, now));
             told["affinity"] =
                 affinity.as_ref().map_or(Value::Null, |affinity| self::affinity(affinity, now));
             told
@@ -31,6 +33,8 @@ pub fn status(scene: &Scene<'_>, stats: &WorkerStats) -> Value {
         "workers": scene.workers,
         "connections": scene.connections,
         "requests": requests,
+        "zone": snapshot.document.zone,
+        "zones": zones::zones(scene),
         "listeners": listeners,
         "pools": pools,
     })
@@ -54,10 +58,22 @@ fn listener(scene: &Scene<'_>, stats: &WorkerStats, listener: &Listener) -> Valu
     })
 }
 
-fn pool(pool: &Pool, stats: &WorkerStats, checks: &[Option<EndpointChecks>], now: Nanos) -> Value {
+fn pool(
+    scene: &Scene<'_>,
+    pool: &Pool,
+    stats: &WorkerStats,
+    (checks, now): (&[Option<EndpointChecks>], Nanos),
+) -> Value {
     let endpoints: Vec<Value> =
         pool.members.iter().map(|member| endpoint(member, stats, checks, now)).collect();
-    json!({ "name": &*pool.name, "balance": balance_name(pool.balance), "endpoints": endpoints })
+    let document = scene.snapshot.document.pools.iter().find(|document| *document.name == *pool.name);
+    json!({
+        "name": &*pool.name,
+        "balance": balance_name(pool.balance),
+        "fallback": document.and_then(|document| document.fallback.as_deref()),
+        "levels": zones::levels(scene, pool),
+        "endpoints": endpoints,
+    })
 }
 
 /// How the pool's clients are known again, and how many are remembered if that takes remembering.
@@ -74,6 +90,9 @@ fn endpoint(member: &Member, stats: &WorkerStats, checks: &[Option<EndpointCheck
         "address": endpoint.address().to_string(),
         "weight": member.effective_weight(),
         "backup": member.backup,
+        "zone": member.zone.as_deref(),
+        "priority": member.level.priority,
+        "evacuated": endpoint.is_evacuated(),
         "share": endpoint.share() * 100 / FULL_SHARE,
         "state": endpoint.state().name(),
         "reason": reason(endpoint, checks, now),

@@ -50,6 +50,17 @@ pub enum Subject {
         /// Why; empty when there is nothing to explain.
         reason: String,
     },
+    /// A zone was evacuated, or is back.
+    Zone {
+        /// Its name.
+        zone: String,
+        /// What it was before.
+        from: &'static str,
+        /// What it is now.
+        to: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// A line for the log.
     Message {
         /// The line.
@@ -70,7 +81,7 @@ impl Event {
 }
 
 /// The wall clock, in seconds since 1970.
-pub(super) fn unix_seconds() -> f64 {
+pub fn unix_seconds() -> f64 {
     // A clock before 1970 is wrong anyway; 0 shows it.
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -5,6 +5,7 @@
 //! * `prober.rs` decides when which endpoint is checked, `check.rs` does one check, `probe/` knows the kinds of checks.
 //! * [`Checks`] is what they found, for status and metrics; [`Events`] tells of changes.
 //! * `judges.rs` judges endpoints by live traffic; the workers only leave counters behind.
+//! * [`Zones`] are the evacuated ones, each until its time is over.
 //! * `log_writer/` moves lines from the workers' rings into the access log.
 //!
 //! The health state machine itself is `evenly_core::health`: it decides, this module does.
@@ -16,11 +17,13 @@ mod judges;
 mod log_writer;
 mod probe;
 mod prober;
+mod zones;
 
 pub use checks::{Checks, EndpointChecks, LastCheck};
-pub use events::{Event, Events, Level, Subject};
+pub use events::{Event, Events, Level, Subject, unix_seconds};
 pub use log_writer::{LogHandle, LogRing, LogTotals};
 pub use probe::{CheckFailure, Step};
+pub use zones::Zones;
 
 use evenly_core::snapshot::Snapshot;
 use judges::Judges;
@@ -31,6 +34,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::{io, thread};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use zones::EXPIRY_TICK;
 
 /// The running service threads.
 pub struct Service {
@@ -39,6 +43,7 @@ pub struct Service {
     thread: thread::JoinHandle<()>,
     log: LogWriter,
     checks: Arc<Checks>,
+    zones: Arc<Zones>,
     events: Arc<Events>,
 }
 
@@ -53,6 +58,8 @@ impl Service {
         let (snapshots, inbox) = unbounded_channel();
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let (found, told) = (Arc::clone(&checks), Arc::clone(&events));
+        let zones = Arc::new(Zones::new(Arc::clone(&events)));
+        let watched = Arc::clone(&zones);
         let thread = thread::Builder::new().name("evenly-service".into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_io()
@@ -62,7 +69,12 @@ impl Service {
                 Ok(runtime) => {
                     let _ = ready.send(Ok(()));
                     let judges = Judges::new(epoch, Arc::clone(&found), Arc::clone(&told));
-                    runtime.block_on(run(Rc::new(Prober::new(found, told)), Rc::new(judges), inbox));
+                    runtime.block_on(run(
+                        Rc::new(Prober::new(found, told)),
+                        Rc::new(judges),
+                        &watched,
+                        inbox,
+                    ));
                 }
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -70,7 +82,7 @@ impl Service {
             }
         })?;
         started.recv().unwrap_or_else(|_| Err(io::Error::other("the service thread ended at its start")))?;
-        Ok(Self { snapshots, thread, log, checks, events })
+        Ok(Self { snapshots, thread, log, checks, zones, events })
     }
 
     /// Opens the access log of `snapshot`, if it has one. To be called before its workers have rings, or lines that they
@@ -100,6 +112,11 @@ impl Service {
         Arc::clone(&self.checks)
     }
 
+    /// The evacuated zones.
+    pub fn zones(&self) -> &Zones {
+        &self.zones
+    }
+
     /// Events that were lost because nobody took them.
     pub fn events_dropped(&self) -> u64 {
         self.events.dropped()
@@ -113,12 +130,28 @@ impl Service {
     }
 }
 
-async fn run(prober: Rc<Prober>, judges: Rc<Judges>, mut snapshots: UnboundedReceiver<Arc<Snapshot>>) {
+async fn run(
+    prober: Rc<Prober>,
+    judges: Rc<Judges>,
+    zones: &Zones,
+    mut snapshots: UnboundedReceiver<Arc<Snapshot>>,
+) {
     tokio::task::spawn_local(Rc::clone(&prober).run());
     tokio::task::spawn_local(Rc::clone(&judges).run());
-    while let Some(snapshot) = snapshots.recv().await {
-        prober.apply(&snapshot);
-        judges.apply(&snapshot);
+    let mut running: Option<Arc<Snapshot>> = None;
+    loop {
+        match tokio::time::timeout(EXPIRY_TICK, snapshots.recv()).await {
+            Ok(None) => break,
+            Ok(Some(snapshot)) => {
+                prober.apply(&snapshot);
+                judges.apply(&snapshot);
+                // A zone may have come back while the snapshot was on its way.
+                zones.mark(&snapshot.pools);
+                running = Some(snapshot);
+            }
+            Err(_) => {}
+        }
+        zones.expire(running.as_ref().map_or(&[], |snapshot| &snapshot.pools));
     }
     // Returning drops the runtime, and with it every check.
 }

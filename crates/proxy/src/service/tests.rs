@@ -73,7 +73,7 @@ impl Running {
         }
         match self.told.pop_front().unwrap().subject {
             Subject::Endpoint { endpoint, to, reason, .. } => (endpoint, to, reason),
-            Subject::Message { message } => panic!("{message}"),
+            other => panic!("{other:?}"),
         }
     }
 }

@@ -89,6 +89,7 @@ impl Connection<'_> {
         .await;
         let reached = match self.route(&mut stream, routes, &deadline).await {
             Ok((pool, first)) => {
+                let pool = self.worker.taking(&self.view, pool, tally.started);
                 self.pool = Some(pool);
                 let addresses = || self.origin.addresses(&stream);
                 self.reach(pool, addresses, &deadline, tally).await.map(|reached| (reached, first))

@@ -7,6 +7,7 @@ pub mod accept;
 pub mod alarm;
 pub mod buffers;
 pub mod deadlines;
+pub mod mirrors;
 pub mod view;
 pub mod waiting;
 
@@ -25,6 +26,7 @@ use deadlines::{Deadlines, TICK};
 use evenly_core::listener::ListenerId;
 use evenly_core::random::Random;
 use evenly_core::snapshot::Snapshot;
+use mirrors::Mirrors;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -103,6 +105,8 @@ pub struct Worker {
     pub alarm: Rc<Alarm>,
     /// Idle connections to endpoints.
     pub idle: IdleConnections,
+    /// Copies of requests under way.
+    pub mirrors: Rc<Mirrors>,
     /// Counters of this worker alone.
     pub stats: RefCell<WorkerStats>,
     /// For choices that need no secret.
@@ -148,6 +152,19 @@ impl Worker {
     /// Nanoseconds since the process began to serve.
     pub fn nanos(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The pool that takes a request of another or of its own, and counts it if it is another's; see [`View::taking`].
+    #[inline]
+    pub fn taking(&self, view: &View, pool: usize, started: Instant) -> usize {
+        if view.snapshot.fallbacks[pool].is_none() {
+            return pool;
+        }
+        let taking = view.taking(pool, self.nanos(started));
+        if taking != pool {
+            self.stats.borrow_mut().pool_fell_back(view.pool(pool).id.0);
+        }
+        taking
     }
 
     /// Counts a connection of a listener in, and out when the guard goes, however its task ends.
@@ -244,6 +261,7 @@ async fn run(
         deadlines: Rc::default(),
         alarm: Rc::new(alarm),
         idle: IdleConnections::new(most_idle),
+        mirrors: Rc::default(),
         stats: RefCell::default(),
         random: RefCell::new(random),
         log: RefCell::new(log),

@@ -3,7 +3,7 @@
 use super::waiting::Waiting;
 use crate::permits::ListenerPermits;
 use evenly_core::listener::{Listener, Service};
-use evenly_core::pool::{EndpointId, Picker, Pool, PoolId};
+use evenly_core::pool::{EndpointId, Nanos, Picker, Pool, PoolId};
 use evenly_core::random::Random;
 use evenly_core::retry::Budget;
 use evenly_core::route::RouteId;
@@ -98,6 +98,19 @@ impl View {
     /// The pool at a place in the snapshot.
     pub fn pool(&self, pool: usize) -> &Arc<Pool> {
         &self.snapshot.pools[pool]
+    }
+
+    /// The place of the pool that takes a request: the one named, or while nobody in it can be picked the first of its
+    /// fallbacks in which somebody can. When there is none, the one named, whose reason the client then gets.
+    pub fn taking(&self, pool: usize, now: Nanos) -> usize {
+        let mut here = pool;
+        while let Some(next) = self.snapshot.fallbacks[here] {
+            if self.picker(here).borrow_mut().tier(now).is_ok() {
+                return here;
+            }
+            here = next.0 as usize;
+        }
+        if here == pool || self.picker(here).borrow_mut().tier(now).is_ok() { here } else { pool }
     }
 
     /// The listener that owns a bound address, with its permits; `None` once a reload took it away.

@@ -11,11 +11,14 @@ use std::thread;
 pub fn document(endpoints: &[SocketAddr]) -> Value {
     let endpoints: Vec<Value> = endpoints
         .iter()
-        .map(|address| json!({"address": address, "weight": 1, "backup": false, "max_connections": null}))
+        .map(|address| {
+            json!({"address": address, "weight": 1, "backup": false, "max_connections": null, "zone": null, "priority": 0})
+        })
         .collect();
     json!({
         "workers": 1,
         "max_connections": 1000,
+        "zone": null,
         "listeners": [{
             "name": "web", "bind": ["127.0.0.1:0"], "protocol": "http", "pool": null,
             "max_connections": 1000, "backlog": 128,
@@ -30,6 +33,7 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
             "affinity": null,
             "endpoints": endpoints, "health_check": null, "outlier_detection": null, "slow_start_ms": null,
             "panic_threshold_percent": 0,
+            "overprovisioning_percent": 140, "fallback": null,
             "timeouts": {"connect_ms": 5000, "response_ms": 10_000, "request_ms": null, "idle_ms": 10_000,
                          "tunnel_idle_ms": 60_000},
             "keepalive": {"max_idle": 128, "idle_timeout_ms": 30_000}, "proxy_protocol": null,
@@ -46,7 +50,8 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
             "response_headers": {"remove": [], "set": [], "add": []},
             "timeouts": {"connect_ms": null, "response_ms": null, "request_ms": null, "idle_ms": null},
             "retry": null, "priority": "normal",
-            "body_bytes": null, "allow_connect": false, "allow_upgrade": true, "guard": null, "compression": null
+            "body_bytes": null, "allow_connect": false, "allow_upgrade": true, "guard": null, "compression": null,
+            "fault": null, "mirror": null
         }],
         "affinity": {"secret": null, "previous_secret": null},
         "error_pages": {},

@@ -20,10 +20,12 @@ from .discovery import (
     SrvDiscovery,
     Url,
 )
+from .experiment import Fault, Mirror
 from .health_check import DnsCheck, HealthCheck, HttpCheck, StatusRange, TcpCheck, UdpCheck
 from .listener import HttpListener, HttpTimeouts, Limits, Listener
 from .listening import ProxyProtocol
 from .match import PathPattern, ValueCondition
+from .node import Node
 from .outlier import OutlierOptions
 from .pool import Endpoint, HashKey, KeepAlive, Pool, PoolTimeouts
 from .retry import Retry, RetryBudget
@@ -56,6 +58,7 @@ __all__ = [
     "Endpoint",
     "EndpointAddress",
     "ErrorPage",
+    "Fault",
     "FieldRules",
     "FileDiscovery",
     "HashKey",
@@ -70,8 +73,10 @@ __all__ = [
     "Limits",
     "Listener",
     "Matching",
+    "Mirror",
     "Names",
     "Network",
+    "Node",
     "OutlierOptions",
     "PathPattern",
     "Percent",

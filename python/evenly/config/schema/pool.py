@@ -12,7 +12,7 @@ from .outlier import OutlierDetection
 from .retry import Queue, Retry, RetryBudget, RetryOrAttempts
 from .table import Bounds, Table, integer, listed, refused, widened, written
 from .units import Duration, Percent, Timeout, durations
-from .words import EndpointAddress
+from .words import EndpointAddress, Name, PoolName
 
 Balance = Literal[
     "round-robin", "least-requests", "random", "two-choices", "peak-ewma", "ip-hash", "ring-hash", "maglev"
@@ -59,7 +59,8 @@ class Endpoint(Table):
 endpoints = [
   "10.0.0.1:9000",
   { address = "10.0.0.2:9000", weight = 3, max_connections = 200 },
-  { address = "10.0.1.1:9000", backup = true },
+  { address = "10.0.1.1:9000", zone = "b", priority = 1 },
+  { address = "10.0.2.1:9000", backup = true },
 ]
 """
 
@@ -78,6 +79,23 @@ endpoints = [
         "What is above goes to the others; when all are full it is answered 503 (`no-endpoint-full`).",
         examples=[200],
     )
+    zone: Name | None = Field(
+        default=None,
+        description="The failure domain that it is in. Those in the node's own zone go before those in others; without "
+        "a zone it is as near as the node's own.",
+        examples=["a"],
+    )
+    priority: Annotated[int, integer(0, 255)] = Field(
+        default=0,
+        description="0 is asked first. A higher one gets, in proportion, what lower ones lack; see `overprovisioning`. "
+        "A backup has none.",
+    )
+
+    @model_validator(mode="after")
+    def _check_priority(self) -> Self:
+        if self.backup and self.priority > 0:
+            raise refused("a backup is asked after every priority; leave one of the two out", "priority")
+        return self
 
 
 def _widen(value: object) -> object:
@@ -205,6 +223,18 @@ hash_balance_factor = 1.25
             "When fewer than this share of endpoints is healthy and not ejected, all that are not in maintenance get "
             'traffic: a check that fails everywhere is more likely wrong than right. `"0%"` turns it off.'
         ),
+    )
+    overprovisioning: Annotated[float, Bounds(1.0, 100.0, "a number")] = Field(
+        default=1.4,
+        description="How soon endpoints of one zone and priority give traffic to the next ones: they keep all of it "
+        "until less than 1 / 1.4 = 71 % of their weight is healthy, then 1.4 times the healthy share. 1.0 gives up "
+        "what is lost at once. Two decimals count.",
+    )
+    fallback: PoolName | None = Field(
+        default=None,
+        description="The pool that takes over while none of this one's endpoints can be picked. It may have one "
+        "too. Not for UDP.",
+        examples=["other-region"],
     )
     timeouts: PoolTimeouts = Field(default=PoolTimeouts(), description="Deadlines towards the endpoints.")
     keepalive: KeepAlive = Field(default=KeepAlive(), description="Idle connections kept for reuse.")

@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from .access import ApiKeys, BasicAuth, ForwardAuth, RouteAccess
 from .affinity import AffinityCookieOrName
 from .compression import Compression
+from .experiment import Fault, Mirror
 from .match import Condition, Hosts, PathPattern
 from .retry import RetryOrAttempts
 from .table import Table, integer, listed, one_of, refused, widened
@@ -17,7 +18,7 @@ ACTIONS = ("pool", "split", "redirect", "respond")
 # These change what goes to an endpoint; beside an action that asks none they would silently do nothing.
 FORWARDING_ONLY = (
     "rewrite", "host_rewrite", "request_headers", "timeouts", "priority", "retry", "allow_connect", "allow_upgrade",
-    "compression",
+    "compression", "mirror", "fault",
 )  # fmt: skip
 
 _TEMPLATE = (
@@ -319,6 +320,16 @@ split_affinity = "variant"
         description="Whether CONNECT may match; its tunnel goes to the pool's endpoint, not to the target named.",
     )
     allow_upgrade: bool = Field(default=True, description="Whether `Upgrade` (WebSocket) is passed on.")
+    mirror: Mirror | None = Field(
+        default=None,
+        description="Where copies of requests go, besides the action.",
+        examples=[{"pool": "shadow", "share": "10%"}],
+    )
+    fault: Fault | None = Field(
+        default=None,
+        description="What goes wrong on purpose.",
+        examples=[{"delay": "200ms", "delay_share": "10%", "abort": 503, "abort_share": "1%"}],
+    )
 
     @property
     def forwards(self) -> bool:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from .admin import Admin
 from .affinity import AffinitySecrets
 from .listener import Listener
+from .node import Node
 from .pool import Pool
 from .route import Route, name_by_place
 from .table import Says, Table, expected, integer, refused, widened
@@ -140,6 +141,7 @@ access_log = "-"
     )
     affinity: AffinitySecrets = Field(default=AffinitySecrets(), description="What affinity cookies are signed with.")
     admin: Admin = Field(default=Admin(), description="Metrics, status and the API.")
+    node: Node = Field(default=Node(), description="What sets this node apart from others with the same file.")
     listeners: dict[Name, Listener] = Field(min_length=1, description="Where clients connect, by name.")
     pools: dict[Name, Pool] = Field(default={}, description="Groups of endpoints, by name.")
     routes: list[Route] = Field(default=[], description="Tried in file order.")

@@ -39,6 +39,8 @@ impl Court {
             weight: 1,
             backup: false,
             max_connections: None,
+            zone: None,
+            priority: 0,
         };
         let document = document::Pool {
             name: "app".into(),
@@ -52,6 +54,8 @@ impl Court {
             outlier_detection: Some(policy),
             slow_start_ms: None,
             panic_threshold_percent: 0,
+            overprovisioning_percent: 140,
+            fallback: None,
             timeouts: document::PoolTimeouts {
                 connect_ms: 1,
                 response_ms: 1,

@@ -7,7 +7,8 @@ fn address(last: u8) -> SocketAddr {
 }
 
 fn endpoint(last: u8) -> document::Endpoint {
-    document::Endpoint { address: address(last), weight: 1, backup: false, max_connections: None }
+    let (zone, priority, max_connections) = (None, 0, None);
+    document::Endpoint { address: address(last), weight: 1, backup: false, max_connections, zone, priority }
 }
 
 fn pool(endpoints: impl IntoIterator<Item = u8>) -> document::Pool {
@@ -22,6 +23,8 @@ fn pool(endpoints: impl IntoIterator<Item = u8>) -> document::Pool {
         outlier_detection: None,
         slow_start_ms: None,
         panic_threshold_percent: 0,
+        overprovisioning_percent: 140,
+        fallback: None,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,
             response_ms: 1,

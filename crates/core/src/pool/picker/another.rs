@@ -1,7 +1,7 @@
 //! Picking for a request that failed elsewhere: another endpoint each time, as long as there is one.
 
 use super::{LOOKS, Picker};
-use crate::pool::{EndpointId, Lease, Nanos, NoEndpoint};
+use crate::pool::{EndpointId, Lease, Nanos, NoEndpoint, Tier};
 
 impl Picker {
     /// Picks an endpoint that is not among `tried`, whose last one failed just now.
@@ -24,6 +24,14 @@ impl Picker {
                 return Ok(lease);
             }
         }
+        if self.levels.is_some() && self.tier(now)? != Tier::Panic {
+            return self.pick_untried_by_level(tried, now);
+        }
+        self.pick_untried(tried, now)
+    }
+
+    /// Picks any candidate that was not tried, by chance.
+    pub(super) fn pick_untried(&mut self, tried: &[EndpointId], now: Nanos) -> Result<Lease, NoEndpoint> {
         let tier = self.tier(now)?;
         let is_fit = |place: &usize| tier.still_admits(&self.candidates[*place].endpoint);
         let fit: Vec<usize> = self.untried(tried).filter(is_fit).collect();

@@ -10,6 +10,8 @@ fn document(endpoints: u8) -> document::Pool {
         weight: 1,
         backup: false,
         max_connections: None,
+        zone: None,
+        priority: 0,
     };
     document::Pool {
         name: "app".into(),
@@ -22,6 +24,8 @@ fn document(endpoints: u8) -> document::Pool {
         outlier_detection: None,
         slow_start_ms: None,
         panic_threshold_percent: 0,
+        overprovisioning_percent: 140,
+        fallback: None,
         timeouts: document::PoolTimeouts {
             connect_ms: 1,
             response_ms: 1,

@@ -42,18 +42,21 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
     }
     let expected = json!({
         "generation": 1, "workers": 2, "connections": 5, "requests": 2,
+        "zone": null, "zones": [],
         "listeners": [
             {"name": "web", "protocol": "http", "bind": ["127.0.0.1:8080"], "connections": 1, "accepted": 1, "requests": 1},
             {"name": "db", "protocol": "tcp", "bind": ["127.0.0.1:8080"], "connections": 0, "accepted": 0, "requests": 1},
         ],
         "pools": [
-            {"name": "app", "balance": "round-robin", "affinity": null, "endpoints": [
-                {"address": "10.0.0.1:80", "weight": 1, "backup": false, "share": 100, "state": "healthy", "reason": "", "since": 0,
+            {"name": "app", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "endpoints": [
+                {"address": "10.0.0.1:80", "weight": 1, "backup": false, "zone": null, "priority": 0, "evacuated": false,
+                    "share": 100, "state": "healthy", "reason": "", "since": 0,
                     "in_flight": 0, "requests": 1, "failures": 1},
-                {"address": "10.0.0.2:80", "weight": 7, "backup": false, "share": 100, "state": "draining",
+                {"address": "10.0.0.2:80", "weight": 7, "backup": false, "zone": null, "priority": 0, "evacuated": false,
+                    "share": 100, "state": "draining",
                     "reason": "set by the operator", "since": 0, "in_flight": 0, "requests": 0, "failures": 0},
             ]},
-            {"name": "db", "balance": "round-robin", "affinity": null, "endpoints": []},
+            {"name": "db", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "endpoints": []},
         ],
     });
     assert_eq!(status, expected);
