@@ -10,7 +10,7 @@ pub const MAX_FIELDS: usize = 256;
 
 /// Field lines that have room without the larger storage. Browsers send 10 to 20, and each costs three
 /// stores for every head, used or not.
-const FEW: usize = 24;
+const FEW: usize = 20;
 
 /// One field line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

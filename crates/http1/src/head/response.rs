@@ -131,7 +131,8 @@ fn parse_line(head: &[u8]) -> Result<Option<StatusLine<'_>>, Fault> {
         _ => return Err(Fault::Syntax("invalid status")),
     };
     let Some((reason, behind)) = split_value(phrase)? else { return Ok(None) };
-    let reason = std::str::from_utf8(reason).unwrap_or_default();
+    // The reason that most responses have need not be looked at byte by byte.
+    let reason = if reason == b"OK" { "OK" } else { std::str::from_utf8(reason).unwrap_or_default() };
     Ok(Some(StatusLine { version, status, reason, end: head.len() - behind.len() }))
 }
 

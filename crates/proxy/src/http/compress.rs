@@ -7,7 +7,7 @@ use crate::compress::Stage;
 use evenly_core::compression::{Accepted, Compression, Response, drops, name, write_fields, write_vary};
 use evenly_core::document::Algorithm;
 use evenly_core::route::{Fields, Route};
-use evenly_http1::{BodyLength, RequestHead, ResponseHead, Version};
+use evenly_http1::{BodyLength, Field, RequestHead, ResponseHead, Version};
 
 /// What an exchange's response may become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +81,9 @@ impl Coded {
     }
 
     /// Whether a field of the endpoint's is left out.
-    pub fn drops(&self, name: &str) -> bool {
-        self.algorithm.is_some() && drops(name)
+    pub fn drops(&self, field: &Field<'_>) -> bool {
+        // A name is made a text only where that is of use.
+        self.algorithm.is_some() && drops(&field.name)
     }
 
     /// Appends the fields that say so.

@@ -110,11 +110,11 @@ fn response(
     match &exchange.response_fields {
         Some(fields) => {
             head.copy_fields(&mut text, |field| {
-                !(field.hop || route.response_rules.drops(&field.name) || coded.drops(&field.name))
+                !(field.hop || route.response_rules.drops(&field.name) || coded.drops(field))
             });
             text.extend_from_slice(fields);
         }
-        None => head.copy_fields(&mut text, |field| !(field.hop || coded.drops(&field.name))),
+        None => head.copy_fields(&mut text, |field| !(field.hop || coded.drops(field))),
     }
     // Whoever passes a response on without one says when it came (RFC 9110 §6.6.1).
     if !head.fields.iter().any(|field| field.kind == FieldKind::Date) && !route.response_rules.drops("date") {
