@@ -4,13 +4,20 @@
 //! jumps up with the first slow response and forgets with a time constant of 10 s (Finagle's and linkerd's
 //! `peak_ewma`). Two samples and not the best of all, for the reason that two-choices gives.
 //!
-//! Of the two the cheaper one is taken most of the time, and not always: chances go by the inverse square of the cost.
-//! Where everybody's latency scatters alike, the one that happens to look worst at the moment would otherwise lose every
-//! comparison until its peak has decayed (one of five equal endpoints then gets a handful of 1,500 requests); so it still
-//! gets most of its share, while one that is r = 20 times as slow is preferred once in 400 times.
+//! The first of the two is drawn by weight and keeps the request, unless the second, drawn by weight among the others, is
+//! cheaper: then it passes the request on with the chance (a² − b²) / (a² + b²), for costs a and b. So
 //!
-//! * No candidate starves: of n, one that costs r times the others gets at least 2 / (n (1 + r²)) of the traffic; and what is not asked is not observed, and what is not observed decays towards 0. With a cost
-//!   r times that of the others, an idle candidate is preferred again after at most 10 s × ln r.
+//! * At equal costs shares follow the weights exactly, as nobody passes anything on. (Were one of the two taken by lot,
+//!   a heavy candidate would get too little: it is one of the two more often than others, but never both of them.) A
+//!   candidate whose cost is ε above the others' gets 1 − ε of its share, which levels loads; see
+//!   `two_choices_and_peak_ewma_level_load_by_weight`.
+//! * Among equal weights a candidate is taken by the inverse square of its cost. Always the cheaper one would starve:
+//!   where everybody's latency scatters alike, the one that happens to look worst at the moment loses every comparison
+//!   until its peak has decayed (one of five equal endpoints then gets a handful of 1,500 requests). So it still gets
+//!   most of its share, while one that is r = 20 times as slow keeps one request in 200.
+//! * No candidate starves: one that costs r times the others keeps 2 / (1 + r²) of its weight's share; and what is not
+//!   asked is not observed, and what is not observed decays towards 0. With a cost r times that of the others, an idle
+//!   candidate is preferred again after at most 10 s × ln r.
 //! * A candidate without any observation gets one request at once and no second one before its first response:
 //!   nothing is known about it, and everybody else's traffic is too much to find out with. Among several of them,
 //!   the fewest in flight count.
@@ -42,7 +49,7 @@ impl Balancer for PeakEwma {
             [first, second].map(|index| cost(&candidates[index], request.now).powi(2));
         // A fraction of 2^53 parts, which is what an f64 holds.
         let draw = (request.random.next() >> 11) as f64 / (1_u64 << 53) as f64;
-        if draw * (of_first + of_second) < of_first { second } else { first }
+        if draw * (of_first + of_second) < of_first - of_second { second } else { first }
     }
 }
 

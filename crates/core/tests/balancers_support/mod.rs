@@ -90,9 +90,9 @@ impl Bench {
         self.pool.member(address(index)).unwrap().endpoint.in_flight()
     }
 
-    pub fn observe_latency(&self, rtt: u64) {
-        for member in &self.pool.members {
-            member.endpoint.observe_latency(rtt, self.now);
+    pub fn observe_latencies(&self, nanos: impl Fn(usize) -> u64) {
+        for index in 0..self.pool.members.len() {
+            self.pool.member(address(index)).unwrap().endpoint.observe_latency(nanos(index), self.now);
         }
     }
 
