@@ -5,7 +5,7 @@ import re
 import pytest
 
 from ..support.balancer import configuration, run_verb
-from ..support.endpoint import OK
+from ..support.endpoint import OK, Endpoint
 from ..support.server import ServerProcess
 from ..support.wire import Message, Peer
 
@@ -106,6 +106,56 @@ def test_whoever_answers_keeps_the_client(web, servers) -> None:
     assert cookie(moved) not in {None, cookie(first)}
     again = asked(serving.connect(), cookie(moved))
     assert (again.text, again.one("Set-Cookie")) == ("left", None)
+
+
+def test_a_full_endpoint_is_left_for_once(web, endpoint) -> None:
+    """Its client is served by one with room, and waits only when all are full; afterwards it is back."""
+
+    def limited(address: object) -> str:
+        return f'{{ address = "{address}", max_connections = 1 }}'
+
+    with Endpoint() as other:
+        serving = web(
+            limited(endpoint), limited(other), pool=f'{COOKIE}\nqueue = {{ timeout = "10s" }}', top='access_log = "-"'
+        )
+        balancer = serving.balancer
+
+        def send(path: str, *fields: str) -> Peer:
+            client = serving.connect()
+            client.send("\r\n".join([f"GET {path} HTTP/1.1", "Host: a", *fields, "", ""]))
+            return client
+
+        balancer.set_endpoint(other, state="draining")
+        client = send("/new")
+        home, _ = endpoint.serve()
+        bound = f"Cookie: {cookie(client.read_response())}"
+        balancer.set_endpoint(other, state="ready")
+
+        held = send("/held", bound)
+        assert home.read_request().target == "/held"
+        client = send("/spilled", bound)
+        away, request = other.serve()
+        assert request.target == "/spilled"
+        assert client.read_response().one("Set-Cookie") is None, "it goes on belonging to its own"
+
+        holding = send("/holding")
+        assert away.read_request().target == "/holding"
+        client = send("/queued", bound)
+        balancer.until(lambda: balancer.metric("evenly_pool_queued") == 1)
+        away.send(OK)
+        assert holding.read_response().status == 200
+        assert away.read_request().target == "/queued", "the first with room"
+        away.send(OK)
+        assert client.read_response().status == 200
+
+        home.send(OK)
+        assert held.read_response().status == 200
+        client = send("/back", bound)
+        assert home.read_request().target == "/back"
+        home.send(OK)
+        assert client.read_response().one("Set-Cookie") is None
+        seen = {path: balancer.access(target=path)["affinity"] for path in ("/held", "/spilled", "/queued", "/back")}
+        assert seen == {"/held": "hit", "/spilled": "spilled", "/queued": "spilled", "/back": "hit"}
 
 
 def test_an_old_connection_is_no_reason_to_move(web, servers, endpoint) -> None:

@@ -9,6 +9,11 @@
 //! | has just failed this request | the balancer's choice, which it keeps if that answers | moved |
 //!
 //! A client whose endpoint comes back stays where it went: it moves once for each death.
+//!
+//! Nobody waits for a full endpoint while another has room. HAProxy has clients with persistence wait in their server's queue
+//! (`maxqueue 0`, its default, is without bound), for applications whose sessions live in one server's memory; there one busy
+//! server holds requests up while the others idle. An endpoint that dies takes such sessions along in any case, so going
+//! elsewhere for once is what an application must bear anyway, and `max_connections` stays a limit on load alone.
 
 use super::{Affinity, Clue, Outcome, Place};
 use crate::pool::{EndpointId, Lease, Nanos, NoEndpoint, Picker, Resident};
