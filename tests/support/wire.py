@@ -90,8 +90,9 @@ class Peer:
         except ConnectionResetError:
             # Accepted, and reset before this call returned: the same to a test as a reset that comes later.
             sock.close()
-            sock, peer = socket.socketpair()
-            peer.close()
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                sock = socket.create_connection(server.getsockname())
+                server.accept()[0].close()
         return cls(sock)
 
     def __enter__(self) -> Self:
