@@ -16,7 +16,8 @@ pub(crate) fn snapshot(
     previous: Option<&Snapshot>,
 ) -> Arc<Snapshot> {
     let document = json!({
-        "workers": 1, "max_connections": 10, "zone": null, "affinity": {"secret": null, "previous_secret": null},
+        "workers": 1, "max_connections": 10, "zone": null, "certificates": [],
+        "session_tickets": {"secret": null, "previous_secret": null}, "affinity": {"secret": null, "previous_secret": null},
         "error_pages": {}, "access_log": null,
         "listeners": [listener("web", "http", &Value::Null), listener("db", "tcp", &json!("db"))],
         "pools": [pool("app", app, health_check), pool("db", &[], &Value::Null)],
@@ -56,7 +57,7 @@ pub(crate) fn record(route: u32, status: u16) -> Record {
 fn listener(name: &str, protocol: &str, pool: &Value) -> Value {
     json!({
         "name": name, "bind": ["127.0.0.1:0"], "protocol": protocol, "pool": pool, "max_connections": 10,
-        "backlog": 10, "trusted_proxies": [], "forwarded": false, "compression": null, "proxy_protocol": null, "tls_routes": [],
+        "backlog": 10, "trusted_proxies": [], "forwarded": false, "compression": null, "proxy_protocol": null, "tls": null, "tls_routes": [],
         "sessions": null, "access": {"deny": [], "max_per_client": null, "on_deny": "reset"},
         "timeouts": {"header_ms": 1, "body_ms": 1, "idle_ms": 1, "send_ms": 1, "half_close_ms": 1},
         "limits": {"head_bytes": 16384, "headers": 100, "target_bytes": 8192, "body_bytes": null, "min_rate": 0,

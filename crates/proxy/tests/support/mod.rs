@@ -25,7 +25,7 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
             "timeouts": {"header_ms": 10_000, "body_ms": 10_000, "idle_ms": 60_000, "send_ms": 10_000, "half_close_ms": 1000},
             "limits": {"head_bytes": 32768, "headers": 100, "target_bytes": 8192, "body_bytes": null,
                        "min_rate": 240, "min_rate_grace_ms": 5000},
-            "trusted_proxies": [], "forwarded": false, "compression": null, "proxy_protocol": null, "tls_routes": [], "sessions": null,
+            "trusted_proxies": [], "forwarded": false, "compression": null, "proxy_protocol": null, "tls": null, "tls_routes": [], "sessions": null,
             "access": {"deny": [], "max_per_client": null, "on_deny": "reset"}
         }],
         "pools": [{
@@ -53,6 +53,8 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
             "body_bytes": null, "allow_connect": false, "allow_upgrade": true, "guard": null, "compression": null,
             "fault": null, "mirror": null
         }],
+        "certificates": [],
+        "session_tickets": {"secret": null, "previous_secret": null},
         "affinity": {"secret": null, "previous_secret": null},
         "error_pages": {},
         "access_log": null
