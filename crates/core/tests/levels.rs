@@ -39,6 +39,7 @@ fn document(endpoints: &[Placed], balance: Balance) -> document::Pool {
         affinity: None,
         endpoints: (1..).zip(endpoints).map(endpoint).collect(),
         health_check: None,
+        circuit_breaker: None,
         outlier_detection: None,
         slow_start_ms: None,
         panic_threshold_percent: 0,

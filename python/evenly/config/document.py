@@ -21,6 +21,7 @@ from .resolve import Resolved, ResolvedEndpoint
 from .schema import (
     Affinity,
     AffinityCookie,
+    CircuitOptions,
     DnsCheck,
     Duration,
     Endpoint,
@@ -214,6 +215,7 @@ def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str,
         "endpoints": [At((endpoint.index,), _endpoint(endpoint.address, endpoint.options)) for endpoint in endpoints],
         "health_check": check and _health_check(check, reuses=_keeps_connections(pool, check)),
         "outlier_detection": pool.outlier_detection and _outlier_detection(pool.outlier_detection),
+        "circuit_breaker": pool.circuit_breaker and _circuit_breaker(pool.circuit_breaker),
         "slow_start_ms": _ms("slow_start", pool.slow_start),
         "panic_threshold_percent": At(("panic_threshold",), pool.panic_threshold.percent),
         "overprovisioning_percent": At(("overprovisioning",), round(pool.overprovisioning * 100)),
@@ -327,6 +329,18 @@ def _keeps_connections(pool: Pool, check: HealthCheck) -> bool:
     """Whether a check's connection is worth keeping: an endpoint that is to have no idle connections gets none from its
     checks either, and one that is a minute old serves no further check."""
     return pool.keepalive.max_idle > 0 and check.interval.milliseconds < 60_000
+
+
+def _circuit_breaker(circuit: CircuitOptions) -> dict[str, Any]:
+    return {
+        "failure_rate_percent": At(("failure_rate",), circuit.failure_rate.percent),
+        "window_ms": _ms("window", circuit.window),
+        "minimum_requests": circuit.minimum_requests,
+        "base_open_time_ms": _ms("base_open_time", circuit.base_open_time),
+        "max_open_time_ms": _ms("max_open_time", circuit.max_open_time),
+        "half_open_requests": circuit.half_open_requests,
+        "max_requests": circuit.max_requests,
+    }
 
 
 def _health_check(check: HealthCheck, *, reuses: bool) -> dict[str, Any]:

@@ -30,7 +30,7 @@ impl Picker {
         let members = &self.pool.members;
         let residents = self.residents.get_or_insert_with(|| {
             let leasable = members.iter().enumerate().map(|(index, member)| {
-                let leasable = Leasable::new(Arc::clone(&member.endpoint), member.max_connections);
+                let leasable = Leasable::of(member, &self.pool);
                 (Place::of(&member.endpoint), (index, leasable))
             });
             Box::new(leasable.collect())

@@ -143,6 +143,7 @@ fn document(balance: Balance, weights: &[u16], hash_bound_percent: Option<u32>) 
         affinity: None,
         endpoints: weights.iter().enumerate().map(endpoint).collect(),
         health_check: None,
+        circuit_breaker: None,
         outlier_detection: None,
         slow_start_ms: None,
         panic_threshold_percent: 0,

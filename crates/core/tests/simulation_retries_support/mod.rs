@@ -290,6 +290,7 @@ fn document(settings: &Settings) -> document::Pool {
         affinity: None,
         endpoints: (0..settings.endpoints).map(endpoint).collect(),
         health_check: None,
+        circuit_breaker: None,
         outlier_detection: None,
         slow_start_ms: None,
         panic_threshold_percent: 0,

@@ -229,6 +229,7 @@ fn document(balance: Balance, random: &mut Random) -> document::Pool {
         affinity: None,
         endpoints: Vec::new(),
         health_check: (random.below(4) > 0).then(health_check),
+        circuit_breaker: None,
         outlier_detection: outlier_detection(random),
         slow_start_ms: (random.below(2) == 0).then_some(5_000),
         panic_threshold_percent: [0, 0, 50][random.index(3)],

@@ -74,7 +74,7 @@ fn pool(name: &str, endpoints: &[SocketAddr], health_check: &Value) -> Value {
     json!({
         "name": name, "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
         "affinity": null,
-        "endpoints": endpoints, "health_check": health_check, "outlier_detection": null, "slow_start_ms": null,
+        "endpoints": endpoints, "health_check": health_check, "outlier_detection": null, "circuit_breaker": null, "slow_start_ms": null,
         "panic_threshold_percent": 0, "overprovisioning_percent": 140, "fallback": null,
         "timeouts": {"connect_ms": 1, "response_ms": 1, "request_ms": null, "idle_ms": 1, "tunnel_idle_ms": 1},
         "keepalive": {"max_idle": 1, "idle_timeout_ms": 1}, "proxy_protocol": null,

@@ -31,7 +31,7 @@ pub fn document(endpoints: &[SocketAddr]) -> Value {
         "pools": [{
             "name": "app", "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
             "affinity": null,
-            "endpoints": endpoints, "health_check": null, "outlier_detection": null, "slow_start_ms": null,
+            "endpoints": endpoints, "health_check": null, "outlier_detection": null, "circuit_breaker": null, "slow_start_ms": null,
             "panic_threshold_percent": 0,
             "overprovisioning_percent": 140, "fallback": null,
             "timeouts": {"connect_ms": 5000, "response_ms": 10_000, "request_ms": null, "idle_ms": 10_000,

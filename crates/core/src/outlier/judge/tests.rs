@@ -51,6 +51,7 @@ impl Court {
             health_check: None,
             affinity: None,
             queue: None,
+            circuit_breaker: None,
             outlier_detection: Some(policy),
             slow_start_ms: None,
             panic_threshold_percent: 0,
