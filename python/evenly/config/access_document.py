@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .access_files import AccessFiles
-from .at import At
+from .at import At, ms
 from .schema import Route
 from .schema.access import ApiKeys, BasicAuth, ForwardAuth, RouteAccess
 from .schema.compression import Compression
@@ -59,7 +59,7 @@ def _basic_auth(table: BasicAuth, files: AccessFiles) -> dict[str, Any]:
     return {
         "realm": table.realm,
         "users": At((), users),
-        "cache_ms": At(("cache",), table.cache.milliseconds),
+        "cache_ms": ms("cache", table.cache),
         "user_header": table.user_header,
         "strip": table.strip,
     }
@@ -83,6 +83,6 @@ def _forward_auth(table: ForwardAuth) -> dict[str, Any]:
         "path": table.path,
         "request_headers": table.request_headers,
         "response_headers": table.response_headers,
-        "timeout_ms": At(("timeout",), table.timeout.milliseconds),
+        "timeout_ms": ms("timeout", table.timeout),
         "on_error": table.on_error,
     }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .problems import Place
+from .schema.units import Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +13,8 @@ class At:
 
     place: Place
     value: Any
+
+
+def ms(option: str, duration: Duration | None) -> At:
+    """The milliseconds of the option of this name; `null` if it is not set."""
+    return At((option,), duration and duration.milliseconds)

@@ -12,39 +12,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import access_document as admitting
+from . import pool_document as pooling
 from .access_files import AccessFiles
-from .at import At
+from .at import At, ms
 from .found import NOTHING, Found, members
 from .load import Source
 from .problems import Place, Problem
-from .resolve import Resolved, ResolvedEndpoint
+from .resolve import Resolved
 from .schema import (
-    Affinity,
-    AffinityCookie,
-    DnsCheck,
-    Duration,
-    Endpoint,
     Fault,
     FieldRules,
-    HealthCheck,
     HostLiteral,
     HttpListener,
     HttpTimeouts,
     Limits,
     Listener,
     Mirror,
-    OutlierOptions,
     Percent,
-    Pool,
     ProxyProtocol,
-    Retry,
     Rewrite,
     Route,
-    StatusRange,
     StreamTimeouts,
-    TcpCheck,
     TcpListener,
-    UdpCheck,
     UdpListener,
     ValueCondition,
 )  # fmt: skip
@@ -131,7 +120,7 @@ def _written(tree: Mapping[str, Any], source: Source, parts: Mapping[str, str]) 
 
 def _pools(resolved: Resolved, found: Found) -> list[At]:
     pools = resolved.settings.pools
-    return [At((name,), _pool(name, pool, members(resolved, found, name))) for name, pool in pools.items()]
+    return [At((name,), pooling.pool(name, pool, members(resolved, found, name))) for name, pool in pools.items()]
 
 
 def _listener(name: str, listener: Listener) -> dict[str, Any]:
@@ -152,11 +141,11 @@ def _listener(name: str, listener: Listener) -> dict[str, Any]:
         ),
         "backlog": _UNUSED_BACKLOG if isinstance(listener, UdpListener) else listener.backlog,
         "timeouts": {
-            "header_ms": _ms("header", stream.header),
-            "body_ms": _ms("body", request.body),
-            "idle_ms": _ms("idle", listener.timeouts.idle),
-            "send_ms": _ms("send", stream.send),
-            "half_close_ms": _ms("half_close", stream.half_close),
+            "header_ms": ms("header", stream.header),
+            "body_ms": ms("body", request.body),
+            "idle_ms": ms("idle", listener.timeouts.idle),
+            "send_ms": ms("send", stream.send),
+            "half_close_ms": ms("half_close", stream.half_close),
         },
         "limits": _limits(http.limits if http else _UNUSED_LIMITS),
         "trusted_proxies": [str(network) for network in http.trusted_proxies] if http else [],
@@ -198,77 +187,7 @@ def _limits(limits: Limits) -> dict[str, Any]:
         "target_bytes": At(("target",), limits.target.bytes),
         "body_bytes": At(("body",), limits.body and limits.body.bytes),
         "min_rate": limits.min_rate.bytes_per_second,
-        "min_rate_grace_ms": _ms("min_rate_grace", limits.min_rate_grace),
-    }
-
-
-def _pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str, Any]:
-    factor = pool.hash_balance_factor
-    check = pool.health_check
-    return {
-        "name": At((), name),
-        "balance": pool.balance,
-        "hash_key": pool.hash_key and {"source": pool.hash_key.source, "name": pool.hash_key.name},
-        "hash_bound_percent": At(("hash_balance_factor",), None if factor is None else round(factor * 100)),
-        "affinity": pool.affinity and _affinity(pool.affinity),
-        "endpoints": [At((endpoint.index,), _endpoint(endpoint.address, endpoint.options)) for endpoint in endpoints],
-        "health_check": check and _health_check(check, reuses=_keeps_connections(pool, check)),
-        "outlier_detection": pool.outlier_detection and _outlier_detection(pool.outlier_detection),
-        "slow_start_ms": _ms("slow_start", pool.slow_start),
-        "panic_threshold_percent": At(("panic_threshold",), pool.panic_threshold.percent),
-        "overprovisioning_percent": At(("overprovisioning",), round(pool.overprovisioning * 100)),
-        "fallback": pool.fallback,
-        "timeouts": {
-            "connect_ms": _ms("connect", pool.timeouts.connect),
-            "response_ms": _ms("response", pool.timeouts.response),
-            "request_ms": _ms("request", pool.timeouts.request),
-            "idle_ms": _ms("idle", pool.timeouts.idle),
-            "tunnel_idle_ms": _ms("tunnel_idle", pool.timeouts.tunnel_idle),
-        },
-        "keepalive": {
-            "max_idle": pool.keepalive.max_idle,
-            "idle_timeout_ms": _ms("idle_timeout", pool.keepalive.idle_timeout),
-        },
-        "retry": _retry(pool.retry),
-        "retry_budget": {
-            "percent": At(("share",), pool.retry_budget.share.percent),
-            "min_per_second": pool.retry_budget.min_per_second,
-        },
-        "proxy_protocol": pool.proxy_protocol,
-        "queue": pool.queue and {"size": pool.queue.size, "timeout_ms": _ms("timeout", pool.queue.timeout)},
-    }
-
-
-def _retry(retry: Retry) -> dict[str, Any]:
-    return {
-        "attempts": retry.attempts,
-        "on_connect_failure": At(("on",), "connect-failure" in retry.on),
-        "on_reset": At(("on",), "reset" in retry.on),
-        "on_timeout": At(("on",), "timeout" in retry.on),
-        "on_statuses": At(
-            ("on",),
-            [
-                At((index,), {"first": condition.first, "last": condition.last})
-                for index, condition in enumerate(retry.on)
-                if isinstance(condition, StatusRange)
-            ],
-        ),
-        "non_idempotent": retry.non_idempotent,
-        "body_bytes": At(("body",), retry.body.bytes),
-        "try_ms": _ms("try_timeout", retry.try_timeout),
-        "backoff_ms": _ms("backoff", retry.backoff),
-        "max_backoff_ms": _ms("max_backoff", retry.max_backoff),
-    }
-
-
-def _endpoint(address: str, endpoint: Endpoint) -> dict[str, Any]:
-    return {
-        "address": address,
-        "weight": endpoint.weight,
-        "backup": endpoint.backup,
-        "max_connections": endpoint.max_connections,
-        "zone": endpoint.zone,
-        "priority": endpoint.priority,
+        "min_rate_grace_ms": ms("min_rate_grace", limits.min_rate_grace),
     }
 
 
@@ -277,91 +196,6 @@ def _affinity_secrets(resolved: Resolved) -> dict[str, Any]:
     return {
         "secret": At(("secret_file",), secrets.current),
         "previous_secret": At(("previous_secret_file",), secrets.previous),
-    }
-
-
-def _affinity(affinity: Affinity) -> dict[str, Any]:
-    if affinity.cookie is not None:
-        return {"type": At((), "cookie"), "cookie": _affinity_cookie(affinity.cookie)}
-    table = {"max_entries": affinity.max_entries, "ttl_ms": _ms("ttl", affinity.ttl)}
-    if affinity.source_ip is not None:
-        bits = {
-            "v4_bits": At(("source_ip",), affinity.source_ip.v4),
-            "v6_bits": At(("source_ip",), affinity.source_ip.v6),
-        }
-        return {"type": At((), "source_ip"), **bits, "table": At((), table)}
-    kind = next(kind for kind in ("learn", "header", "query") if getattr(affinity, kind) is not None)
-    return {"type": At((), kind), "name": At((kind,), getattr(affinity, kind)), "table": At((), table)}
-
-
-def _affinity_cookie(cookie: AffinityCookie) -> dict[str, Any]:
-    return {
-        "name": cookie.name,
-        "path": cookie.path,
-        "same_site": cookie.same_site,
-        "http_only": cookie.http_only,
-        "secure": None if cookie.secure == "auto" else cookie.secure,
-        "ttl_ms": _ms("ttl", cookie.ttl),
-    }
-
-
-def _outlier_detection(outlier: OutlierOptions) -> dict[str, Any]:
-    plain = (
-        "consecutive_5xx",
-        "consecutive_gateway_failure",
-        "consecutive_local_origin_failure",
-        "success_rate_minimum_hosts",
-        "success_rate_request_volume",
-    )
-    times = ("interval", "latency_minimum", "base_ejection_time", "max_ejection_time", "probation")
-    factors = ("success_rate_stdev_factor", "latency_factor")
-    return (
-        {name: getattr(outlier, name) for name in plain}
-        | {f"{name}_ms": _ms(name, getattr(outlier, name)) for name in times}
-        | {f"{name}_percent": At((name,), round(getattr(outlier, name) * 100)) for name in factors}
-        | {"max_ejection_percent": outlier.max_ejection_percent.percent}
-    )
-
-
-def _keeps_connections(pool: Pool, check: HealthCheck) -> bool:
-    """Whether a check's connection is worth keeping: an endpoint that is to have no idle connections gets none from its
-    checks either, and one that is a minute old serves no further check."""
-    return pool.keepalive.max_idle > 0 and check.interval.milliseconds < 60_000
-
-
-def _health_check(check: HealthCheck, *, reuses: bool) -> dict[str, Any]:
-    return {
-        "probe": At((), _probe(check, reuses=reuses)),
-        "interval_ms": _ms("interval", check.interval),
-        "unhealthy_interval_ms": _ms("unhealthy_interval", check.unhealthy_interval),
-        "jitter_percent": At(("jitter",), check.jitter.percent),
-        "timeout_ms": _ms("timeout", check.timeout),
-        "unhealthy_after": check.unhealthy_after,
-        "healthy_after": check.healthy_after,
-        "port": check.port,
-    }
-
-
-def _probe(check: HealthCheck, *, reuses: bool) -> dict[str, Any]:
-    if isinstance(check, UdpCheck):
-        return {"type": "udp", "send": check.send, "expect": check.expect}
-    if isinstance(check, DnsCheck):
-        return {
-            "type": "dns",
-            "name": check.name,
-            "record": At(("record",), check.record_number),
-            "expected_rcode": At(("expected_rcode",), check.rcode_numbers),
-        }
-    if isinstance(check, TcpCheck):
-        return {"type": "tcp", "send": check.send, "expect": check.expect}
-    return {
-        "type": "http",
-        "method": check.method,
-        "path": check.path,
-        "host": check.host,
-        "expected_status": [{"first": statuses.first, "last": statuses.last} for statuses in check.expected_status],
-        "expected_body": check.expected_body,
-        "reuse_connection": At(("reuse_connection",), check.reuse_connection and reuses),
     }
 
 
@@ -385,13 +219,13 @@ def _route(route: Route, files: AccessFiles) -> dict[str, Any]:
         "request_headers": _field_rules(route.request_headers),
         "response_headers": _field_rules(route.response_headers),
         "timeouts": {
-            "connect_ms": _ms("connect", route.timeouts.connect),
-            "response_ms": _ms("response", route.timeouts.response),
-            "request_ms": _ms("request", route.timeouts.request),
-            "idle_ms": _ms("idle", route.timeouts.idle),
+            "connect_ms": ms("connect", route.timeouts.connect),
+            "response_ms": ms("response", route.timeouts.response),
+            "request_ms": ms("request", route.timeouts.request),
+            "idle_ms": ms("idle", route.timeouts.idle),
         },
         "priority": route.priority,
-        "retry": route.retry and _retry(route.retry),
+        "retry": route.retry and pooling.retries(route.retry),
         "body_bytes": At(("limits", "body"), route.limits.body and route.limits.body.bytes),
         "allow_connect": route.allow_connect,
         "allow_upgrade": route.allow_upgrade,
@@ -412,14 +246,14 @@ def _mirror(mirror: Mirror) -> dict[str, Any]:
         "percent": At(("share",), mirror.share.percent),
         "body_bytes": At(("body",), mirror.body.bytes),
         "in_flight": At(("max_in_flight",), mirror.max_in_flight),
-        "timeout_ms": _ms("timeout", mirror.timeout),
+        "timeout_ms": ms("timeout", mirror.timeout),
         "compare": mirror.compare,
     }
 
 
 def _fault(fault: Fault) -> dict[str, Any]:
     return {
-        "delay_ms": _ms("delay", fault.delay),
+        "delay_ms": ms("delay", fault.delay),
         "delay_percent": At(("delay_share",), _percent(fault.delay_share)),
         "abort": fault.abort,
         "abort_percent": At(("abort_share",), _percent(fault.abort_share)),
@@ -450,7 +284,7 @@ def _condition(condition: ValueCondition) -> dict[str, Any]:
 def _action(route: Route) -> dict[str, Any]:
     if route.split is not None:
         pools = [At((name,), [At((), name), At((), weight)]) for name, weight in route.split.items()]
-        cookie = route.split_affinity and _affinity_cookie(route.split_affinity)
+        cookie = route.split_affinity and pooling.affinity_cookie(route.split_affinity)
         return {"type": At((), "split"), "pools": At(("split",), pools), "affinity": At(("split_affinity",), cookie)}
     if route.redirect is not None:
         return {
@@ -481,7 +315,3 @@ def _field_rules(rules: FieldRules) -> dict[str, Any]:
             for index, value in enumerate(values)
         ],
     }
-
-
-def _ms(option: str, duration: Duration | None) -> At:
-    return At((option,), duration and duration.milliseconds)
