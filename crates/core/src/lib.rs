@@ -50,3 +50,10 @@ pub mod snapshot;
 pub mod target;
 pub mod template;
 pub mod trust;
+
+/// The tests in this crate and those beside it share their samples, which name the crate as the latter see it.
+#[cfg(test)]
+extern crate self as evenly_core;
+#[cfg(test)]
+#[path = "../tests/sample/mod.rs"]
+mod sample;

@@ -3,6 +3,7 @@
 //! Statistical promises are tested with fixed seeds, so that they fail always or never; everything else with proptest.
 
 mod balancers_support;
+mod sample;
 
 use balancers_support::{Bench, HASHES, deviations, keys};
 use evenly_core::balancer::ALL;

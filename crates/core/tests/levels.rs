@@ -5,6 +5,8 @@
     reason = "a test fails by panicking, and counts little"
 )]
 
+mod sample;
+
 use evenly_core::document::{self, Balance, HashKey, HashSource};
 use evenly_core::ids::Ids;
 use evenly_core::pool::{AdminState, EndpointState, Evacuations, Health, Level, NoEndpoint, Picker, Pool};
@@ -23,39 +25,18 @@ const ZONES: [Option<&str>; 3] = [None, Some("a"), Some("b")];
 
 fn document(endpoints: &[Placed], balance: Balance) -> document::Pool {
     let endpoint = |(last, placed): (u8, &Placed)| document::Endpoint {
-        address: SocketAddr::from(([10, 0, 0, last], 80)),
         weight: placed.3,
         backup: placed.2,
-        max_connections: None,
         zone: ZONES[placed.0].map(str::to_owned),
         priority: if placed.2 { 0 } else { placed.1 },
+        ..sample::endpoint(last)
     };
     let takes_key = matches!(balance, Balance::RingHash | Balance::Maglev);
     document::Pool {
-        name: "app".into(),
         balance,
         hash_key: takes_key.then_some(HashKey { source: HashSource::Uri, name: None }),
-        hash_bound_percent: None,
-        affinity: None,
         endpoints: (1..).zip(endpoints).map(endpoint).collect(),
-        health_check: None,
-        outlier_detection: None,
-        slow_start_ms: None,
-        panic_threshold_percent: 0,
-        overprovisioning_percent: 140,
-        fallback: None,
-        timeouts: document::PoolTimeouts {
-            connect_ms: 1,
-            response_ms: 1,
-            request_ms: None,
-            idle_ms: 1,
-            tunnel_idle_ms: 1,
-        },
-        keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
-        proxy_protocol: None,
-        queue: None,
-        retry: document::Retry::never(),
-        retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
+        ..sample::pool()
     }
 }
 

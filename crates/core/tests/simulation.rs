@@ -4,6 +4,7 @@
 //! Everything follows from the seed. A failure names its seed; `EVENLY_SIMULATION_SEED=17 cargo test --test simulation`
 //! runs that one alone, and `EVENLY_SIMULATION_SEEDS=100000` so many for each balancer.
 
+mod sample;
 mod simulation_support;
 
 use evenly_core::document::Balance;

@@ -5,6 +5,7 @@
 //! simulation_retries` runs that one alone.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod sample;
 mod simulation_retries_support;
 
 use simulation_retries_support::{Fate, SECOND, Settings, World};

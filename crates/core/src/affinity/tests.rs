@@ -4,6 +4,7 @@ use crate::ids::Ids;
 use crate::pool::{AdminState, Health, Picker, Pool};
 use crate::random::Random;
 use crate::route::Fields;
+use crate::sample;
 use proptest::prelude::*;
 
 /// A `Cookie` field, or none.
@@ -28,29 +29,9 @@ fn secrets() -> Secrets {
     Secrets::build(&AffinitySecrets { secret, previous_secret: None }).unwrap().unwrap()
 }
 
-/// A pool of the golden document with other endpoints, so that options to come need no mention here.
 fn document(affinity: document::Affinity, endpoints: &[u8]) -> document::Pool {
-    let golden = include_str!("../../../../tests/golden/document/complete.json");
-    let pool = document::Document::parse(golden).unwrap().pools.swap_remove(0);
-    let endpoint = |last: &u8| document::Endpoint {
-        address: address(*last),
-        weight: 1,
-        backup: false,
-        max_connections: None,
-        zone: None,
-        priority: 0,
-    };
-    document::Pool {
-        name: "app".into(),
-        balance: Balance::RoundRobin,
-        hash_key: None,
-        hash_bound_percent: None,
-        affinity: Some(affinity),
-        endpoints: endpoints.iter().map(endpoint).collect(),
-        health_check: None,
-        panic_threshold_percent: 0,
-        ..pool
-    }
+    let endpoints = endpoints.iter().copied().map(sample::endpoint).collect();
+    document::Pool { affinity: Some(affinity), endpoints, ..sample::pool() }
 }
 
 fn by_cookie() -> document::Affinity {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what goes wrong here fails the test")]
 
+use crate::sample;
 use evenly_core::document::{self, Balance, HashKey, HashSource};
 use evenly_core::ids::Ids;
 use evenly_core::pool::hash::mix;
@@ -129,37 +130,15 @@ fn document(balance: Balance, weights: &[u16], hash_bound_percent: Option<u32>) 
     let endpoint = |(index, weight): (usize, &u16)| document::Endpoint {
         address: address(index),
         weight: *weight,
-        backup: false,
-        max_connections: None,
-        zone: None,
-        priority: 0,
+        ..sample::endpoint(1)
     };
     let takes_key = matches!(balance, Balance::RingHash | Balance::Maglev);
     document::Pool {
-        name: "bench".into(),
         balance,
         hash_key: takes_key.then_some(HashKey { source: HashSource::Uri, name: None }),
         hash_bound_percent,
-        affinity: None,
         endpoints: weights.iter().enumerate().map(endpoint).collect(),
-        health_check: None,
-        outlier_detection: None,
-        slow_start_ms: None,
-        panic_threshold_percent: 0,
-        overprovisioning_percent: 140,
-        fallback: None,
-        timeouts: document::PoolTimeouts {
-            connect_ms: 1,
-            response_ms: 1,
-            request_ms: None,
-            idle_ms: 1,
-            tunnel_idle_ms: 1,
-        },
-        keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
-        retry: document::Retry::never(),
-        retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
-        proxy_protocol: None,
-        queue: None,
+        ..sample::pool()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A pool, two workers and clients that send requests at a steady rate; each try has the fate that its endpoint has then.
 
+use crate::sample;
 use evenly_core::document::{self, Balance, StatusRange};
 use evenly_core::ids::Ids;
 use evenly_core::pool::{EndpointId, Lease, Nanos, NoEndpoint, Picker, Pool};
@@ -7,7 +8,6 @@ use evenly_core::random::Random;
 use evenly_core::retry::{Budget, Cause, Price, Try};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub const SECOND: Nanos = 1_000_000_000;
@@ -273,36 +273,9 @@ impl World {
 }
 
 fn document(settings: &Settings) -> document::Pool {
-    let endpoint = |last: u8| document::Endpoint {
-        address: SocketAddr::from(([10, 0, 0, last], 80)),
-        weight: 1,
-        backup: false,
-        max_connections: None,
-        zone: None,
-        priority: 0,
-    };
     document::Pool {
-        proxy_protocol: None,
-        name: "simulated".into(),
         balance: settings.balance,
-        hash_key: None,
-        hash_bound_percent: None,
-        affinity: None,
-        endpoints: (0..settings.endpoints).map(endpoint).collect(),
-        health_check: None,
-        outlier_detection: None,
-        slow_start_ms: None,
-        panic_threshold_percent: 0,
-        overprovisioning_percent: 140,
-        fallback: None,
-        timeouts: document::PoolTimeouts {
-            connect_ms: 1,
-            response_ms: 1,
-            request_ms: None,
-            idle_ms: 1,
-            tunnel_idle_ms: 1,
-        },
-        keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
+        endpoints: (0..settings.endpoints).map(sample::endpoint).collect(),
         retry: document::Retry {
             attempts: settings.attempts,
             on_connect_failure: true,
@@ -314,6 +287,6 @@ fn document(settings: &Settings) -> document::Pool {
             ..document::Retry::never()
         },
         retry_budget: document::RetryBudget { percent: settings.percent, min_per_second: settings.minimum },
-        queue: None,
+        ..sample::pool()
     }
 }

@@ -3,6 +3,7 @@
 mod rules;
 mod site;
 
+use crate::sample;
 use evenly_core::document::{self, Balance, HashKey, HashSource, HealthCheck, Probe};
 use evenly_core::ids::Ids;
 use evenly_core::outlier::{Judge, Outcome};
@@ -222,42 +223,24 @@ fn document(balance: Balance, random: &mut Random) -> document::Pool {
     let takes_key = matches!(balance, Balance::RingHash | Balance::Maglev);
     let is_hash = takes_key || balance == Balance::IpHash;
     document::Pool {
-        name: "simulated".into(),
         balance,
         hash_key: takes_key.then_some(HashKey { source: HashSource::Uri, name: None }),
         hash_bound_percent: (is_hash && random.below(2) == 0).then_some(125),
-        affinity: None,
-        endpoints: Vec::new(),
         health_check: (random.below(4) > 0).then(health_check),
         outlier_detection: outlier_detection(random),
         slow_start_ms: (random.below(2) == 0).then_some(5_000),
         panic_threshold_percent: [0, 0, 50][random.index(3)],
-        overprovisioning_percent: 140,
-        fallback: None,
-        timeouts: document::PoolTimeouts {
-            connect_ms: 1,
-            response_ms: 1,
-            request_ms: None,
-            idle_ms: 1,
-            tunnel_idle_ms: 1,
-        },
-        keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
-        retry: document::Retry::never(),
-        retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
-        proxy_protocol: None,
-        queue: None,
+        ..sample::pool()
     }
 }
 
 fn endpoint(last: usize, random: &mut Random) -> document::Endpoint {
     let last = u8::try_from(last).expect("a dozen endpoints");
     document::Endpoint {
-        address: SocketAddr::from(([10, 0, 0, last], 80)),
         weight: [1, 1, 1, 2, 4][random.index(5)],
         backup: random.below(6) == 0,
         max_connections: [None, None, Some(1), Some(3)][random.index(4)],
-        zone: None,
-        priority: 0,
+        ..sample::endpoint(last)
     }
 }
 

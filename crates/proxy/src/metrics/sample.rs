@@ -15,13 +15,26 @@ pub(crate) fn snapshot(
     health_check: &Value,
     previous: Option<&Snapshot>,
 ) -> Arc<Snapshot> {
-    let document = json!({
-        "workers": 1, "max_connections": 10, "zone": null, "affinity": {"secret": null, "previous_secret": null},
-        "error_pages": {}, "access_log": null,
-        "listeners": [listener("web", "http", &Value::Null), listener("db", "tcp", &json!("db"))],
-        "pools": [pool("app", app, health_check), pool("db", &[], &Value::Null)],
-        "routes": routes.iter().map(|name| route(name)).collect::<Vec<_>>(),
-    });
+    // The smallest configuration's document, so that options to come need no mention here.
+    let mut document: Value =
+        serde_json::from_str(include_str!("../../../../tests/golden/config/01-minimal.json")).unwrap();
+    document["listeners"] = json!([
+        with(&document["listeners"][0], &json!({"bind": ["127.0.0.1:0"], "max_connections": 10})),
+        with(
+            &document["listeners"][0],
+            &json!({"name": "db", "bind": ["127.0.0.1:0"], "protocol": "tcp", "pool": "db", "max_connections": 10}),
+        ),
+    ]);
+    let endpoint = |address| with(&document["pools"][0]["endpoints"][0], &json!({"address": address}));
+    let endpoints: Vec<Value> = app.iter().map(endpoint).collect();
+    document["pools"] = json!([
+        with(&document["pools"][0], &json!({"endpoints": endpoints, "health_check": health_check})),
+        with(&document["pools"][0], &json!({"name": "db", "endpoints": []})),
+    ]);
+    let path = |name| json!({"kind": "exact", "value": format!("/{name}")});
+    let route = |name| with(&document["routes"][0], &json!({"name": name, "path": path(name)}));
+    document["routes"] = routes.iter().map(route).collect();
+    document["max_connections"] = 10.into();
     Arc::new(Snapshot::build(Document::parse(&document.to_string()).unwrap(), previous).unwrap())
 }
 
@@ -53,46 +66,10 @@ pub(crate) fn record(route: u32, status: u16) -> Record {
     }
 }
 
-fn listener(name: &str, protocol: &str, pool: &Value) -> Value {
-    json!({
-        "name": name, "bind": ["127.0.0.1:0"], "protocol": protocol, "pool": pool, "max_connections": 10,
-        "backlog": 10, "trusted_proxies": [], "forwarded": false, "compression": null, "proxy_protocol": null, "tls_routes": [],
-        "sessions": null, "access": {"deny": [], "max_per_client": null, "on_deny": "reset"},
-        "timeouts": {"header_ms": 1, "body_ms": 1, "idle_ms": 1, "send_ms": 1, "half_close_ms": 1},
-        "limits": {"head_bytes": 16384, "headers": 100, "target_bytes": 8192, "body_bytes": null, "min_rate": 0,
-            "min_rate_grace_ms": 0},
-    })
-}
-
-fn pool(name: &str, endpoints: &[SocketAddr], health_check: &Value) -> Value {
-    let endpoints: Vec<Value> = endpoints
-        .iter()
-        .map(|address| {
-            json!({"address": address, "weight": 1, "backup": false, "max_connections": null, "zone": null, "priority": 0})
-        })
-        .collect();
-    json!({
-        "name": name, "balance": "round-robin", "hash_key": null, "hash_bound_percent": null,
-        "affinity": null,
-        "endpoints": endpoints, "health_check": health_check, "outlier_detection": null, "slow_start_ms": null,
-        "panic_threshold_percent": 0, "overprovisioning_percent": 140, "fallback": null,
-        "timeouts": {"connect_ms": 1, "response_ms": 1, "request_ms": null, "idle_ms": 1, "tunnel_idle_ms": 1},
-        "keepalive": {"max_idle": 1, "idle_timeout_ms": 1}, "proxy_protocol": null,
-        "retry": {"attempts": 2, "on_connect_failure": true, "on_reset": true, "on_timeout": false,
-            "on_statuses": [], "non_idempotent": false, "body_bytes": 65536, "try_ms": null, "backoff_ms": 25,
-            "max_backoff_ms": 250},
-        "retry_budget": {"percent": 20, "min_per_second": 10}, "queue": null,
-    })
-}
-
-fn route(name: &str) -> Value {
-    let rules = json!({"remove": [], "set": [], "add": []});
-    json!({
-        "name": name, "listeners": null, "hosts": null, "path": {"kind": "exact", "value": format!("/{name}")},
-        "methods": null, "headers": [], "cookies": [], "query": [], "action": {"type": "pool", "pool": "app"},
-        "rewrite": null, "host_rewrite": {"type": "preserve"}, "request_headers": rules, "response_headers": rules,
-        "timeouts": {"connect_ms": null, "response_ms": null, "request_ms": null, "idle_ms": null}, "retry": null, "priority": "normal",
-        "body_bytes": null,
-        "allow_connect": false, "allow_upgrade": true, "guard": null, "compression": null, "fault": null, "mirror": null,
-    })
+fn with(sample: &Value, changes: &Value) -> Value {
+    let mut changed = sample.clone();
+    for (field, value) in changes.as_object().into_iter().flatten() {
+        changed[field] = value.clone();
+    }
+    changed
 }

@@ -1,9 +1,9 @@
 use super::*;
-use crate::document::{self, Balance};
+use crate::document;
 use crate::ids::Ids;
 use crate::outlier::consecutive::Trip;
 use crate::outlier::{FULL_SHARE, Outcome, Verdict};
-use std::net::SocketAddr;
+use crate::sample;
 
 const SECOND: Nanos = 1_000 * MS;
 
@@ -34,39 +34,10 @@ struct Court {
 
 impl Court {
     fn new(endpoints: u8, policy: OutlierDetection) -> Self {
-        let endpoint = |last| document::Endpoint {
-            address: SocketAddr::from(([10, 0, 0, last], 80)),
-            weight: 1,
-            backup: false,
-            max_connections: None,
-            zone: None,
-            priority: 0,
-        };
         let document = document::Pool {
-            name: "app".into(),
-            balance: Balance::RoundRobin,
-            hash_key: None,
-            hash_bound_percent: None,
-            endpoints: (1..=endpoints).map(endpoint).collect(),
-            health_check: None,
-            affinity: None,
-            queue: None,
+            endpoints: (1..=endpoints).map(sample::endpoint).collect(),
             outlier_detection: Some(policy),
-            slow_start_ms: None,
-            panic_threshold_percent: 0,
-            overprovisioning_percent: 140,
-            fallback: None,
-            timeouts: document::PoolTimeouts {
-                connect_ms: 1,
-                response_ms: 1,
-                request_ms: None,
-                idle_ms: 1,
-                tunnel_idle_ms: 1,
-            },
-            keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
-            retry: document::Retry::never(),
-            retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
-            proxy_protocol: None,
+            ..sample::pool()
         };
         let pool = Pool::build(&document, None, &mut Ids::default()).unwrap();
         Self { pool, judge: Judge::default(), now: 0 }

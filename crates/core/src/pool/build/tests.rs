@@ -1,43 +1,14 @@
 use super::*;
 use crate::document::{HashKey, HashSource, HealthCheck, StatusRange};
 use crate::pool::{AdminState, EndpointState};
+use crate::sample::{self, endpoint};
 
 fn address(last: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], 80))
 }
 
-fn endpoint(last: u8) -> document::Endpoint {
-    let (zone, priority, max_connections) = (None, 0, None);
-    document::Endpoint { address: address(last), weight: 1, backup: false, max_connections, zone, priority }
-}
-
 fn pool(endpoints: impl IntoIterator<Item = u8>) -> document::Pool {
-    document::Pool {
-        name: "app".into(),
-        balance: Balance::RoundRobin,
-        hash_key: None,
-        hash_bound_percent: None,
-        affinity: None,
-        endpoints: endpoints.into_iter().map(endpoint).collect(),
-        health_check: None,
-        outlier_detection: None,
-        slow_start_ms: None,
-        panic_threshold_percent: 0,
-        overprovisioning_percent: 140,
-        fallback: None,
-        timeouts: document::PoolTimeouts {
-            connect_ms: 1,
-            response_ms: 1,
-            request_ms: None,
-            idle_ms: 1,
-            tunnel_idle_ms: 1,
-        },
-        keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
-        retry: document::Retry::never(),
-        retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
-        proxy_protocol: None,
-        queue: None,
-    }
+    document::Pool { endpoints: endpoints.into_iter().map(endpoint).collect(), ..sample::pool() }
 }
 
 fn health_check() -> HealthCheck {

@@ -2,43 +2,10 @@ use super::*;
 use crate::document::{self, Balance};
 use crate::ids::Ids;
 use crate::pool::{AdminState, Health};
-use std::net::SocketAddr;
+use crate::sample;
 
 fn document(endpoints: u8) -> document::Pool {
-    let endpoint = |last| document::Endpoint {
-        address: SocketAddr::from(([10, 0, 0, last], 80)),
-        weight: 1,
-        backup: false,
-        max_connections: None,
-        zone: None,
-        priority: 0,
-    };
-    document::Pool {
-        name: "app".into(),
-        balance: Balance::RoundRobin,
-        hash_key: None,
-        hash_bound_percent: None,
-        affinity: None,
-        endpoints: (1..=endpoints).map(endpoint).collect(),
-        health_check: None,
-        outlier_detection: None,
-        slow_start_ms: None,
-        panic_threshold_percent: 0,
-        overprovisioning_percent: 140,
-        fallback: None,
-        timeouts: document::PoolTimeouts {
-            connect_ms: 1,
-            response_ms: 1,
-            request_ms: None,
-            idle_ms: 1,
-            tunnel_idle_ms: 1,
-        },
-        keepalive: document::KeepAlive { max_idle: 1, idle_timeout_ms: 1 },
-        retry: document::Retry::never(),
-        retry_budget: document::RetryBudget { percent: 0, min_per_second: 0 },
-        proxy_protocol: None,
-        queue: None,
-    }
+    document::Pool { endpoints: (1..=endpoints).map(sample::endpoint).collect(), ..sample::pool() }
 }
 
 fn pool(document: &document::Pool, previous: Option<&Pool>) -> Arc<Pool> {
