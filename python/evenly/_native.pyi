@@ -47,6 +47,7 @@ class Dataplane:
         "listeners": [{"name", "protocol", "bind": [...], "connections", "accepted", "requests"}],
         "pools": [{"name", "balance", "affinity": {"by", "entries"}, "fallback",
         "levels": [{"priority", "zone", "backup", "usable_weight", "weight", "share"}],
+        "circuit": {"state", "reason", "open_for", "requests", "failed", "in_flight", "max_requests"},
         "endpoints": [{"address", "weight", "backup", "zone", "priority", "evacuated", "share", "state",
         "reason", "since", "in_flight", "requests", "failures"}]}]}`.
 
@@ -63,7 +64,8 @@ class Dataplane:
         """Waits for events (an endpoint's state changed, a log line) and returns a JSON list, empty at the timeout.
 
         Each is `{"time": unix seconds, "level": "info"|"warning"|"error", "event": name, …fields}`; for endpoints:
-        `{"event": "endpoint", "pool", "endpoint", "from", "to", "reason"}`.
+        `{"event": "endpoint", "pool", "endpoint", "from", "to", "reason"}`, for circuit breakers
+        `{"event": "circuit", "pool", "from", "to", "reason"}`.
         """
 
     def set_endpoint(self, pool: str, address: str, state: str | None, weight: int | None) -> None:

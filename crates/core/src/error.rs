@@ -129,6 +129,10 @@ failures! {
     NoEndpointOther = "no-endpoint-other", 503, Upstream, false;
     /// Every endpoint that could serve has as many requests under way as its `max_connections` allows.
     NoEndpointFull = "no-endpoint-full", 503, Internal, false;
+    /// The pool has as many requests under way as its circuit breaker's `max_requests` allows.
+    PoolFull = "pool-full", 503, Internal, false;
+    /// Too many of the pool's requests fail, so that its circuit breaker spares it this one.
+    CircuitOpen = "circuit-open", 503, Upstream, false;
     /// Every endpoint is full, and so is the pool's queue.
     QueueFull = "queue-full", 503, Internal, false;
     /// No endpoint had room until the queue's deadline.
@@ -171,6 +175,11 @@ impl Failure {
         self.row().status != 499
     }
 
+    /// Whether there will be room again when a request ends.
+    pub const fn is_full(self) -> bool {
+        matches!(self, Self::NoEndpointFull | Self::PoolFull)
+    }
+
     /// Its place in [`Failure::ALL`], for arrays of counters.
     pub const fn index(self) -> usize {
         self as usize
@@ -178,8 +187,9 @@ impl Failure {
 
     /// Seconds for `Retry-After` (RFC 9110 §10.2.3), where waiting helps.
     ///
-    /// Overload and rate limits pass within a second. A pool without endpoints takes a health check or an operator;
-    /// five seconds is the order of a few check intervals, and keeps a crowd of clients from asking all the time.
+    /// Overload and rate limits pass within a second; of an open circuit it is known, and told instead of this. A pool
+    /// without endpoints takes a health check or an operator; five seconds is the order of a few check intervals, and
+    /// keeps a crowd of clients from asking all the time.
     pub const fn retry_after(self) -> Option<u32> {
         match self {
             Self::Overload
@@ -188,6 +198,8 @@ impl Failure {
             | Self::AuthBusy
             | Self::ForwardAuthFailed
             | Self::NoEndpointFull
+            | Self::PoolFull
+            | Self::CircuitOpen
             | Self::QueueFull
             | Self::QueueTimeout
             | Self::FaultAborted => Some(1),
@@ -214,6 +226,7 @@ impl From<NoEndpoint> for Failure {
             NoEndpoint::AllMaintenance => Self::NoEndpointMaintenance,
             NoEndpoint::OnlyExcluded => Self::NoEndpointOther,
             NoEndpoint::AllFull => Self::NoEndpointFull,
+            NoEndpoint::PoolFull => Self::PoolFull,
         }
     }
 }
@@ -258,6 +271,7 @@ mod tests {
             NoEndpoint::AllMaintenance,
             NoEndpoint::OnlyExcluded,
             NoEndpoint::AllFull,
+            NoEndpoint::PoolFull,
         ] {
             assert_eq!(Failure::from(reason).reason(), reason.reason());
         }

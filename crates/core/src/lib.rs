@@ -11,6 +11,7 @@
 //!   it.
 //! * [`pool`] and [`balancer`] — route → endpoint; [`affinity`] comes before them, [`health`] and [`outlier`] judge
 //!   endpoints.
+//! * [`circuit`] — when a pool is spared requests, and how many it gets at once.
 //! * [`queue`] — whose turn it is when a pool is full.
 //! * [`retry`] — what follows a try that failed.
 //! * [`proxy_protocol`], [`client_hello`] and [`passthrough`] — who a connection's client is, and which pool it goes to;
@@ -24,6 +25,7 @@ pub mod access;
 pub mod affinity;
 pub mod answer;
 pub mod balancer;
+pub mod circuit;
 pub mod client_hello;
 pub mod compression;
 pub mod dns;

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from evenly.control.status import (
     AffinityStatus,
+    CircuitStatus,
     EndpointStatus,
     LevelStatus,
     ListenerStatus,
@@ -44,7 +45,7 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
     if any(zone.evacuated_until for zone in status.zones):
         parts += [Text(), *(_evacuation(zone, now) for zone in status.zones if zone.evacuated_until)]
     for pool in status.pools:
-        parts += [Text(), _pool_title(pool), *_source(pool, now), *map(_level, pool.levels)]
+        parts += [Text(), _pool_title(pool), *_source(pool, now), *_circuit(pool.circuit), *map(_level, pool.levels)]
         parts += [_endpoints(pool, before.get(pool.name), elapsed)]
         parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy" or endpoint.reason]
     return Group(*parts)
@@ -131,6 +132,21 @@ def _source(pool: PoolStatus, now: float) -> list[Text]:
     if discovery.error:
         lines.append(Text(f"  for {duration(now - discovery.failing_since)}: {discovery.error}", "dim"))
     return lines
+
+
+CIRCUIT_STYLES = {"closed": "green", "half-open": "yellow", "open": "bold red"}
+
+
+def _circuit(circuit: CircuitStatus | None) -> list[Text]:
+    """Where the pool's circuit breaker is and why, and how much of its room is taken."""
+    if circuit is None:
+        return []
+    left = f" · half-open in {duration(circuit.open_for)}" if circuit.state == "open" else ""
+    reason = f": {circuit.reason}" if circuit.reason else ""
+    failed = f" · {circuit.failed:,} of {circuit.requests:,} failed" if circuit.state == "closed" else ""
+    room = "" if circuit.max_requests is None else f" · {circuit.in_flight:,} of {circuit.max_requests:,} under way"
+    state = (circuit.state, CIRCUIT_STYLES[circuit.state])
+    return [Text.assemble("  circuit ", state, f"{reason}{left}{failed}{room}")]
 
 
 def _affinity(affinity: AffinityStatus | None) -> str:

@@ -7,6 +7,7 @@ from .resolve import ResolvedEndpoint
 from .schema import (
     Affinity,
     AffinityCookie,
+    CircuitOptions,
     DnsCheck,
     Endpoint,
     HealthCheck,
@@ -32,6 +33,7 @@ def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str, 
         "endpoints": [At((endpoint.index,), _endpoint(endpoint.address, endpoint.options)) for endpoint in endpoints],
         "health_check": check and _health_check(check, reuses=_keeps_connections(pool, check)),
         "outlier_detection": pool.outlier_detection and _outlier_detection(pool.outlier_detection),
+        "circuit_breaker": pool.circuit_breaker and _circuit_breaker(pool.circuit_breaker),
         "slow_start_ms": ms("slow_start", pool.slow_start),
         "panic_threshold_percent": At(("panic_threshold",), pool.panic_threshold.percent),
         "overprovisioning_percent": At(("overprovisioning",), round(pool.overprovisioning * 100)),
@@ -133,6 +135,18 @@ def _outlier_detection(outlier: OutlierOptions) -> dict[str, Any]:
         | {f"{name}_percent": At((name,), round(getattr(outlier, name) * 100)) for name in factors}
         | {"max_ejection_percent": outlier.max_ejection_percent.percent}
     )
+
+
+def _circuit_breaker(circuit: CircuitOptions) -> dict[str, Any]:
+    return {
+        "failure_rate_percent": At(("failure_rate",), circuit.failure_rate.percent),
+        "window_ms": ms("window", circuit.window),
+        "minimum_requests": circuit.minimum_requests,
+        "base_open_time_ms": ms("base_open_time", circuit.base_open_time),
+        "max_open_time_ms": ms("max_open_time", circuit.max_open_time),
+        "half_open_requests": circuit.half_open_requests,
+        "max_requests": circuit.max_requests,
+    }
 
 
 def _keeps_connections(pool: Pool, check: HealthCheck) -> bool:

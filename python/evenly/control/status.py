@@ -97,6 +97,18 @@ class LevelStatus(Report):
     share: float = Field(description="Share of the pool's traffic, from 0 to 1.")
 
 
+class CircuitStatus(Report):
+    """A pool's circuit breaker."""
+
+    state: Literal["closed", "half-open", "open"]
+    reason: str = Field(description="Why it is not closed; else empty.")
+    open_for: float = Field(description="Seconds until an open one is half-open; else 0.")
+    requests: int = Field(description="Requests that count now: those of its window.")
+    failed: int = Field(description="Of these, how many failed.")
+    in_flight: int | None = Field(description="Requests (tcp: connections) under way, where they are limited.")
+    max_requests: int | None = Field(description="How many may be.")
+
+
 class PoolStatus(Report):
     """A pool and its endpoints."""
 
@@ -105,6 +117,7 @@ class PoolStatus(Report):
     affinity: AffinityStatus | None = Field(None, description="How its clients are known again, if they are.")
     fallback: str | None = Field(description="The pool that takes over while no endpoint of this one can be picked.")
     levels: list[LevelStatus] = Field(description="By priority and zone; empty when all endpoints are alike in that.")
+    circuit: CircuitStatus | None = Field(None, description="Its circuit breaker, if it has one.")
     endpoints: list[EndpointStatus]
     discovery: DiscoveryStatus | None = Field(None, description="Its source, if it has one; added by the process.")
 

@@ -2,6 +2,7 @@
 
 from evenly.cli.status_table import bar, duration, render
 from evenly.control.status import (
+    CircuitStatus,
     DiscoveryState,
     DiscoveryStatus,
     EndpointStatus,
@@ -101,3 +102,19 @@ def test_bars_are_drawn_in_eighths() -> None:
 def test_durations_are_said_as_a_person_would() -> None:
     said = [duration(seconds) for seconds in (-1, 0, 59, 60, 7200, 200_000)]
     assert said == ["0 s", "0 s", "59 s", "1 min", "2 h", "2 d"]
+
+
+def test_a_circuit_says_where_it_is_and_why() -> None:
+    of = {"reason": "", "open_for": 0.0, "requests": 1234, "failed": 5, "in_flight": None, "max_requests": None}
+    calm = CircuitStatus.model_validate(of | {"state": "closed"})
+    opened = CircuitStatus.model_validate(
+        of
+        | {"state": "open", "reason": "a probe failed, for 10 s", "open_for": 3.2, "in_flight": 7, "max_requests": 400}
+    )
+    before = status(endpoint("10.0.0.1:9000", 1))
+    for circuit, line in [
+        (calm, "circuit closed · 5 of 1,234 failed"),
+        (opened, "circuit open: a probe failed, for 10 s · half-open in 3 s · 7 of 400 under way"),
+    ]:
+        pools = [before.pools[0].model_copy(update={"circuit": circuit})]
+        assert line in drawn(before.model_copy(update={"pools": pools}), NOW)

@@ -7,6 +7,7 @@
 
 mod access;
 mod affinity;
+mod circuit;
 mod compression;
 mod listener;
 mod outlier;
@@ -16,6 +17,7 @@ mod route;
 
 pub use access::{ApiKeys, BasicAuth, ForwardAuth, Guard, KeySource, OnError, RouteAccess};
 pub use affinity::{Affinity, AffinityCookie, AffinitySecrets, AffinityTable, SameSite, Secret};
+pub use circuit::CircuitBreaker;
 pub use compression::{Algorithm, Compression, Level};
 pub use listener::{
     Access, Limits, Listener, ListenerTimeouts, OnDeny, Others, Protocol, ProxyProtocol, Sessions, TlsRoute,

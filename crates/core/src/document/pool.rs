@@ -1,6 +1,6 @@
 //! Pools as the document states them.
 
-use super::{Affinity, OutlierDetection, Queue, Retry, RetryBudget, present};
+use super::{Affinity, CircuitBreaker, OutlierDetection, Queue, Retry, RetryBudget, present};
 use crate::proxy_protocol::Version;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -30,6 +30,9 @@ pub struct Pool {
     /// Judgement by live traffic, or `null` for none.
     #[serde(deserialize_with = "present")]
     pub outlier_detection: Option<OutlierDetection>,
+    /// When too many requests fail, or are under way, for it to get more; `null`: never.
+    #[serde(deserialize_with = "present")]
+    pub circuit_breaker: Option<CircuitBreaker>,
     /// For how long an endpoint's share grows once it begins to serve; `null`: it gets all of it at once.
     #[serde(deserialize_with = "present")]
     pub slow_start_ms: Option<u64>,

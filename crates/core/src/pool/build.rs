@@ -3,6 +3,7 @@
 use super::endpoint::Padded;
 use super::level;
 use super::{Endpoint, EndpointId, Health, Level, Member, Pool, PoolId};
+use crate::circuit::Circuit;
 use crate::document::{self, Balance, DocumentError, Probe};
 use crate::ids::Ids;
 use crate::retry::Policy;
@@ -72,6 +73,10 @@ impl Pool {
             hash_key: document.hash_key.clone(),
             hash_bound_percent: document.hash_bound_percent,
             outlier_detection: document.outlier_detection.clone(),
+            circuit: document
+                .circuit_breaker
+                .clone()
+                .map(|policy| Circuit::new(policy, previous.and_then(|pool| pool.circuit.as_ref()))),
             slow_start: document.slow_start_ms.map(|window| window.saturating_mul(1_000_000)),
             panic_threshold_percent: document.panic_threshold_percent,
             overprovisioning_percent: document.overprovisioning_percent,
@@ -125,6 +130,7 @@ fn check(pool: &document::Pool) -> Result<(), DocumentError> {
         return Err(DocumentError::new("retry_budget.percent", "must be between 0 and 100"));
     }
     pool.outlier_detection.as_ref().map_or(Ok(()), check_outlier_detection)?;
+    pool.circuit_breaker.as_ref().map_or(Ok(()), check_circuit_breaker)?;
     if !OVERPROVISIONING.contains(&pool.overprovisioning_percent) {
         let (low, high) = OVERPROVISIONING.into_inner();
         return Err(DocumentError::new("overprovisioning_percent", format!("must be from {low} to {high}")));
@@ -191,6 +197,30 @@ fn check_outlier_detection(policy: &document::OutlierDetection) -> Result<(), Do
         return refuse("max_ejection_percent", "must be between 0 and 100");
     }
     Ok(())
+}
+
+fn check_circuit_breaker(policy: &document::CircuitBreaker) -> Result<(), DocumentError> {
+    let refuse =
+        |field: &str, message: &str| Err(DocumentError::new(format!("circuit_breaker.{field}"), message));
+    if policy.failure_rate_percent > 100 {
+        return refuse("failure_rate_percent", "must be between 0 and 100");
+    }
+    let times = [("window_ms", policy.window_ms), ("base_open_time_ms", policy.base_open_time_ms)];
+    if let Some((field, _)) = times.into_iter().find(|(_, time)| *time == 0) {
+        return refuse(field, "must be at least 1");
+    }
+    if policy.max_open_time_ms < policy.base_open_time_ms {
+        return refuse("max_open_time_ms", "must be at least base_open_time_ms");
+    }
+    let counts = [
+        ("minimum_requests", policy.minimum_requests),
+        ("half_open_requests", u32::from(policy.half_open_requests)),
+        ("max_requests", policy.max_requests.unwrap_or(1)),
+    ];
+    match counts.into_iter().find(|(_, count)| *count == 0) {
+        Some((field, _)) => refuse(field, "must be at least 1"),
+        None => Ok(()),
+    }
 }
 
 fn check_health_check(check: &document::HealthCheck) -> Result<(), DocumentError> {

@@ -47,6 +47,8 @@ pub enum NoEndpoint {
     OnlyExcluded,
     /// Every candidate holds as many requests as its `max_connections` allows.
     AllFull,
+    /// The pool has as many requests under way as its circuit breaker's `max_requests` allows.
+    PoolFull,
 }
 
 impl Tier {
@@ -85,6 +87,11 @@ impl Tier {
 }
 
 impl NoEndpoint {
+    /// Whether there will be room again when a request ends.
+    pub fn is_full(self) -> bool {
+        matches!(self, Self::AllFull | Self::PoolFull)
+    }
+
     /// As `evenly explain`, the metrics and the logs write it.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -95,6 +102,7 @@ impl NoEndpoint {
             Self::AllMaintenance => "no-endpoint-maintenance",
             Self::OnlyExcluded => "no-endpoint-other",
             Self::AllFull => "no-endpoint-full",
+            Self::PoolFull => "pool-full",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A lease: the right to send one request (or open one connection) to an endpoint.
 
-use super::Endpoint;
+use super::{Endpoint, Member, Pool};
+use crate::circuit::{Circuit, Room};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,24 +24,43 @@ struct Shared {
     endpoint: Arc<Endpoint>,
     /// Leases that may be held on it, over all workers.
     most: u32,
+    /// The pool's own room, where that is limited.
+    room: Option<Room>,
 }
 
 impl Leasable {
     /// `most`: leases that may be held on it at once, over all workers; `u32::MAX` for no limit.
+    #[cfg(test)]
     pub(crate) fn new(endpoint: Arc<Endpoint>, most: u32) -> Self {
-        Self(Rc::new(Shared { endpoint, most }))
+        Self(Rc::new(Shared { endpoint, most, room: None }))
     }
 
-    /// Leases the endpoint; `None` when as many leases are held on it as may be.
+    /// A member as its pool leases it.
+    pub(crate) fn of(member: &Member, pool: &Pool) -> Self {
+        let room = pool.circuit.as_ref().and_then(Circuit::room);
+        let endpoint = Arc::clone(&member.endpoint);
+        Self(Rc::new(Shared { endpoint, most: member.max_connections, room }))
+    }
+
+    /// Leases the endpoint; `None` when as many leases are held on it, or on its pool, as may be.
     #[inline]
     pub(crate) fn lease(&self) -> Option<Lease> {
-        let Shared { endpoint, most } = &*self.0;
-        endpoint.count_in(*most).then(|| Lease { endpoint: self.clone() })
+        let Shared { endpoint, most, room } = &*self.0;
+        if room.as_ref().is_some_and(|room| !room.count_in()) {
+            return None;
+        }
+        if !endpoint.count_in(*most) {
+            if let Some(room) = room {
+                room.count_out();
+            }
+            return None;
+        }
+        Some(Lease { endpoint: self.clone() })
     }
 
     /// Whether one more lease would fit at this moment.
     pub(crate) fn has_room(&self) -> bool {
-        self.0.endpoint.in_flight() < self.0.most
+        self.0.endpoint.in_flight() < self.0.most && self.0.room.as_ref().is_none_or(Room::has_room)
     }
 }
 
@@ -56,5 +76,8 @@ impl Drop for Lease {
     #[inline]
     fn drop(&mut self) {
         self.endpoint().count_out();
+        if let Some(room) = &self.endpoint.0.room {
+            room.count_out();
+        }
     }
 }

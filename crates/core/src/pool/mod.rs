@@ -36,6 +36,7 @@ pub use level::{Level, LevelShare};
 pub use picker::Picker;
 pub use resident::Resident;
 
+use crate::circuit::{Circuit, Permit};
 use crate::document;
 use crate::outlier::Outcome;
 use crate::proxy_protocol::Version;
@@ -69,6 +70,8 @@ pub struct Pool {
     pub hash_bound_percent: Option<u32>,
     /// How it judges its endpoints by live traffic, if it does.
     pub outlier_detection: Option<document::OutlierDetection>,
+    /// What spares it requests while too many fail, and limits those under way, if anything does.
+    pub circuit: Option<Circuit>,
     /// For how long a share grows once an endpoint begins to serve.
     pub slow_start: Option<Nanos>,
     /// Below this share of healthy endpoints all that are not in maintenance get traffic; 0 turns it off.
@@ -158,6 +161,32 @@ impl Pool {
         if let Some(policy) = &self.outlier_detection {
             endpoint.traffic().observe(outcome, nanos, policy);
         }
+    }
+
+    /// Lets a request come to *pick*, unless the circuit is open.
+    #[inline]
+    pub fn enter(&self) -> Option<Permit> {
+        self.circuit.as_ref().map_or_else(|| Some(Permit::default()), Circuit::enter)
+    }
+
+    /// How a request ended that [`Pool::enter`] has let in.
+    #[inline]
+    pub fn leave(&self, permit: Permit, is_success: bool) {
+        if let Some(circuit) = &self.circuit {
+            permit.tell(circuit, is_success);
+        }
+    }
+
+    /// Whether [`Pool::enter`] would let nobody in now.
+    #[inline]
+    pub fn refuses(&self) -> bool {
+        self.circuit.as_ref().is_some_and(Circuit::refuses)
+    }
+
+    /// Why there is no room: the pool's own limit, or the endpoints'.
+    fn why_full(&self) -> NoEndpoint {
+        let is_full = self.circuit.as_ref().is_some_and(Circuit::is_full);
+        if is_full { NoEndpoint::PoolFull } else { NoEndpoint::AllFull }
     }
 
     /// To be called before an endpoint that did not serve is made healthy: with slow start it begins with little.

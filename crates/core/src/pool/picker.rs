@@ -201,7 +201,7 @@ impl Picker {
         let start = self.random.index(self.leasable.len());
         let order = (start..self.leasable.len()).chain(0..start).filter(|index| Some(*index) != exclude);
         let with_room = order.map(|index| &self.leasable[index]).filter(|leasable| leasable.has_room());
-        with_room.filter_map(Leasable::lease).next().ok_or(NoEndpoint::AllFull)
+        with_room.filter_map(Leasable::lease).next().ok_or_else(|| self.pool.why_full())
     }
 
     /// Selects the candidates again, unless that is too soon; whether they are up to date.
@@ -258,10 +258,7 @@ impl Picker {
         let members = self.only.as_deref().unwrap_or(&self.pool.members);
         let endpoint_of = |index: usize| &members[index].endpoint;
         // A reload may have changed a limit, which no balancer knows of.
-        self.leasable = chosen
-            .iter()
-            .map(|(index, _)| Leasable::new(Arc::clone(endpoint_of(*index)), members[*index].max_connections))
-            .collect();
+        self.leasable = chosen.iter().map(|(index, _)| Leasable::of(&members[*index], &self.pool)).collect();
         let is_same = span == self.span
             && chosen.len() == self.candidates.len()
             && chosen.iter().zip(&self.candidates).all(|((index, weight), candidate)| {

@@ -5,7 +5,6 @@ use super::lease::Leasable;
 use super::{Lease, Nanos, Picker};
 use crate::affinity::Place;
 use rustc_hash::FxHashMap;
-use std::sync::Arc;
 
 /// A pool's members by place, as this worker leases them; made when the first client asks for its endpoint.
 pub(super) type Residents = Option<Box<FxHashMap<Place, (usize, Leasable)>>>;
@@ -30,7 +29,7 @@ impl Picker {
         let members = &self.pool.members;
         let residents = self.residents.get_or_insert_with(|| {
             let leasable = members.iter().enumerate().map(|(index, member)| {
-                let leasable = Leasable::new(Arc::clone(&member.endpoint), member.max_connections);
+                let leasable = Leasable::of(member, &self.pool);
                 (Place::of(&member.endpoint), (index, leasable))
             });
             Box::new(leasable.collect())

@@ -45,28 +45,29 @@ impl Answer {
         (failure, line): (Failure, Option<&[u8]>),
         manner: &Manner,
     ) -> Self {
-        Self::page(client, pages, (failure, failure.status(), line.unwrap_or_default()), manner)
+        let told = (failure.status(), failure.retry_after());
+        Self::page(client, pages, told, line.unwrap_or_default(), manner)
     }
 
-    /// The error page of another status than the failure's own.
+    /// The error page of a status, and after how many seconds the client may try again.
     pub fn failure_as(
         client: &Client,
         pages: &ErrorPages,
-        failure: Failure,
-        status: u16,
+        told: (u16, Option<u32>),
         manner: &Manner,
     ) -> Self {
-        Self::page(client, pages, (failure, status, b""), manner)
+        Self::page(client, pages, told, b"", manner)
     }
 
     fn page(
         client: &Client,
         pages: &ErrorPages,
-        (failure, status, line): (Failure, u16, &[u8]),
+        (status, wait): (u16, Option<u32>),
+        line: &[u8],
         manner: &Manner,
     ) -> Self {
         let mut answer = Self::begin(client, status, manner);
-        if let Some(seconds) = failure.retry_after().filter(|_| matches!(status, 429 | 503)) {
+        if let Some(seconds) = wait.filter(|_| matches!(status, 429 | 503)) {
             answer.number(b"Retry-After: ", u64::from(seconds));
         }
         if status == 405 {

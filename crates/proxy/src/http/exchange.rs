@@ -7,6 +7,7 @@ use super::retry::Tries;
 use crate::worker::Worker;
 use crate::worker::buffers::Text;
 use crate::worker::view::View;
+use evenly_core::circuit::Permit;
 use evenly_core::document::Balance;
 use evenly_core::error::{Failure, Side};
 use evenly_core::outlier::Outcome;
@@ -71,6 +72,8 @@ pub struct Exchange {
     pub fault: Option<Box<Injected>>,
     /// What is laid aside for the request's copy.
     pub mirror: Option<Box<Mirroring>>,
+    /// What its pool's circuit breaker has let it in with, until that knows how it ended.
+    pub permit: Option<Permit>,
     /// What the access log will say.
     pub tally: Tally,
 }
@@ -175,7 +178,10 @@ impl Tally {
 impl Exchange {
     /// The response's head has arrived: tells the balancer that learns from latency how long the endpoint took, and
     /// outlier detection what its status says.
-    pub fn observe(&self, worker: &Worker, lease: &Lease) {
+    pub fn observe(&mut self, worker: &Worker, lease: &Lease) {
+        if let Some(permit) = self.permit.take() {
+            self.pool().leave(permit, self.tally.status < 500);
+        }
         let nanos = u64::try_from(self.tally.upstream.as_nanos()).unwrap_or(u64::MAX);
         self.pool().observe(lease.endpoint(), Outcome::of_status(self.tally.status), nanos);
         if self.pool().balance == Balance::PeakEwma {
@@ -194,6 +200,42 @@ impl Exchange {
                 _ => Outcome::LocalOriginFailure,
             };
             self.pool().observe(endpoint, outcome, 0);
+        }
+    }
+
+    /// Before its first *pick*: a pool whose circuit is open is spared it.
+    ///
+    /// # Errors
+    /// That it is.
+    #[inline]
+    pub fn enter(&mut self, worker: &Worker) -> Result<(), Failure> {
+        if self.pool().circuit.is_some() {
+            self.permit = worker.enter(self.pool());
+            if self.permit.is_none() {
+                return Err(Failure::CircuitOpen);
+            }
+        }
+        Ok(())
+    }
+
+    /// Its client is told of a failure. What says nothing of the endpoints, such as a client that went, says nothing to the
+    /// circuit breaker either.
+    pub fn give_up(&mut self, failure: Failure) {
+        if let Some(permit) = self.permit.take()
+            && failure.side() == Side::Upstream
+            && self.tally.endpoint.is_some()
+        {
+            self.pool().leave(permit, false);
+        }
+    }
+
+    /// After how many seconds its client may try again.
+    pub fn retry_after(&self, worker: &Worker, failure: Failure) -> Option<u32> {
+        match &self.pool().circuit {
+            Some(circuit) if failure == Failure::CircuitOpen => {
+                Some(circuit.retry_after(worker.nanos(Instant::now())))
+            }
+            _ => failure.retry_after(),
         }
     }
 

@@ -126,7 +126,7 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
     loop {
         let lease = match pick(client, exchange) {
             Ok(lease) => lease,
-            Err(Failure::NoEndpointFull) if exchange.waits() => {
+            Err(full) if full.is_full() && exchange.waits() => {
                 // Boxed like the retry below.
                 match Box::pin(queue::wait(client, exchange, upload.is_none())).await {
                     Ok(lease) => lease,
@@ -162,6 +162,7 @@ fn pick(client: &Client, exchange: &mut Exchange) -> Result<Lease, Failure> {
     if exchange.tally.tries.failed().is_some() {
         return retry::pick_another(client, exchange);
     }
+    exchange.enter(&client.worker)?;
     let now = client.worker.nanos(exchange.tally.started);
     exchange.view.budget(exchange.pool).borrow_mut().deposit(now);
     if exchange.waits() && !exchange.view.waiting(exchange.pool).is_empty() {
@@ -316,13 +317,15 @@ async fn fail_as(
 ) -> Next {
     exchange.tally.failure = Some(failure);
     exchange.tally.status = status;
+    exchange.give_up(failure);
     if matches!(failure, Failure::ClientGone) {
         return Next::Close;
     }
     let keep_alive = exchange.keep_alive && is_read && !exchange.is_cut;
     let is_head = exchange.method == super::exchange::Method::Head;
     let manner = Manner { is_head, keep_alive, version: exchange.version };
-    let answer = Answer::failure_as(client, &exchange.view.snapshot.error_pages, failure, status, &manner);
+    let told = (status, exchange.retry_after(&client.worker, failure));
+    let answer = Answer::failure_as(client, &exchange.view.snapshot.error_pages, told, &manner);
     let sent = answer.send(client).await;
     exchange.tally.bytes_out += sent.bytes;
     match sent.failure {

@@ -271,6 +271,7 @@ fn exchange(
         is_cut: false,
         response_due: u64::MAX,
         due: u64::MAX,
+        permit: None,
         fault: fault::draw(client, route, request),
         mirror: Mirroring::draw(client, route, upgrade.is_some() || request.connect),
         tally: opened.tally(),

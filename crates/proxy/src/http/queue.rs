@@ -44,7 +44,7 @@ pub async fn wait(client: &mut Client, exchange: &mut Exchange, is_read: bool) -
             let now = client.worker.nanos(Instant::now());
             let ask = Ask { key: exchange.key, tried: &[], now };
             match pick_for(&exchange.view, exchange.pool, &mut exchange.bond, ask) {
-                Err(NoEndpoint::AllFull) => {}
+                Err(NoEndpoint::AllFull | NoEndpoint::PoolFull) => {}
                 picked => return Poll::Ready(picked.map_err(Failure::from)),
             }
         }

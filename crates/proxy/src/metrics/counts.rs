@@ -96,6 +96,8 @@ pub(super) struct PoolStats {
     pub queue_left: u64,
     pub queue_timeouts: u64,
     pub queue_full: u64,
+    /// By an open circuit.
+    pub circuit_rejected: u64,
 }
 
 /// What became of clients' affinity.
@@ -152,6 +154,7 @@ impl PoolStats {
         self.queue_left += other.queue_left;
         self.queue_timeouts += other.queue_timeouts;
         self.queue_full += other.queue_full;
+        self.circuit_rejected += other.circuit_rejected;
     }
 }
 

@@ -2,6 +2,7 @@
 //! are the most, are in `endpoints.rs`.
 
 mod affinity;
+mod circuits;
 mod endpoints;
 mod experiments;
 mod levels;
@@ -29,6 +30,7 @@ pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     experiments::experiments(&mut exposition, scene.snapshot, stats);
     pools(&mut exposition, scene.snapshot, stats);
     levels::levels(&mut exposition, scene, stats);
+    circuits::circuits(&mut exposition, scene, stats);
     affinity::affinity(&mut exposition, scene, stats);
     endpoints::endpoints(&mut exposition, scene, stats);
 }

@@ -166,6 +166,11 @@ impl WorkerStats {
         pool.queue_timeouts += u64::from(is_timeout);
     }
 
+    /// A pool's open circuit kept a request away.
+    pub fn circuit_rejected(&mut self, pool: u32) {
+        self.pools.at(pool).circuit_rejected += 1;
+    }
+
     /// A request found the queue full.
     pub fn queue_full(&mut self, pool: u32) {
         self.pools.at(pool).queue_full += 1;

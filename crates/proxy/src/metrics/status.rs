@@ -6,6 +6,7 @@ use super::counts::{EndpointStats, ListenerStats};
 use super::{Scene, WorkerStats};
 use crate::service::EndpointChecks;
 use evenly_core::affinity::Affinity;
+use evenly_core::circuit::Report;
 use evenly_core::document::Balance;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::outlier::FULL_SHARE;
@@ -72,7 +73,21 @@ fn pool(
         "balance": balance_name(pool.balance),
         "fallback": document.and_then(|document| document.fallback.as_deref()),
         "levels": zones::levels(scene, pool),
+        "circuit": pool.circuit.as_ref().map(|circuit| self::circuit(&circuit.report(now))),
         "endpoints": endpoints,
+    })
+}
+
+/// Where the pool's circuit breaker is, and what it counts.
+fn circuit(report: &Report) -> Value {
+    json!({
+        "state": report.phase.name(),
+        "reason": report.reason,
+        "open_for": report.left as f64 / 1e9,
+        "requests": report.reading.ended,
+        "failed": report.reading.failed,
+        "in_flight": report.under_way,
+        "max_requests": report.max_requests,
     })
 }
 

@@ -50,6 +50,17 @@ pub enum Subject {
         /// Why; empty when there is nothing to explain.
         reason: String,
     },
+    /// A pool's circuit breaker changed its state.
+    Circuit {
+        /// The pool's name.
+        pool: String,
+        /// The state before.
+        from: &'static str,
+        /// The state now.
+        to: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// A zone was evacuated, or is back.
     Zone {
         /// Its name.
@@ -168,6 +179,14 @@ mod tests {
             serde_json::json!({"time": 1.5, "level": "warning", "event": "endpoint", "pool": "app",
                 "endpoint": "10.0.0.1:80", "from": "healthy", "to": "unhealthy",
                 "reason": "connect: connection refused"})
+        );
+        let (from, to) = ("closed", "open");
+        let circuit =
+            Subject::Circuit { pool: "app".into(), from, to, reason: "60% of 20 requests failed".into() };
+        assert_eq!(
+            serde_json::to_value(Event { time: 1.5, level: Level::Warning, subject: circuit }).unwrap(),
+            serde_json::json!({"time": 1.5, "level": "warning", "event": "circuit", "pool": "app",
+                "from": "closed", "to": "open", "reason": "60% of 20 requests failed"})
         );
         let message = serde_json::to_value(Event::message(Level::Error, "disk full")).unwrap();
         assert_eq!((&message["event"], &message["message"]), (&"message".into(), &"disk full".into()));

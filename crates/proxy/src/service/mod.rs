@@ -6,12 +6,14 @@
 //! * [`Checks`] is what they found, for status and metrics; [`Events`] tells of changes.
 //! * `judges.rs` judges endpoints by live traffic; the workers only leave counters behind.
 //! * [`Zones`] are the evacuated ones, each until its time is over.
+//! * `circuits.rs` sweeps the pools' circuit breakers.
 //! * `log_writer/` moves lines from the workers' rings into the access log.
 //!
 //! The health state machine itself is `evenly_core::health`: it decides, this module does.
 
 mod check;
 mod checks;
+mod circuits;
 mod events;
 mod judges;
 mod log_writer;
@@ -25,6 +27,7 @@ pub use log_writer::{LogHandle, LogRing, LogTotals};
 pub use probe::{CheckFailure, Step};
 pub use zones::Zones;
 
+use circuits::Circuits;
 use evenly_core::snapshot::Snapshot;
 use judges::Judges;
 use log_writer::LogWriter;
@@ -59,7 +62,7 @@ impl Service {
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let (found, told) = (Arc::clone(&checks), Arc::clone(&events));
         let zones = Arc::new(Zones::new(Arc::clone(&events)));
-        let watched = Arc::clone(&zones);
+        let (watched, swept) = (Arc::clone(&zones), Arc::clone(&events));
         let thread = thread::Builder::new().name("evenly-service".into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_io()
@@ -72,7 +75,7 @@ impl Service {
                     runtime.block_on(run(
                         Rc::new(Prober::new(found, told)),
                         Rc::new(judges),
-                        &watched,
+                        (&watched, &Circuits::new(epoch, swept)),
                         inbox,
                     ));
                 }
@@ -133,7 +136,7 @@ impl Service {
 async fn run(
     prober: Rc<Prober>,
     judges: Rc<Judges>,
-    zones: &Zones,
+    (zones, circuits): (&Zones, &Circuits),
     mut snapshots: UnboundedReceiver<Arc<Snapshot>>,
 ) {
     tokio::task::spawn_local(Rc::clone(&prober).run());
@@ -151,7 +154,9 @@ async fn run(
             }
             Err(_) => {}
         }
-        zones.expire(running.as_ref().map_or(&[], |snapshot| &snapshot.pools));
+        let pools = running.as_ref().map_or(&[][..], |snapshot| snapshot.pools.as_slice());
+        zones.expire(pools);
+        circuits.sweep(pools);
     }
     // Returning drops the runtime, and with it every check.
 }

@@ -92,7 +92,15 @@ impl Connection<'_> {
                 let pool = self.worker.taking(&self.view, pool, tally.started);
                 self.pool = Some(pool);
                 let addresses = || self.origin.addresses(&stream);
-                self.reach(pool, addresses, &deadline, tally).await.map(|reached| (reached, first))
+                let permit = self.worker.enter(self.view.pool(pool));
+                let reached = match permit {
+                    Some(_) => self.reach(pool, addresses, &deadline, tally).await,
+                    None => Err(Failure::CircuitOpen),
+                };
+                if let Some(permit) = permit.filter(|_| tally.endpoint.is_some()) {
+                    self.view.pool(pool).leave(permit, reached.is_ok());
+                }
+                reached.map(|reached| (reached, first))
             }
             Err(failure) => Err(failure),
         };

@@ -23,7 +23,9 @@ use accept::Acceptors;
 use alarm::Alarm;
 use buffers::Buffers;
 use deadlines::{Deadlines, TICK};
+use evenly_core::circuit::Permit;
 use evenly_core::listener::ListenerId;
+use evenly_core::pool::Pool;
 use evenly_core::random::Random;
 use evenly_core::snapshot::Snapshot;
 use mirrors::Mirrors;
@@ -165,6 +167,16 @@ impl Worker {
             self.stats.borrow_mut().pool_fell_back(view.pool(pool).id.0);
         }
         taking
+    }
+
+    /// Lets a request, or a connection, come to a pool; counted if its circuit is open.
+    #[inline]
+    pub fn enter(&self, pool: &Pool) -> Option<Permit> {
+        let permit = pool.enter();
+        if permit.is_none() {
+            self.stats.borrow_mut().circuit_rejected(pool.id.0);
+        }
+        permit
     }
 
     /// Counts a connection of a listener in, and out when the guard goes, however its task ends.

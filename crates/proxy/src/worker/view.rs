@@ -100,17 +100,21 @@ impl View {
         &self.snapshot.pools[pool]
     }
 
-    /// The place of the pool that takes a request: the one named, or while nobody in it can be picked the first of its
-    /// fallbacks in which somebody can. When there is none, the one named, whose reason the client then gets.
+    /// The place of the pool that takes a request: the one named, or while its circuit is open or nobody in it can be picked
+    /// the first of its fallbacks in which somebody can. When there is none, the one named, whose reason the client then gets.
     pub fn taking(&self, pool: usize, now: Nanos) -> usize {
         let mut here = pool;
         while let Some(next) = self.snapshot.fallbacks[here] {
-            if self.picker(here).borrow_mut().tier(now).is_ok() {
+            if self.takes(here, now) {
                 return here;
             }
             here = next.0 as usize;
         }
-        if here == pool || self.picker(here).borrow_mut().tier(now).is_ok() { here } else { pool }
+        if here == pool || self.takes(here, now) { here } else { pool }
+    }
+
+    fn takes(&self, pool: usize, now: Nanos) -> bool {
+        !self.pool(pool).refuses() && self.picker(pool).borrow_mut().tier(now).is_ok()
     }
 
     /// The listener that owns a bound address, with its permits; `None` once a reload took it away.

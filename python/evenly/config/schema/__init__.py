@@ -8,6 +8,7 @@ rest of the program knows long forms only.
 
 from .admin import Admin, AdminAddress
 from .affinity import Affinity, AffinityCookie, AffinitySecrets, Prefixes
+from .circuit import CircuitOptions
 from .datagram import DatagramTimeouts, UdpListener
 from .discovery import (
     ConsulDiscovery,
@@ -48,6 +49,7 @@ __all__ = [
     "BindAddress",
     "Bounds",
     "ByteRate",
+    "CircuitOptions",
     "ConsulDiscovery",
     "DatagramTimeouts",
     "Discovery",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from .affinity import Affinity
+from .circuit import CircuitBreaker
 from .discovery import Discovery
 from .health_check import HealthCheck
 from .outlier import OutlierDetection
@@ -209,6 +210,12 @@ hash_balance_factor = 1.25
         default=None,
         description="Judgement by live traffic: endpoints that fail or are slow lose their traffic for a while. `true` "
         "takes every default.",
+        examples=[True],
+    )
+    circuit_breaker: CircuitBreaker = Field(
+        default=None,
+        description="Spares the whole pool its requests for a while when too many fail, and limits how many it gets at "
+        "once. `true` takes every default.",
         examples=[True],
     )
     slow_start: Annotated[Duration, durations("100ms", "24h")] | None = Field(

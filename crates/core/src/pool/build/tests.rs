@@ -1,5 +1,5 @@
 use super::*;
-use crate::document::{HashKey, HashSource, HealthCheck, StatusRange};
+use crate::document::{CircuitBreaker, HashKey, HashSource, HealthCheck, StatusRange};
 use crate::pool::{AdminState, EndpointState};
 use crate::sample::{self, endpoint};
 
@@ -88,10 +88,23 @@ fn health_follows_the_check() {
     assert_eq!(unchecked.epoch(), before + 1, "nothing left to change");
 }
 
+fn circuit_breaker() -> CircuitBreaker {
+    CircuitBreaker {
+        failure_rate_percent: 50,
+        window_ms: 10_000,
+        minimum_requests: 20,
+        base_open_time_ms: 5_000,
+        max_open_time_ms: 60_000,
+        half_open_requests: 5,
+        max_requests: None,
+    }
+}
+
 #[test]
 fn what_no_pool_may_have() {
     let key = Some(HashKey { source: HashSource::Uri, name: None });
     let with_check = |check| document::Pool { health_check: Some(check), ..pool([1]) };
+    let with_circuit = |circuit| document::Pool { circuit_breaker: Some(circuit), ..pool([1]) };
     let ring = document::Pool { balance: Balance::RingHash, ..pool([1]) };
     let range = |first, last| StatusRange { first, last };
     let no_room = document::Endpoint { max_connections: Some(0), ..endpoint(1) };
@@ -106,6 +119,23 @@ fn what_no_pool_may_have() {
         (document::Pool { hash_bound_percent: Some(150), ..pool([1]) }, "hash_bound_percent"),
         (document::Pool { hash_key: key, hash_bound_percent: Some(100), ..ring }, "hash_bound_percent"),
         (document::Pool { panic_threshold_percent: 101, ..pool([1]) }, "panic_threshold_percent"),
+        (
+            with_circuit(CircuitBreaker { failure_rate_percent: 101, ..circuit_breaker() }),
+            "circuit_breaker.failure_rate_percent",
+        ),
+        (with_circuit(CircuitBreaker { window_ms: 0, ..circuit_breaker() }), "circuit_breaker.window_ms"),
+        (
+            with_circuit(CircuitBreaker { max_open_time_ms: 1, ..circuit_breaker() }),
+            "circuit_breaker.max_open_time_ms",
+        ),
+        (
+            with_circuit(CircuitBreaker { half_open_requests: 0, ..circuit_breaker() }),
+            "circuit_breaker.half_open_requests",
+        ),
+        (
+            with_circuit(CircuitBreaker { max_requests: Some(0), ..circuit_breaker() }),
+            "circuit_breaker.max_requests",
+        ),
         (with_check(HealthCheck { healthy_after: 0, ..health_check() }), "health_check.healthy_after"),
         (with_check(HealthCheck { jitter_percent: 51, ..health_check() }), "health_check.jitter_percent"),
         (with_check(HealthCheck { port: Some(0), ..health_check() }), "health_check.port"),

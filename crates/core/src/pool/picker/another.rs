@@ -40,7 +40,7 @@ impl Picker {
         }
         let start = self.random.index(fit.len());
         let mut order = fit[start..].iter().chain(&fit[..start]);
-        order.find_map(|place| self.leasable[*place].lease()).ok_or(NoEndpoint::AllFull)
+        order.find_map(|place| self.leasable[*place].lease()).ok_or_else(|| self.pool.why_full())
     }
 
     /// Whether an endpoint gets traffic now that is not among `tried`.

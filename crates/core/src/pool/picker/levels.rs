@@ -91,10 +91,8 @@ impl Levels {
                 match pick(picker) {
                     Ok(lease) => return Ok(lease),
                     // That all are full is worth waiting for, which the caller may do.
-                    Err(NoEndpoint::OnlyExcluded) if why != NoEndpoint::AllFull => {
-                        why = NoEndpoint::OnlyExcluded
-                    }
-                    Err(NoEndpoint::AllFull) => why = NoEndpoint::AllFull,
+                    Err(NoEndpoint::OnlyExcluded) if !why.is_full() => why = NoEndpoint::OnlyExcluded,
+                    Err(full) if full.is_full() => why = full,
                     Err(_) => {}
                 }
             }

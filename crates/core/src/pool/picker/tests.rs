@@ -126,6 +126,47 @@ fn no_endpoint_gets_more_than_its_connections() {
 }
 
 #[test]
+fn no_pool_gets_more_than_its_requests() {
+    for balance in crate::balancer::ALL {
+        let takes_key = matches!(balance, Balance::RingHash | Balance::Maglev);
+        let hash_key =
+            takes_key.then_some(document::HashKey { source: document::HashSource::Uri, name: None });
+        let circuit = |max_requests| {
+            Some(document::CircuitBreaker {
+                failure_rate_percent: 0,
+                window_ms: 1,
+                minimum_requests: 1,
+                base_open_time_ms: 1,
+                max_open_time_ms: 1,
+                half_open_requests: 1,
+                max_requests,
+            })
+        };
+        let mut document =
+            document::Pool { balance, hash_key, circuit_breaker: circuit(Some(4)), ..document(3) };
+        let built = pool(&document, None);
+        let mut pickers = [1, 2].map(|seed| Picker::new(Arc::clone(&built), Random::new(seed)));
+        let mut held: Vec<Lease> =
+            (0..4).map(|turn: usize| pickers[turn % 2].pick(Some(7), None, 0).unwrap()).collect();
+        for picker in &mut pickers {
+            assert_eq!(picker.pick(Some(7), None, 0).unwrap_err(), NoEndpoint::PoolFull, "{balance:?}");
+            assert_eq!(picker.pick_another(None, &[EndpointId(0)], 0).unwrap_err(), NoEndpoint::PoolFull);
+        }
+        let in_flight = built.members.iter().map(|member| member.endpoint.in_flight()).sum::<u32>();
+        assert_eq!(in_flight, 4, "who was refused is counted nowhere");
+        held.pop();
+        held.push(pickers[1].pick(None, None, 0).unwrap());
+        document.circuit_breaker = circuit(Some(5));
+        pickers[0].update(pool(&document, Some(&built)));
+        held.push(pickers[0].pick(None, None, 0).unwrap());
+        assert_eq!(pickers[0].pick(None, None, 0).unwrap_err(), NoEndpoint::PoolFull, "with those of before");
+        document.circuit_breaker = circuit(None);
+        pickers[0].update(pool(&document, Some(&built)));
+        assert!(pickers[0].pick(None, None, 0).is_ok());
+    }
+}
+
+#[test]
 fn an_update_keeps_the_position() {
     let mut picker = picker(3);
     let last = picks(&mut picker, 1)[0];

@@ -54,6 +54,17 @@ pub enum Answered {
     Failed,
 }
 
+impl Answered {
+    /// What the service's pool is told by it.
+    fn is_success(&self) -> bool {
+        match self {
+            Self::Passed(_) => true,
+            Self::Denied(denial) => denial.status < 500,
+            Self::Failed => false,
+        }
+    }
+}
+
 /// A service's answer for the client.
 pub struct Denial {
     status: u16,
@@ -106,17 +117,24 @@ impl Service {
         let (timeout, place) = (self.forward.timeout, self.forward.pool.0 as usize);
         let mut asked = None;
         let alarm = Rc::clone(&client.worker.alarm);
-        let tries = self.tries(client, view, client_ip, &mut asked);
-        let answered = match alarm.within(timeout, tries).await {
+        let permit = client.worker.enter(view.pool(place));
+        let within = match permit {
+            Some(_) => alarm.within(timeout, self.tries(client, view, client_ip, &mut asked)).await,
+            None => Some(Err(Failure::CircuitOpen)),
+        };
+        let answered = match within {
             Some(Ok(answered)) => answered,
             Some(Err(_)) => Answered::Failed,
             None => {
-                if let Some(endpoint) = asked {
-                    failed(client, view.pool(place), &endpoint, Failure::ResponseTimeout);
+                if let Some(endpoint) = &asked {
+                    failed(client, view.pool(place), endpoint, Failure::ResponseTimeout);
                 }
                 Answered::Failed
             }
         };
+        if let Some(permit) = permit.filter(|_| asked.is_some()) {
+            view.pool(place).leave(permit, answered.is_success());
+        }
         if view.pool(place).queue.is_some() {
             // Its endpoint has room again, for which requests to the same pool may wait.
             view.waiting(place).call();

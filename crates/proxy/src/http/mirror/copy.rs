@@ -15,6 +15,7 @@ use evenly_http1::{BodyLength, BodyReader, Slots, parse_response};
 use std::future::poll_fn;
 use std::io::Write;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -54,12 +55,20 @@ impl Copy {
         let Some(mirror) = &route.mirror else { return };
         let id = route.id.0;
         let alarm = Rc::clone(&self.worker.alarm);
-        let result = alarm.within(mirror.timeout, self.ask(mirror)).await;
+        let pool = Arc::clone(self.view.pool(mirror.pool.0 as usize));
+        let permit = self.worker.enter(&pool);
+        let result = match permit {
+            Some(_) => alarm.within(mirror.timeout, self.ask(mirror)).await,
+            None => Some(Err(Mirrored::NoEndpoint)),
+        };
         let (what, outcome) = match result {
             Some(Ok(outcome)) => (Mirrored::Answered, Some(outcome)),
             Some(Err(what)) => (what, None),
             None => (Mirrored::Failed, None),
         };
+        if let Some(permit) = permit.filter(|_| what != Mirrored::NoEndpoint) {
+            pool.leave(permit, outcome.as_ref().is_some_and(|outcome| outcome.status < 500));
+        }
         self.worker.stats.borrow_mut().mirrored(id, what);
         if let Some(expected) = self.expected.take() {
             // The client's own deadlines end this wait: its exchange drops the sender.

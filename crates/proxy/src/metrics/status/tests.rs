@@ -48,7 +48,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
             {"name": "db", "protocol": "tcp", "bind": ["127.0.0.1:8080"], "connections": 0, "accepted": 0, "requests": 1},
         ],
         "pools": [
-            {"name": "app", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "endpoints": [
+            {"name": "app", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null, "endpoints": [
                 {"address": "10.0.0.1:80", "weight": 1, "backup": false, "zone": null, "priority": 0, "evacuated": false,
                     "share": 100, "state": "healthy", "reason": "", "since": 0,
                     "in_flight": 0, "requests": 1, "failures": 1},
@@ -56,7 +56,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
                     "share": 100, "state": "draining",
                     "reason": "set by the operator", "since": 0, "in_flight": 0, "requests": 0, "failures": 0},
             ]},
-            {"name": "db", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "endpoints": []},
+            {"name": "db", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null, "endpoints": []},
         ],
     });
     assert_eq!(status, expected);
@@ -80,4 +80,22 @@ fn balancers_are_called_as_in_the_configuration() {
         let read: Balance = serde_json::from_value(json!(balance_name(balance))).unwrap();
         assert_eq!(read, balance);
     }
+}
+
+#[test]
+fn a_circuit_says_where_it_is_and_why() {
+    let report = Report {
+        phase: evenly_core::circuit::Phase::Open,
+        reason: "a probe failed, for 10 s".into(),
+        left: 2_500_000_000,
+        reading: evenly_core::circuit::Reading { ended: 7, failed: 4 },
+        under_way: Some(3),
+        max_requests: Some(9),
+        transitions: [0, 1, 2],
+    };
+    assert_eq!(
+        circuit(&report),
+        json!({"state": "open", "reason": "a probe failed, for 10 s", "open_for": 2.5, "requests": 7, "failed": 4,
+            "in_flight": 3, "max_requests": 9})
+    );
 }

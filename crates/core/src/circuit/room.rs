@@ -1,0 +1,40 @@
+//! How many requests a pool has under way, where that is limited.
+
+use crate::pool::Padded;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A pool's count and its bound, as one worker holds them. Only [`crate::pool::Lease`] counts in and out.
+#[derive(Debug)]
+pub(crate) struct Room {
+    under_way: Arc<Padded<AtomicU32>>,
+    most: u32,
+}
+
+impl Room {
+    pub(super) fn new(under_way: Arc<Padded<AtomicU32>>, most: u32) -> Self {
+        Self { under_way, most }
+    }
+
+    /// Counts a request in unless `most` are under way; says whether it did. Counted first and looked at then, as at an
+    /// endpoint: workers that come at the same moment cannot exceed it together.
+    #[inline]
+    pub fn count_in(&self) -> bool {
+        let is_in = self.under_way.0.fetch_add(1, Ordering::Relaxed) < self.most;
+        if !is_in {
+            self.count_out();
+        }
+        is_in
+    }
+
+    /// Counts a request out.
+    #[inline]
+    pub fn count_out(&self) {
+        self.under_way.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether one more would fit at this moment.
+    pub fn has_room(&self) -> bool {
+        self.under_way.0.load(Ordering::Relaxed) < self.most
+    }
+}

@@ -1,0 +1,69 @@
+"""Circuit breaker of a pool: it is spared requests while too many fail, and never gets more at once than it may."""
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from .table import Table, integer, refused, widened
+from .units import Duration, Percent, durations
+
+
+class CircuitOptions(Table):
+    """When a pool is spared all requests, and how many it gets at once. Short form: `circuit_breaker = true`.
+
+    A request has failed when its client gets a status from 500 on from an endpoint, or when in the end no endpoint
+    could be connected to or answered in time (tcp: when no endpoint could be connected to). While the circuit is open,
+    requests are answered 503 (`circuit-open`) with `Retry-After`, or go to the pool's `fallback`.
+    """
+
+    heading: ClassVar[str] = "Circuit breaker"
+    where: ClassVar[str] = "[pools.NAME.circuit_breaker]"
+    example: ClassVar[str] = """
+[pools.app]
+endpoints = ["10.0.0.1:9000", "10.0.0.2:9000"]
+circuit_breaker = { failure_rate = "30%", minimum_requests = 50, max_requests = 400 }
+"""
+
+    failure_rate: Percent = Field(
+        default=Percent(50),
+        description='Share of the requests in `window` that must have failed for the circuit to open. `"0%"` turns '
+        "that off, and only `max_requests` holds.",
+    )
+    window: Annotated[Duration, durations("1s", "1h")] = Field(
+        default=Duration.parse("10s"), description="How far back requests count."
+    )
+    minimum_requests: Annotated[int, integer(1, 1_000_000)] = Field(
+        default=20, description="Requests in `window` without which the circuit does not open."
+    )
+    base_open_time: Annotated[Duration, durations("100ms", "24h")] = Field(
+        default=Duration.parse("5s"),
+        description="How long it is open. Each time that it opens again without having closed doubles that.",
+    )
+    max_open_time: Annotated[Duration, durations("100ms", "24h")] = Field(
+        default=Duration.parse("60s"), description="How long it is open at most; not below `base_open_time`."
+    )
+    half_open_requests: Annotated[int, integer(1, 1_000)] = Field(
+        default=5,
+        description="Requests that a half-open circuit lets through: when all of them succeed it closes, when one "
+        "fails it opens again.",
+    )
+    max_requests: Annotated[int, integer(1, 10_000_000)] | None = Field(
+        default=None,
+        description="Requests (tcp: connections, udp: sessions) that the pool gets at once, over all workers and "
+        "endpoints. What is above waits in the pool's `queue`; without one it is answered 503 (`pool-full`).",
+        examples=[400],
+    )
+
+    @model_validator(mode="after")
+    def _check_open_times(self) -> Self:
+        if self.max_open_time < self.base_open_time:
+            raise refused(f"is below `base_open_time`, which is {self.base_open_time}", "max_open_time")
+        return self
+
+
+def _widen(value: object) -> object:
+    # `false` is the same as leaving it out, which is what a switch should say.
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
+CircuitBreaker = Annotated[CircuitOptions | None, widened(_widen, bool, CircuitOptions | None)]
