@@ -14,11 +14,12 @@ import pytest
 
 from .tree import ROOT, read
 
-# Which crate may depend on which of the workspace: http1, core <- proxy <- python.
+# Which crate may depend on which of the workspace: http1 <- http2, core <- proxy <- python.
 MAY_USE = {
     "evenly-http1": set(),
+    "evenly-http2": {"evenly-http1"},
     "evenly-core": set(),
-    "evenly-proxy": {"evenly-http1", "evenly-core"},
+    "evenly-proxy": {"evenly-http1", "evenly-http2", "evenly-core"},
     "evenly-python": {"evenly-core", "evenly-proxy"},
 }
 # Direct dependencies that only one crate may have: deciding does no I/O, and only the binding knows Python.
@@ -73,9 +74,9 @@ def test_dependencies_stay_in_their_crate(dependency: str) -> None:
     assert users <= {BELONGS_TO[dependency]}
 
 
-@pytest.mark.parametrize("crate", ["http1", "core"])
+@pytest.mark.parametrize("crate", ["http1", "http2", "core"])
 def test_pure_crates_have_no_sockets_and_no_clock(crate: str) -> None:
-    """`http1` and `core` get bytes, the time and random numbers passed in."""
+    """`http1`, `http2` and `core` get bytes, the time and random numbers passed in."""
     for path in sorted((ROOT / "crates" / crate / "src").rglob("*.rs")):
         code = re.sub(r"//[^\n]*", "", path.read_text())
         found = NO_IO.search(code)
