@@ -10,7 +10,7 @@ from bench.rows.health import Health
 from bench.rows.idle import Idle
 from bench.rows.instructions import Instructions
 from bench.rows.rate import Rate
-from bench.rows.slow_endpoint import SlowEndpoint
+from bench.rows.slow_endpoint import slow_endpoints
 from bench.rows.throughput import Throughput
 
 HTTP = tuple(Contender(peer.name, peer) for peer in (EVENLY, HAPROXY, NGINX, ENVOY, FLOOR, DIRECT))
@@ -128,12 +128,15 @@ ROWS: tuple[Row, ...] = (
         )
     ),
     Rate("rate", "Latency at 5,000 requests a second, 50 connections", HTTP, connections=50, rate=5_000),
-    SlowEndpoint(
+    Rate(
         "slow-endpoint",
         "Latency while one of five endpoints is 20 times slower, 500 requests a second (Evenly: peak-ewma)",
         BALANCED,
         connections=100,
         rate=500,
+        behind=slow_endpoints,
+        # Balancers that learn must have learned.
+        warm_up=2,
     ),
     Health(
         "health",

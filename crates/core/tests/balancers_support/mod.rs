@@ -93,7 +93,9 @@ impl Bench {
 
     pub fn observe_latencies(&self, nanos: impl Fn(usize) -> u64) {
         for index in 0..self.pool.members.len() {
-            self.pool.member(address(index)).unwrap().endpoint.observe_latency(nanos(index), self.now);
+            let endpoint = &self.pool.member(address(index)).unwrap().endpoint;
+            // So many responses are needed for a latency to be known.
+            (0..4).for_each(|_| endpoint.observe_latency(nanos(index), self.now));
         }
     }
 
