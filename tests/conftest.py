@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .support.authority import Authority
 from .support.balancer import Balancer, Web, configuration
 from .support.endpoint import Endpoint
 from .support.ports import Port
@@ -62,3 +64,9 @@ def web(run: Callable[..., Balancer], port: Callable[..., Port]) -> Iterator[Cal
             return serving
 
         yield start
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """A certificate authority of the test's own."""
+    return Authority(tmp_path)

@@ -44,7 +44,8 @@ class Dataplane:
 
         `{"generation": 2, "workers": 2, "connections": 12, "requests": 3456,
         "zone": "a", "zones": [{"name", "endpoints", "healthy", "evacuated_until"}],
-        "listeners": [{"name", "protocol", "bind": [...], "connections", "accepted", "requests"}],
+        "listeners": [{"name", "protocol", "bind": [...], "connections", "accepted", "requests",
+        "tls": {"handshakes", "resumed", "failures"}}],
         "pools": [{"name", "balance", "affinity": {"by", "entries"}, "fallback",
         "levels": [{"priority", "zone", "backup", "usable_weight", "weight", "share"}],
         "circuit": {"state", "reason", "open_for", "requests", "failed", "in_flight", "max_requests"},

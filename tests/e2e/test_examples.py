@@ -36,7 +36,7 @@ def test_documents(path: Path, block: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.parent.name)
-def test_example(example: Path, run, port, servers, tmp_path: Path) -> None:
+def test_example(example: Path, run, port, servers, authority, tmp_path: Path) -> None:
     """Runs the example with its addresses replaced by ones of this machine, and asks it something."""
     text = example.read_text()
     addresses = dict.fromkeys(re.findall(r'"((?:[\w.-]*|\[::\]):\d+)"', text))
@@ -50,6 +50,9 @@ def test_example(example: Path, run, port, servers, tmp_path: Path) -> None:
     token.write_text("example-token\n")
     token.chmod(0o600)
     text = text.replace('token_file = "token"', f'token_file = "{token}"')
+    for stem, name in (("shop", "shop.example.com"), ("site", "example.org")):
+        files = authority.issue(name)
+        text = text.replace(f'"{stem}.pem"', f'"{files.cert}"').replace(f'"{stem}.key"', f'"{files.key}"')
     balancer = run(text.replace("/var/log/evenly", str(tmp_path)))
     written = tomllib.loads(text)
     for name, pool in written["pools"].items():
@@ -66,6 +69,7 @@ def test_example(example: Path, run, port, servers, tmp_path: Path) -> None:
         assert {one["name"] for one in balancer.status()["listeners"]} == set(written["listeners"])
         return
     host, number = listener["bind"].rsplit(":", 1)
-    with Peer.connect((host, int(number))) as client:
+    address = (host, int(number))
+    with authority.connect(address, "shop.example.com") if "tls" in listener else Peer.connect(address) as client:
         response = client.ask("/", host="shop.example.com")
         assert (response.status, response.text) == (200, "ready")

@@ -29,6 +29,8 @@ BELONGS_TO = {
     "tokio": "evenly-proxy",
     "socket2": "evenly-proxy",
     "rustix": "evenly-proxy",
+    "rustls": "evenly-proxy",
+    "aws-lc-rs": "evenly-proxy",
     "httparse": "evenly-http1",
 }
 # Bytes and decisions are testable to the last branch only without these.

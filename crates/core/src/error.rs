@@ -87,6 +87,20 @@ failures! {
     ProxyHeaderBad = "proxy-header-bad", 499, Downstream, false;
     /// What came is no TLS ClientHello, where one is needed to find the route.
     TlsHelloBad = "tls-hello-bad", 499, Downstream, false;
+    /// What came during or after a TLS handshake is no TLS, or breaks its rules.
+    TlsBad = "tls-bad", 499, Downstream, false;
+    /// The client and the listener have no TLS version, cipher, group or protocol in common.
+    TlsNoMatch = "tls-no-match", 499, Downstream, false;
+    /// The client asks for a name that no certificate of the listener has, or can verify none of them.
+    TlsNameUnknown = "tls-name-unknown", 499, Downstream, false;
+    /// The client ended the handshake with an alert: it does not trust the certificate, for one.
+    TlsRefused = "tls-refused", 499, Downstream, false;
+    /// The client closed in the middle of the handshake.
+    TlsClosed = "tls-closed", 499, Downstream, false;
+    /// The handshake did not end within its deadline.
+    TlsTimeout = "tls-timeout", 499, Downstream, false;
+    /// The client began more handshakes than the listener allows one client.
+    TlsLimit = "tls-limit", 499, Downstream, false;
     /// The client closed or reset the connection before it had its answer.
     ClientGone = "client-gone", 499, Downstream, false;
     /// The client took no byte of the response for too long, or took it slower than the minimum rate.

@@ -16,6 +16,7 @@
 //! * [`retry`] — what follows a try that failed.
 //! * [`proxy_protocol`], [`client_hello`] and [`passthrough`] — who a connection's client is, and which pool it goes to;
 //!   [`sessions`] — the same for datagrams.
+//! * [`certificates`] and [`client_rate`] — what a TLS client is shown, and how often one may come.
 //! * [`access`] — who may use a route; [`compression`] — how a response is compressed.
 //! * [`error`] — every way a request ends without an endpoint's answer, with its status, in one table.
 
@@ -25,8 +26,10 @@ pub mod access;
 pub mod affinity;
 pub mod answer;
 pub mod balancer;
+pub mod certificates;
 pub mod circuit;
 pub mod client_hello;
+pub mod client_rate;
 pub mod compression;
 pub mod dns;
 pub mod document;

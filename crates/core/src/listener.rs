@@ -1,7 +1,8 @@
 //! Listeners as the workers use them: limits checked, networks parsed, deadlines as durations, routes indexed.
 
+use crate::client_rate::ClientRate;
 use crate::compression::Compression;
-use crate::document::{self, DocumentError, Limits, OnDeny, Others, Protocol};
+use crate::document::{self, DocumentError, Limits, OnDeny, Others, Protocol, Rate};
 use crate::passthrough::Passthrough;
 use crate::pool::Pool;
 use crate::route::RouteTable;
@@ -49,8 +50,20 @@ pub struct Listener {
     pub on_deny: OnDeny,
     /// Answers after which a UDP session ends, if there is such a number.
     pub responses: Option<u32>,
+    /// How TLS is terminated, if it is.
+    pub tls: Option<Tls>,
     /// How responses are compressed on routes that do not say it themselves.
     pub compression: Option<Box<Compression>>,
+}
+
+/// TLS towards the client. Certificates and keys are the `proxy` crate's.
+#[derive(Debug)]
+pub struct Tls {
+    /// From the connection to the end of the handshake.
+    pub handshake: Duration,
+    /// Handshakes of one client, where these are limited.
+    pub rate: Option<Arc<ClientRate>>,
+    limit: Option<Rate>,
 }
 
 /// PROXY protocol headers in front of what clients send.
@@ -92,7 +105,7 @@ const HEAD_BYTES: RangeInclusive<u32> = 1024..=65_536;
 const HEADERS: RangeInclusive<u16> = 1..=256;
 
 impl Listener {
-    /// Checks and converts. Error paths are relative to the listener: "limits.head_bytes".
+    /// Checks and converts; goes on where the listener of the same name was in `previous`. Error paths are relative to the listener: "limits.head_bytes".
     ///
     /// # Errors
     /// A value out of its range, a network that is none.
@@ -100,6 +113,7 @@ impl Listener {
         document: &document::Listener,
         id: ListenerId,
         service: Service,
+        previous: Option<&Self>,
     ) -> Result<Self, DocumentError> {
         let fail = |path: &str, message: &str| Err(DocumentError::new(path, message));
         if document.bind.is_empty() {
@@ -140,8 +154,25 @@ impl Listener {
             max_per_client: document.access.max_per_client,
             on_deny: document.access.on_deny,
             responses: document.sessions.as_ref().and_then(|sessions| sessions.responses),
+            tls: document.tls.as_ref().map(|tls| Tls::build(tls, previous)).transpose()?,
             compression: compression(&document.compression)?,
         })
+    }
+}
+
+impl Tls {
+    /// What clients have used up of an unchanged limit stays used up.
+    fn build(document: &document::ListenerTls, previous: Option<&Listener>) -> Result<Self, DocumentError> {
+        let limit = document.handshake_rate;
+        if limit.is_some_and(|rate| rate.count == 0 || rate.period_ms == 0) {
+            return Err(DocumentError::new("tls.handshake_rate", "must be above 0"));
+        }
+        let before = previous.and_then(|listener| listener.tls.as_ref()).filter(|tls| tls.limit == limit);
+        let rate = match before {
+            Some(before) => before.rate.clone(),
+            None => limit.map(|rate| Arc::new(ClientRate::new(rate))),
+        };
+        Ok(Self { handshake: duration("tls.handshake_ms", document.handshake_ms)?, rate, limit })
     }
 }
 

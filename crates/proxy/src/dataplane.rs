@@ -12,6 +12,7 @@ use crate::metrics::{self, Scene, WorkerStats};
 use crate::permits::{ListenerPermits, Permits};
 use crate::service::{Event, Events, Service};
 use crate::sockets::{Bind, BindError, Sockets};
+use crate::tls::Terminations;
 use crate::udp::Datagrams;
 use crate::worker::{self, Command, Configuration, WorkerHandle};
 use evenly_core::document::{Document, DocumentError, Secret};
@@ -54,6 +55,7 @@ struct Control {
     /// Whether a successor has got duplicates of the sockets.
     has_successor: bool,
     permits: HashMap<ListenerId, Arc<ListenerPermits>>,
+    terminations: Terminations,
     workers: Vec<WorkerHandle>,
     /// `None` once stopped.
     service: Option<Service>,
@@ -92,6 +94,7 @@ impl Dataplane {
         let inheritance = Inheritance::from_text(health);
         let secret = inheritance.secret().map_or_else(random_secret, Ok)?;
         let mut snapshot = Snapshot::build(parse(document, &secret)?, None)?;
+        let terminations = Terminations::build(&snapshot.document, &secret, None)?;
         inheritance.settle(&mut snapshot);
         let snapshot = Arc::new(snapshot);
         let events = Arc::new(Events::default());
@@ -104,6 +107,7 @@ impl Dataplane {
             datagrams: Datagrams::default(),
             has_successor: false,
             permits: HashMap::new(),
+            terminations,
             workers: Vec::new(),
             service: Some(Service::start(Arc::clone(&events), started)?),
         };
@@ -132,7 +136,9 @@ impl Dataplane {
     pub fn check(document: &str) -> Result<Vec<Warning>, DocumentError> {
         // Only whether there is a secret matters here.
         let secret = Secret("0".repeat(32));
-        Ok(Snapshot::build(parse(document, &secret)?, None)?.warnings())
+        let snapshot = Snapshot::build(parse(document, &secret)?, None)?;
+        Terminations::build(&snapshot.document, &secret, None)?;
+        Ok(snapshot.warnings())
     }
 
     /// Swaps the configuration. On any error the running one stays.
@@ -143,8 +149,11 @@ impl Dataplane {
         let mut control = self.control();
         let running = Arc::clone(&control.snapshot);
         let snapshot = Arc::new(Snapshot::build(parse(document, &self.secret)?, Some(&running))?);
+        let before = Some(&control.terminations);
+        let terminations = Terminations::build(&snapshot.document, &self.secret, before)?;
         let workers = control.workers.len();
         let shares = control.bind(&snapshot, workers, Some(&running))?;
+        control.terminations = terminations;
         control.limit(&snapshot, &self.permits, &self.sessions);
         control.sockets.hold_off(|address| !is_bound(&snapshot, address, false));
         control.service().zones().mark(&snapshot.pools);
@@ -349,7 +358,8 @@ impl Control {
             .access_log
             .as_ref()
             .map(|log| Log { format: log.format, ring: self.service().logs().ring(log.ring_bytes as usize) });
-        Configuration { snapshot: Arc::clone(snapshot), permits, sockets, datagrams, log }
+        let terminations = self.terminations.listeners().to_vec();
+        Configuration { snapshot: Arc::clone(snapshot), permits, terminations, sockets, datagrams, log }
     }
 
     fn service(&self) -> &Service {

@@ -1,8 +1,9 @@
-//! Reads and writes on sockets, in one place, so that another way of I/O (TLS, io_uring) has one place to go.
+//! Reads and writes on connections, in one place, so that another way of I/O (io_uring) has one place to go.
 //!
 //! A read takes a buffer only when there is something to read, and a short read counts as "the socket is empty":
 //! tokio clears the readiness then, so no second read is spent on learning it (EAGAIN).
 
+use crate::stream::Stream;
 use crate::worker::buffers::{Buffer, Buffers};
 use std::io;
 use std::pin::Pin;
@@ -13,62 +14,99 @@ use tokio::net::TcpStream;
 
 /// Reads into a fresh buffer once there is something; an empty buffer is the end of the stream.
 pub fn poll_read(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     cx: &mut Context<'_>,
     buffers: &Rc<Buffers>,
 ) -> Poll<io::Result<Buffer>> {
-    buffers.lend_read(|room| poll_read_room(stream, cx, room))
+    match stream {
+        Stream::Plain(socket) => buffers.lend_read(|room| poll_read_room(socket, cx, room)),
+        Stream::Tls(session) => {
+            let mut buffer = buffers.lend();
+            ready!(session.poll_read(cx, &mut buffer))?;
+            Poll::Ready(Ok(buffer))
+        }
+    }
 }
 
 /// Reads into what room `buffer` has; 0 is the end of the stream.
 pub fn poll_read_into(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     cx: &mut Context<'_>,
     buffer: &mut Buffer,
 ) -> Poll<io::Result<usize>> {
-    let n = ready!(poll_read_room(stream, cx, buffer.room()))?;
+    match stream {
+        Stream::Plain(socket) => poll_receive(socket, cx, buffer),
+        Stream::Tls(session) => session.poll_read(cx, buffer),
+    }
+}
+
+/// Reads from a socket into what room `buffer` has; 0 is the end of what comes on it.
+pub fn poll_receive(
+    socket: &mut TcpStream,
+    cx: &mut Context<'_>,
+    buffer: &mut Buffer,
+) -> Poll<io::Result<usize>> {
+    let n = ready!(poll_read_room(socket, cx, buffer.room()))?;
     buffer.filled(n);
     Poll::Ready(Ok(n))
 }
 
-fn poll_read_room(stream: &mut TcpStream, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+fn poll_read_room(socket: &mut TcpStream, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
     let mut room = ReadBuf::new(room);
-    ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+    ready!(Pin::new(socket).poll_read(cx, &mut room))?;
     Poll::Ready(Ok(room.filled().len()))
 }
 
-/// Writes some of `bytes`.
-pub fn poll_write(stream: &mut TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-    Pin::new(stream).poll_write(cx, bytes)
+/// Writes some of `bytes`. Once it was not ready, the next write must begin with the same bytes: under TLS some of them
+/// are sealed already.
+pub fn poll_write(stream: &mut Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    match stream {
+        Stream::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+        Stream::Tls(session) => session.poll_write(cx, bytes, &[]),
+    }
 }
 
-/// Writes some of `first`, then of `second`, in one call.
+/// Writes some of `first`, then of `second`, in one call; what [`poll_write`] says of the same bytes holds for both.
 pub fn poll_write_both(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     cx: &mut Context<'_>,
     first: &[u8],
     second: &[u8],
 ) -> Poll<io::Result<usize>> {
-    Pin::new(stream).poll_write_vectored(cx, &[io::IoSlice::new(first), io::IoSlice::new(second)])
+    match stream {
+        Stream::Plain(socket) => {
+            Pin::new(socket).poll_write_vectored(cx, &[io::IoSlice::new(first), io::IoSlice::new(second)])
+        }
+        Stream::Tls(session) => session.poll_write(cx, first, second),
+    }
 }
 
-/// Closes the sending side.
-pub fn poll_shutdown(stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    Pin::new(stream).poll_shutdown(cx)
+/// Closes the sending side, so that the peer knows that it has got everything.
+pub fn poll_shutdown(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    match stream {
+        Stream::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+        Stream::Tls(session) => session.poll_shutdown(cx),
+    }
 }
 
 /// Whether an idle connection is still as it was left: not closed, and nothing on it that nobody asked for. Costs no
 /// system call as long as epoll has reported nothing since the last read that emptied the socket; otherwise one look.
-pub fn is_quiet(stream: &TcpStream) -> bool {
-    let looked = stream.try_io(Interest::READABLE, || {
-        socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()])
+pub fn is_quiet(stream: &Stream) -> bool {
+    !stream.tls().is_some_and(|session| session.has_input()) && is_silent(stream.socket())
+}
+
+/// The same for a socket.
+pub fn is_silent(socket: &TcpStream) -> bool {
+    let looked = socket.try_io(Interest::READABLE, || {
+        socket2::SockRef::from(socket).peek(&mut [std::mem::MaybeUninit::uninit()])
     });
     looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Closes with a reset, so that the peer cannot take what it got for the whole.
-pub fn abort(stream: TcpStream) {
+/// Closes with a reset, and without TLS's end, so that the peer cannot take what it got for the whole.
+pub fn abort(stream: impl Into<Stream>) {
+    let stream = stream.into();
     // Best effort: a socket that refuses the option is closed in the ordinary way.
-    let _ = socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO));
+    let _ = socket2::SockRef::from(stream.socket()).set_linger(Some(std::time::Duration::ZERO));
     drop(stream);
 }

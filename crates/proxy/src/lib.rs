@@ -4,6 +4,7 @@
 //! * [`Dataplane`] — all of it, as Python's side sees it.
 //! * [`worker`] — one thread and what its connections share; `worker::accept` takes connections.
 //! * `http` — the twelve steps of a request; `tcp` — the same for byte streams; `tunnel`, `splice` — bulk.
+//! * `stream` — a connection, with TLS (`tls`) or without.
 //! * [`service`] — the thread beside the workers: health checks and the access log's writer.
 //! * [`metrics`] — what workers count, and how it is told.
 //!
@@ -24,7 +25,9 @@ mod pump;
 pub mod service;
 mod sockets;
 mod splice;
+mod stream;
 mod tcp;
+mod tls;
 mod tunnel;
 mod udp;
 mod upstream;

@@ -146,6 +146,11 @@ impl Permit {
         self.client = may_come.then_some(key);
         may_come
     }
+
+    /// A number that stands for this client on the listener, and that nobody can foretell.
+    pub fn hash_of(&self, address: IpAddr) -> u64 {
+        self.listener.clients.hasher.hash_one(Clients::key(address))
+    }
 }
 
 impl Drop for Permit {

@@ -12,6 +12,7 @@ use crate::compress::{Refused, Stage};
 use crate::http::Tee;
 use crate::io;
 use crate::splice::Pipe;
+use crate::stream::Stream;
 use crate::worker::buffers::{Buffer, Buffers, READ_BYTES, Text};
 use crate::worker::deadlines::Deadline;
 use evenly_core::error::Failure;
@@ -224,7 +225,7 @@ impl Pump {
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        (source, sink): (&mut TcpStream, &mut TcpStream),
+        (source, sink): (&mut Stream, &mut Stream),
         buffers: &Rc<Buffers>,
         deadline: &Deadline,
     ) -> Poll<Result<(), Broken>> {
@@ -250,8 +251,10 @@ impl Pump {
             if self.is_ended {
                 return Poll::Ready(Ok(()));
             }
-            let filled = match self.splice_bytes(buffers) {
-                Some(most) => self.poll_splice(cx, source, most),
+            // What has to be sealed or opened cannot move inside the kernel.
+            let plain = source.plain().filter(|_| sink.plain().is_some());
+            let filled = match plain.and_then(|plain| Some((plain, self.splice_bytes(buffers)?))) {
+                Some((plain, most)) => self.poll_splice(cx, plain, most),
                 None => self.poll_read(cx, source, buffers),
             };
             match filled {
@@ -282,7 +285,7 @@ impl Pump {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut TcpStream,
+        source: &mut Stream,
         buffers: &Rc<Buffers>,
     ) -> Poll<Result<(), Broken>> {
         let buffer = ready!(io::poll_read(source, cx, buffers)).map_err(|_| Broken::Source)?;
@@ -357,7 +360,7 @@ impl Pump {
     fn poll_flush(
         &mut self,
         cx: &mut Context<'_>,
-        sink: &mut TcpStream,
+        sink: &mut Stream,
         deadline: &Deadline,
     ) -> Poll<std::io::Result<()>> {
         loop {
@@ -377,7 +380,7 @@ impl Pump {
             self.wrote(n);
         }
         while let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
-            self.written += ready!(pipe.poll_drain(cx, sink))?;
+            self.written += ready!(pipe.poll_drain(cx, sink.socket()))?;
             self.pace.moved(deadline);
         }
         Poll::Ready(Ok(()))

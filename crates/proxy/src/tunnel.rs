@@ -5,6 +5,7 @@
 
 use crate::io;
 use crate::pump::{self, Broken, Course, Pace, Pump};
+use crate::stream::Stream;
 use crate::worker::buffers::{Buffer, Buffers};
 use crate::worker::deadlines::Deadline;
 use evenly_http1::BodyReader;
@@ -12,7 +13,6 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// How a tunnel ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Direction {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        (source, sink): (&mut TcpStream, &mut TcpStream),
+        (source, sink): (&mut Stream, &mut Stream),
         buffers: &Rc<Buffers>,
         deadline: &Deadline,
     ) -> Poll<Result<(), Broken>> {
@@ -88,7 +88,7 @@ impl Direction {
 
 /// Relays until both directions have closed, one side breaks, or nothing moves for too long.
 pub async fn relay(
-    (downstream, upstream): (&mut TcpStream, &mut TcpStream),
+    (downstream, upstream): (&mut Stream, &mut Stream),
     (up, down): (&mut Direction, &mut Direction),
     buffers: &Rc<Buffers>,
     deadline: &Deadline,

@@ -1,6 +1,7 @@
 //! Connections to endpoints: kept idle for reuse, one stack for each endpoint and worker, or dialled anew.
 
 use crate::io::is_quiet;
+use crate::stream::Stream;
 use evenly_core::pool::{Endpoint, EndpointId, Pool};
 use evenly_core::proxy_protocol::Addresses;
 use rustix::io::Errno;
@@ -13,7 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 /// A connection to an endpoint.
 pub struct Upstream {
     /// The socket.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// The endpoint's number in the snapshot that it was dialled under.
     pub endpoint: EndpointId,
     /// Where it leads.
@@ -26,7 +27,7 @@ pub struct Upstream {
 
 /// An idle connection, with when it became idle.
 struct Idle {
-    stream: TcpStream,
+    stream: Stream,
     /// Numbers are given out again after a reload, so the number alone does not say where a connection leads.
     address: SocketAddr,
     client: Option<Box<Addresses>>,
@@ -124,13 +125,14 @@ pub async fn dial(endpoint: &Endpoint, idle: &IdleConnections) -> io::Result<Ups
         }
         dialled => dialled,
     }?;
+    let stream = Stream::Plain(stream);
     Ok(Upstream { stream, endpoint: endpoint.id(), address, reused: false, client: None })
 }
 
 /// Sends a PROXY protocol header on a connection that was just made, before anything else. It is far smaller than what
 /// a new socket takes at once.
-pub fn introduce(stream: &TcpStream, header: &[u8]) -> io::Result<()> {
-    let sent = stream.try_write(header)?;
+pub fn introduce(stream: &Stream, header: &[u8]) -> io::Result<()> {
+    let sent = stream.socket().try_write(header)?;
     if sent < header.len() { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
 }
 

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from evenly import __version__
-from evenly.api import edits, observe, pools, problems, process, routes, zones
+from evenly.api import certificates, edits, observe, pools, problems, process, routes, zones
 from evenly.control.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def create(supervisor: Supervisor) -> FastAPI:
     app.include_router(edits.routes(supervisor))
     app.include_router(routes.routes(supervisor))
     app.include_router(zones.routes(supervisor))
+    app.include_router(certificates.routes(supervisor))
     app.include_router(process.routes(supervisor))
     problems.install(app)
     return app

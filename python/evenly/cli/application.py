@@ -8,6 +8,7 @@ from evenly.cli import (
     FAILED,
     MISTAKEN,
     add,
+    certificates,
     check,
     diff,
     drain,
@@ -47,6 +48,7 @@ app.command(rich_help_panel=SERVING)(run_verb.run)
 app.command(rich_help_panel=SERVING)(check.check)
 app.command(rich_help_panel=SERVING, name="hash-password")(hash_password.hash_password)
 app.command(rich_help_panel=OPERATING)(status.status)
+app.command(rich_help_panel=OPERATING)(certificates.certificates)
 app.command(rich_help_panel=OPERATING)(diff.diff)
 app.command(rich_help_panel=OPERATING)(reload.reload)
 app.command(rich_help_panel=OPERATING)(upgrade.upgrade)

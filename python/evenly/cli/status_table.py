@@ -16,6 +16,7 @@ from evenly.control.status import (
     PoolStatus,
     SplitStatus,
     Status,
+    TlsStatus,
     ZoneStatus,
 )
 
@@ -40,6 +41,7 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
     elapsed = None if since is None else max(now - since[1], 0.001)
     before = {} if since is None else {pool.name: pool for pool in since[0].pools}
     parts: list[RenderableType] = [_head(status, now), Text(), _listeners(status.listeners)]
+    parts += [_handshakes(listener.name, listener.tls) for listener in status.listeners if listener.tls is not None]
     if status.splits:
         parts += [Text(), *map(split_line, status.splits)]
     if any(zone.evacuated_until for zone in status.zones):
@@ -102,8 +104,14 @@ def _listeners(listeners: list[ListenerStatus]) -> Table:
         table.add_column(name, justify="right")
     for listener in listeners:
         numbers = (listener.connections, listener.accepted, listener.requests)
-        table.add_row(listener.name, listener.protocol, "\n".join(listener.bind), *(f"{each:,}" for each in numbers))
+        protocol = listener.protocol if listener.tls is None else f"{listener.protocol} over tls"
+        table.add_row(listener.name, protocol, "\n".join(listener.bind), *(f"{each:,}" for each in numbers))
     return table
+
+
+def _handshakes(listener: str, tls: TlsStatus) -> Text:
+    failed = (f"{tls.failures:,} failed", "red" if tls.failures else "dim")
+    return Text.assemble((f"  {listener}: {tls.handshakes:,} handshakes · {tls.resumed:,} resumed · ", "dim"), failed)
 
 
 def _pool_title(pool: PoolStatus) -> Text:

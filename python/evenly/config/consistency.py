@@ -29,6 +29,15 @@ def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
     for name in settings.pools:
         if name not in used:
             yield ("pools", name), "no route, no listener and no other pool uses this pool"
+    shown = {
+        name
+        for listener in settings.listeners.values()
+        if not isinstance(listener, UdpListener) and listener.tls is not None
+        for name in listener.tls.certificates
+    }
+    for name in settings.certificates:
+        if name not in shown:
+            yield ("certificates", name), "no listener shows this certificate"
     for name, listener in settings.listeners.items():
         if isinstance(listener, HttpListener) and name not in reached:
             yield ("listeners", name), "no route belongs to this listener: every request is answered 404"

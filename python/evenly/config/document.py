@@ -13,6 +13,7 @@ from typing import Any
 
 from . import access_document as admitting
 from . import pool_document as pooling
+from . import tls_document as securing
 from .access_files import AccessFiles
 from .at import At, ms
 from .found import NOTHING, Found, members
@@ -96,6 +97,8 @@ def document(resolved: Resolved, found: Found = NOTHING) -> Document:
         "listeners": [At((name,), _listener(name, listener)) for name, listener in settings.listeners.items()],
         "pools": _pools(resolved, found),
         "routes": [_route(route, resolved.files) for route in settings.routes],
+        "certificates": securing.certificates(resolved),
+        "session_tickets": securing.session_tickets(resolved),
         "affinity": _affinity_secrets(resolved),
         "error_pages": {
             str(status): {"content_type": page.content_type, "body": page.body}
@@ -151,6 +154,7 @@ def _listener(name: str, listener: Listener) -> dict[str, Any]:
         "trusted_proxies": [str(network) for network in http.trusted_proxies] if http else [],
         "forwarded": http.forwarded if http else False,
         "proxy_protocol": None if isinstance(listener, UdpListener) else _proxy_protocol(listener.proxy_protocol),
+        "tls": None if isinstance(listener, UdpListener) else securing.termination(listener.tls),
         "access": At((), _access(listener)),
         "tls_routes": At(("routes",), _tls_routes(listener) if isinstance(listener, TcpListener) else []),
         "sessions": udp and At((), {"responses": udp.responses}),

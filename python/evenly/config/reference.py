@@ -42,7 +42,8 @@ The last two lines could be left out: a file with one pool and no routes sends e
 * **Everything has a default** but addresses and names. `evenly check --expand FILE` prints the file with every default
   written out and every short form in its long form.
 * **Units are required.** Durations are written `"500ms"`, `"10s"`, `"2m"` or `"1h"`; sizes `"512B"`, `"64KiB"`,
-  `"1MiB"` or `"1GiB"` (powers of 1,024); byte rates `"240B/s"`; shares `"10%"`. A bare number is an error.
+  `"1MiB"` or `"1GiB"` (powers of 1,024); byte rates `"240B/s"`; rates `"20/s"`, `"100/m"` or `"1000/h"`; shares
+  `"10%"`. A bare number is an error.
 * **Every wait ends and every size is bounded.** There are no switches to turn a timeout off.
 * **Short forms.** Where a table has one option that matters, that option can stand for the table, and where a list has
   one element, that element can stand for the list.

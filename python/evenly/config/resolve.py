@@ -10,11 +10,14 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from math import ceil
 from pathlib import Path
+from typing import Literal
 
 from .access_files import AccessFiles, read_access_files
+from .certificate_files import ResolvedCertificate, read_certificates, remarks
 from .load import Loaded
 from .problems import ConfigError, Place, Problem
 from .schema import AdminAddress, Duration, Endpoint, ErrorPage, Settings
@@ -80,7 +83,7 @@ class ResolvedAdmin:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSecrets:
-    """What affinity cookies are signed with; unset, the process draws a secret of its own."""
+    """What affinity cookies are signed with, or tickets sealed; unset, the process draws a secret of its own."""
 
     current: str | None = field(default=None, repr=False)
     previous: str | None = field(default=None, repr=False)
@@ -99,6 +102,8 @@ class Resolved:
     endpoints: dict[str, list[ResolvedEndpoint]]
     """By pool."""
     affinity_secrets: ResolvedSecrets
+    certificates: dict[str, ResolvedCertificate]
+    ticket_secrets: ResolvedSecrets
     error_pages: dict[int, Page]
     access_log_path: str | None
     """Absolute, or "-"."""
@@ -117,13 +122,15 @@ class Resolved:
         return self.loaded.settings
 
 
-def resolve(loaded: Loaded, machine: Machine, lookup: Lookup | None = None) -> Resolved:
+def resolve(loaded: Loaded, machine: Machine, lookup: Lookup | None = None, now: datetime | None = None) -> Resolved:
     """Fits settings to a machine. Raises `ConfigError` for names and files that are not there.
 
     Blocks while names are looked up, in the worst case for as long as the system's resolver tries.
     """
     settings, problems = loaded.settings, list[tuple[Place, str]]()
     files, in_files = read_access_files(loaded)
+    certificates, in_certificates = read_certificates(loaded)
+    problems += in_certificates
     resolved = Resolved(
         loaded=loaded,
         workers=machine.cores if isinstance(settings.workers, str) else settings.workers,
@@ -132,13 +139,19 @@ def resolve(loaded: Loaded, machine: Machine, lookup: Lookup | None = None) -> R
         upgrade_timeout=settings.upgrade_timeout,
         admin=_resolve_admin(loaded, machine, problems),
         endpoints=_resolve_endpoints(settings, lookup or look_up, problems),
-        affinity_secrets=_read_secrets(loaded, problems),
+        affinity_secrets=_read_secrets(loaded, "affinity", problems),
+        certificates=certificates,
+        ticket_secrets=_read_secrets(loaded, "session_tickets", problems),
         error_pages=_read_pages(loaded, problems),
         access_log_path=_log_path(loaded),
         files=files,
         state_directory=state_directory(loaded),
         zone=machine.zone or settings.node.zone,
-        warnings=[*loaded.warnings, *_capped_connections(loaded, machine)],
+        warnings=[
+            *loaded.warnings,
+            *_capped_connections(loaded, machine),
+            *remarks(loaded, certificates, now or datetime.now(UTC)),
+        ],
     )
     if problems or in_files:
         of_source = loaded.source.refusal(problems).problems
@@ -220,19 +233,21 @@ def _read_pages(loaded: Loaded, problems: list[tuple[Place, str]]) -> dict[int, 
     }
 
 
-def _read_secrets(loaded: Loaded, problems: list[tuple[Place, str]]) -> ResolvedSecrets:
+def _read_secrets(
+    loaded: Loaded, table: Literal["affinity", "session_tickets"], problems: list[tuple[Place, str]]
+) -> ResolvedSecrets:
     def read(option: str, name: str | None) -> str | None:
         if name is None:
             return None
-        place = ("affinity", option)
+        place = (table, option)
         text = _read_text(loaded.source.directory / name, _LARGEST_TOKEN, place, problems)
         if text is not None and not re.fullmatch(r"\s*[\x21-\x7e]{16,}\s*", text):
             problems.append((place, "expected a file with one word of 16 or more ASCII characters"))
         return text and text.strip()
 
-    affinity = loaded.settings.affinity
+    files = getattr(loaded.settings, table)
     return ResolvedSecrets(
-        read("secret_file", affinity.secret_file), read("previous_secret_file", affinity.previous_secret_file)
+        read("secret_file", files.secret_file), read("previous_secret_file", files.previous_secret_file)
     )
 
 

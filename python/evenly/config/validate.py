@@ -49,13 +49,14 @@ def validate_table(table: type[T], data: Any, names: Names | None = None) -> T |
 
 def _names(data: Mapping[str, Any]) -> Names:
     """What the file defines; parts that are not even tables define nothing and are reported where they stand."""
-    pools, listeners = data.get("pools"), data.get("listeners")
+    pools, listeners, certificates = data.get("pools"), data.get("listeners"), data.get("certificates")
     return Names(
         frozenset(pools if isinstance(pools, dict) else ()),
         {
             name: str(listener.get("protocol", "http")) if isinstance(listener, dict) else "http"
             for name, listener in (listeners.items() if isinstance(listeners, dict) else ())
         },
+        frozenset(certificates if isinstance(certificates, dict) else ()),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from evenly.config import ConfigError, Resolved
+from evenly.config.problems import Place
 from evenly.config.resolve import ResolvedAdmin
 
 if TYPE_CHECKING:
@@ -46,10 +47,13 @@ class OpenAdmin(Protocol):
 def check_secret_files(resolved: Resolved) -> None:
     """Raises `ConfigError` if others can read a secret: it would not keep anybody on this machine out."""
     source, settings = resolved.loaded.source, resolved.settings
-    files = {
+    files: dict[Place, str | None] = {
         ("admin", "token_file"): settings.admin.token_file,
         ("affinity", "secret_file"): settings.affinity.secret_file,
         ("affinity", "previous_secret_file"): settings.affinity.previous_secret_file,
+        ("session_tickets", "secret_file"): settings.session_tickets.secret_file,
+        ("session_tickets", "previous_secret_file"): settings.session_tickets.previous_secret_file,
+        **{("certificates", name, "key"): each.key for name, each in settings.certificates.items()},
     }
     problems = []
     for place, name in files.items():

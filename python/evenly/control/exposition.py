@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from evenly.control.status import CertificateStatus
 from evenly.discovery.watcher import Watcher
 
 Sample = tuple[dict[str, str], float]
 
 
-def render(watchers: Iterable[Watcher], edits: int) -> str:
-    """What discovery and edits have to say."""
+def render(watchers: Iterable[Watcher], edits: int, certificates: Sequence[CertificateStatus] = ()) -> str:
+    """What discovery, edits and certificates have to say."""
     watched = list(watchers)
     lines = list(_family("evenly_edits", "gauge", "Edits at run time that the file does not have.", [({}, edits)]))
-    for name, kind, text, samples in _discovery(watched):
+    for name, kind, text, samples in (*_discovery(watched), *_certificates(certificates)):
         if samples:
             lines += _family(name, kind, text, samples)
     return "".join(f"{line}\n" for line in lines)
+
+
+def _certificates(certificates: Sequence[CertificateStatus]) -> Iterator[tuple[str, str, str, list[Sample]]]:
+    yield (
+        "evenly_certificate_expiry_timestamp_seconds",
+        "gauge",
+        "When a certificate expires, in unix seconds.",
+        [({"certificate": each.name}, each.expires) for each in certificates],
+    )
+    yield (
+        "evenly_certificate_replacement_failed",
+        "gauge",
+        "1 while what has replaced the files of certificates cannot be used, and the ones before stay.",
+        [({"certificate": each.name}, float(bool(each.problem))) for each in certificates],
+    )
 
 
 def _discovery(watched: list[Watcher]) -> Iterator[tuple[str, str, str, list[Sample]]]:

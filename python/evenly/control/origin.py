@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evenly.config import AdminAddress, Document, Loaded, Machine, Resolved, document, from_arguments, load, resolve
 from evenly.config.access_files import named_files
+from evenly.config.certificate_files import certificate_files, read_certificates
 from evenly.config.edits import Edits, edited
 from evenly.config.found import Found
 from evenly.control.admin import check_secret_files
@@ -25,6 +26,8 @@ class Configuration:
     document: Document
     fingerprint: Fingerprint
     """All files that were read for it, as they were just before."""
+    certificates_fingerprint: Fingerprint
+    """The same of the files with certificates and keys, which are read again by themselves when they are replaced."""
     written: Loaded
     """What the file or the command line says, without edits."""
     edits: Edits
@@ -93,13 +96,30 @@ class Origin:
         """Lays edits over what was read, checks and resolves it. Raises `ConfigError`. Blocks as `read`."""
         loaded = edited(written, edits)
         before += fingerprint(self._beside(loaded))
+        of_certificates = fingerprint(_certificate_paths(loaded))
         resolved = resolve(loaded, Machine.here())
         check_secret_files(resolved)
         if self.admin is not None:
             resolved = replace(resolved, admin=replace(resolved.admin, bind=self.admin))
         if self.zone is not None:
             resolved = replace(resolved, zone=self.zone)
-        return Configuration(resolved, document(resolved), before, written, edits)
+        return Configuration(resolved, document(resolved), before, of_certificates, written, edits)
+
+    def with_certificates(self, running: Configuration) -> Configuration:
+        """A running one with its certificates and keys read again. Raises `ConfigError`. Blocks."""
+        loaded = running.resolved.loaded
+        before = fingerprint(_certificate_paths(loaded))
+        certificates, problems = read_certificates(loaded)
+        if problems:
+            raise loaded.source.refusal(problems)
+        resolved = replace(running.resolved, certificates=certificates)
+        check_secret_files(resolved)
+        return replace(
+            running,
+            resolved=resolved,
+            document=document(running.splits.over(resolved), running.found),
+            certificates_fingerprint=before,
+        )
 
     def _beside(self, loaded: Loaded) -> tuple[Path, ...]:
         """The files that the configuration names and that are read with it."""
@@ -108,5 +128,10 @@ class Origin:
         directory, settings = loaded.source.directory, loaded.settings
         pages = [page.file for page in settings.error_pages.values()]
         secrets = (settings.admin.token_file, settings.affinity.secret_file, settings.affinity.previous_secret_file)
-        beside = [name for name in (*pages, *secrets, *named_files(settings)) if name is not None]
+        tickets = (settings.session_tickets.secret_file, settings.session_tickets.previous_secret_file)
+        beside = [name for name in (*pages, *secrets, *tickets, *named_files(settings)) if name is not None]
         return tuple(directory / name for name in beside)
+
+
+def _certificate_paths(loaded: Loaded) -> tuple[Path, ...]:
+    return tuple(loaded.source.directory / name for name in certificate_files(loaded.settings))

@@ -122,6 +122,29 @@ class PoolStatus(Report):
     discovery: DiscoveryStatus | None = Field(None, description="Its source, if it has one; added by the process.")
 
 
+class TlsStatus(Report):
+    """TLS towards a listener's clients."""
+
+    handshakes: int = Field(description="Handshakes that ended well, since the process started.")
+    resumed: int = Field(description="Of these, how many went on with an earlier session.")
+    failures: int = Field(description="Handshakes that failed.")
+
+
+class CertificateStatus(Report):
+    """A certificate that can be shown to clients."""
+
+    name: str
+    names: list[str] = Field(description="Host names and addresses that it is for.")
+    subject: str
+    issuer: str
+    key: str = Field(description="Kind and size of its key.")
+    begins: float = Field(description="Since when it is valid, in unix seconds.")
+    expires: float = Field(description="Until when, in unix seconds.")
+    days_left: int = Field(description="Whole days until then; negative if it has expired.")
+    listeners: list[str] = Field(description="Listeners that show it.")
+    problem: str = Field(description="Why what has replaced its files is not used; empty if all is well.")
+
+
 class ListenerStatus(Report):
     """Where clients connect."""
 
@@ -131,6 +154,7 @@ class ListenerStatus(Report):
     connections: int = Field(description="Client connections that are open.")
     accepted: int = Field(description="Client connections since the process started.")
     requests: int = Field(description="Requests since the process started; for tcp, connections.")
+    tls: TlsStatus | None = Field(None, description="Handshakes, where TLS is terminated.")
 
 
 class ZoneStatus(Report):

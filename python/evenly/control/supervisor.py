@@ -19,6 +19,7 @@ from evenly.config.edits import Edits
 from evenly.control import exposition
 from evenly.control.admin import AdminError, AdminServer, OpenAdmin
 from evenly.control.binding import ListenError
+from evenly.control.certificates import right_now, statuses, warn_of_expiry
 from evenly.control.dataplane import Dataplane, check
 from evenly.control.difference import Difference, difference
 from evenly.control.editing import UnknownNameError
@@ -29,6 +30,7 @@ from evenly.control.process.watch import watch as watch_files
 from evenly.control.reload import apply, report
 from evenly.control.states import returned, standing_in, with_state
 from evenly.control.status import (
+    CertificateStatus,
     Changes,
     Edited,
     EndpointStatus,
@@ -81,6 +83,7 @@ class Supervisor:
         self._ending_now = asyncio.Event()
         self._deadline = math.inf
         self._asked_to_end = False
+        self._certificates_problem = ""
         self._handed_over = False
         # The loop keeps weak references only.
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,6 +92,13 @@ class Supervisor:
         """Answers the admin API until the end is asked for, then drains."""
         await self.admin.start(self)
         self._in_background(self.endpoints.apply_changes(self._apply_found))
+        self._in_background(
+            watch_files(
+                lambda: self.configuration.certificates_fingerprint,
+                lambda: self._in_background(self._apply_certificates()),
+            )
+        )
+        self._in_background(warn_of_expiry(self.certificates))
         if watch:
             self._in_background(
                 watch_files(lambda: self.configuration.fingerprint, lambda: self.request_reload("--watch"))
@@ -127,8 +137,12 @@ class Supervisor:
 
     async def metrics(self) -> str:
         """All metrics in Prometheus' text format."""
-        own = exposition.render(self.endpoints.watchers, len(self.configuration.edits))
+        own = exposition.render(self.endpoints.watchers, len(self.configuration.edits), self.certificates())
         return await asyncio.to_thread(self.dataplane.metrics) + own
+
+    def certificates(self) -> list[CertificateStatus]:
+        """What listeners show to TLS clients."""
+        return statuses(self.configuration, self._certificates_problem, right_now())
 
     async def pool(self, name: str) -> PoolStatus:
         """One pool. Raises `UnknownNameError`."""
@@ -325,7 +339,7 @@ class Supervisor:
             self.endpoints.discard(prepared)
             raise
         self.endpoints.follow(prepared)
-        self.configuration = configuration
+        self.configuration, self._certificates_problem = configuration, ""
         for route in running.splits.by_route.keys() - configuration.splits.by_route.keys():
             log.info("split cleared", route=route, reason="its own weights have changed")
         await self._restore_states(running)
@@ -349,6 +363,21 @@ class Supervisor:
                 await self._restore_states(running)
                 log.info("endpoints applied", generation=changes.generation, pools=", ".join(changes.pools.changed))
             await self._keep_found()
+
+    async def _apply_certificates(self) -> None:
+        """Shows what has replaced certificates to new clients; whatever is wrong with it, the ones before stay."""
+        async with self._changing:
+            if self.phase is not Phase.SERVING:
+                return
+            try:
+                configuration = await asyncio.to_thread(self.origin.with_certificates, self.configuration)
+                changes = await asyncio.to_thread(self.dataplane.apply, configuration.document)
+            except (ConfigError, OSError) as error:
+                self._certificates_problem = str(error)
+                log.error("certificates not replaced", problem=str(error), result="the ones before stay")  # noqa: TRY400
+                return
+            self.configuration, self._certificates_problem = configuration, ""
+            log.info("certificates replaced", generation=changes.generation)
 
     async def _restore_states(self, before: Configuration) -> None:
         """Sets what an operator has set of endpoints that were away and are back."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.authority import Authority
+
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FOLDERS = sorted(path.parent.name for path in EXAMPLES.glob("*/evenly.toml"))
 
@@ -28,6 +30,8 @@ def test_it_checks(
     shutil.copytree(EXAMPLES / name, folder)
     (folder / "token").write_text("0123456789abcdef")
     (folder / "token").chmod(0o600)
+    for stem in ("shop", "site"):
+        Authority(folder).issue(f"{stem}.test", file=stem)
     # Names of other containers are not known here.
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("192.0.2.1", 0))])
     code, out, err = evenly("check", str(folder / "evenly.toml"))

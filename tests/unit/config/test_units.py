@@ -1,7 +1,7 @@
 """Quantities: every unit reads, what is written reads back, and nothing else reads."""
 
 import pytest
-from evenly.config.schema import ByteRate, Duration, Percent, Size
+from evenly.config.schema import ByteRate, Duration, Percent, Rate, Size
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,3 +78,21 @@ def test_shares_read_back(percent: int) -> None:
 def test_the_largest_fitting_unit_is_written() -> None:
     assert [str(Duration(n)) for n in (0, 1, 1_000, 90_000, 3_600_000)] == ["0s", "1ms", "1s", "90s", "1h"]
     assert [str(Size(n)) for n in (0, 1, 1_024, 1_025, 1 << 30)] == ["0B", "1B", "1KiB", "1025B", "1GiB"]
+
+
+@pytest.mark.parametrize("text", ["1/s", "20/s", "100/m", "1000/h"])
+def test_rates(text: str) -> None:
+    """They read, and are written as they were."""
+    assert str(Rate.parse(text)) == text
+
+
+def test_rates_compare_by_what_they_allow() -> None:
+    """Sixty a minute is as much as one a second."""
+    assert Rate.parse("60/m") <= Rate.parse("1/s") <= Rate.parse("60/m")
+    assert not Rate.parse("2/s") <= Rate.parse("119/m")
+
+
+@pytest.mark.parametrize("text", ["", "20", "20/", "20/ms", "20/d", "-1/s", "1.5/s", "20 /s", "1/s/s"])
+def test_what_is_no_rate_of_events(text: str) -> None:
+    with pytest.raises(ValueError):
+        Rate.parse(text)

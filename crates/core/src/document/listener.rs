@@ -1,6 +1,6 @@
 //! Listeners as the document states them.
 
-use super::{Compression, present};
+use super::{Compression, ListenerTls, present};
 use serde::Deserialize;
 use std::net::SocketAddr;
 
@@ -33,6 +33,9 @@ pub struct Listener {
     /// Whose PROXY protocol headers are read, or `null` for nobody's; not for `udp`.
     #[serde(deserialize_with = "present")]
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// How TLS is terminated, or `null`: what comes in is taken as it is; not for `udp`.
+    #[serde(deserialize_with = "present")]
+    pub tls: Option<ListenerTls>,
     /// Who may come in.
     pub access: Access,
     /// How responses are compressed on routes that do not say it themselves, or `null`: not at all.

@@ -14,6 +14,7 @@ mod outlier;
 mod pool;
 mod retry;
 mod route;
+mod tls;
 
 pub use access::{ApiKeys, BasicAuth, ForwardAuth, Guard, KeySource, OnError, RouteAccess};
 pub use affinity::{Affinity, AffinityCookie, AffinitySecrets, AffinityTable, SameSite, Secret};
@@ -31,6 +32,7 @@ pub use route::{
     Action, Fault, FieldMatch, FieldRules, HostRewrite, Methods, Mirror, PathMatch, PathRewrite, Route,
     RouteTimeouts, ValueMatch,
 };
+pub use tls::{Certificate, ListenerTls, Rate, SessionTickets, TlsPolicy, TlsVersion};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -52,6 +54,10 @@ pub struct Document {
     pub pools: Vec<Pool>,
     /// Tried in this order; the first match wins.
     pub routes: Vec<Route>,
+    /// What listeners show to TLS clients.
+    pub certificates: Vec<Certificate>,
+    /// What TLS session tickets are sealed with.
+    pub session_tickets: SessionTickets,
     /// What affinity cookies are signed with.
     pub affinity: AffinitySecrets,
     /// The user's pages for statuses that Evenly makes itself, keyed by status ("503").

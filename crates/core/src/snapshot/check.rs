@@ -1,6 +1,6 @@
 //! What must hold between the parts of a document; each part checks itself when it is built.
 
-use super::pools;
+use super::{pools, tls};
 use crate::document::{Document, DocumentError, OnDeny, Protocol};
 use crate::nearest::unknown;
 use crate::proxy_protocol::Version;
@@ -27,6 +27,7 @@ pub(super) fn check(document: &Document) -> Result<(), DocumentError> {
     }
     names("listeners", document.listeners.iter().map(|listener| listener.name.as_str()))?;
     names("pools", document.pools.iter().map(|pool| pool.name.as_str()))?;
+    names("certificates", document.certificates.iter().map(|certificate| certificate.name.as_str()))?;
     names("routes", document.routes.iter().map(|route| route.name.as_str()))?;
     for (i, pool) in document.pools.iter().enumerate() {
         pools::check(pool).map_err(inside(&format!("pools[{i}]")))?;
@@ -34,6 +35,7 @@ pub(super) fn check(document: &Document) -> Result<(), DocumentError> {
     binds(document)?;
     listener_pools(document)?;
     protocol_options(document)?;
+    tls::check(document)?;
     route_listeners(document)?;
     match &document.access_log {
         Some(log) if log.path.is_empty() => Err(DocumentError::new("access_log.path", "is empty")),
@@ -112,6 +114,12 @@ fn protocol_options(document: &Document) -> Result<(), DocumentError> {
         }
         if protocol == Protocol::Udp && listener.proxy_protocol.is_some() {
             return fail("proxy_protocol", "is not read from datagrams");
+        }
+        if protocol == Protocol::Udp && listener.tls.is_some() {
+            return fail("tls", "is not spoken over datagrams here");
+        }
+        if listener.tls.is_some() && !listener.tls_routes.is_empty() {
+            return fail("tls_routes", "pass TLS through, and this listener terminates it");
         }
         if (protocol == Protocol::Udp) != listener.sessions.is_some() {
             return fail("sessions", "must be set for udp, and null for the others");

@@ -8,6 +8,7 @@ mod changes;
 mod check;
 mod fallbacks;
 mod pools;
+mod tls;
 mod warnings;
 
 pub use changes::{Changes, Difference};
@@ -66,7 +67,7 @@ impl Snapshot {
         let secrets = Secrets::build(&document.affinity)?;
         let affinities = affinity::of_pools(&document, previous, secrets.as_ref())?;
         let variants = affinity::of_routes(&document, secrets.as_ref())?;
-        let listeners = build_listeners(&document, &pools, &routes, &mut ids)?;
+        let listeners = build_listeners(&document, previous, (&pools, &routes), &mut ids)?;
         let error_pages = ErrorPages::build(&document.error_pages)?;
         ids.retain();
         let generation = previous.map_or(1, |snapshot| snapshot.generation + 1);
@@ -144,8 +145,8 @@ fn build_routes(document: &Document, ids: &mut Ids) -> Result<Vec<Arc<Route>>, D
 
 fn build_listeners(
     document: &Document,
-    pools: &[Arc<Pool>],
-    routes: &[Arc<Route>],
+    previous: Option<&Snapshot>,
+    (pools, routes): (&[Arc<Pool>], &[Arc<Route>]),
     ids: &mut Ids,
 ) -> Result<Vec<Arc<Listener>>, DocumentError> {
     // Listeners with the same routes share one table, which most configurations have.
@@ -179,7 +180,10 @@ fn build_listeners(
             }
         };
         let id = ListenerId(ids.listener(&listener.name));
-        let listener = Listener::build(listener, id, service).map_err(inside(&format!("listeners[{i}]")))?;
+        let before = previous.and_then(|snapshot| snapshot.listeners.iter().find(|one| one.id == id));
+        let before = before.map(|before| &**before);
+        let listener =
+            Listener::build(listener, id, service, before).map_err(inside(&format!("listeners[{i}]")))?;
         listeners.push(Arc::new(listener));
     }
     Ok(listeners)

@@ -3,6 +3,7 @@
 use super::{Asked, Names};
 use crate::clock;
 use crate::metrics::Record;
+use crate::tls::Facts;
 use std::io::Write;
 
 /// Writes what is known from the request. Returns the length, as all that follows is appended.
@@ -29,6 +30,14 @@ pub(super) fn begin(out: &mut Vec<u8>, asked: &Asked<'_>) -> usize {
 /// Writes whose request it is.
 pub(super) fn user(out: &mut Vec<u8>, name: &str) {
     field(out, "user", name.as_bytes());
+}
+
+/// Writes what was agreed on with a client that came over TLS.
+pub(super) fn tls(out: &mut Vec<u8>, facts: &Facts) {
+    field(out, "tls", facts.version.as_bytes());
+    field(out, "cipher", facts.cipher.as_bytes());
+    field(out, "sni", facts.name.as_deref().unwrap_or_default().as_bytes());
+    let _ = write!(out, ",\"tls_resumed\":{}", facts.is_resumed);
 }
 
 /// Writes what the response was compressed with, and from how many bytes.

@@ -8,6 +8,7 @@ mod text;
 
 use crate::metrics::Record;
 use crate::service::LogRing;
+use crate::tls::Facts;
 use crate::worker::Worker;
 use crate::worker::buffers::Text;
 use evenly_core::document::LogFormat;
@@ -126,6 +127,13 @@ impl Line {
         match self.format {
             LogFormat::Json => json::user(&mut self.text, name),
             LogFormat::Text => self.split += text::user(&mut self.text, name),
+        }
+    }
+
+    /// Says what was agreed on with a client that came over TLS; text lines have no place for it.
+    pub fn tls(&mut self, facts: &Facts) {
+        if self.format == LogFormat::Json {
+            json::tls(&mut self.text, facts);
         }
     }
 

@@ -5,6 +5,7 @@
 //! | a trusted proxy says who the client is | `header.rs` |
 //! | the client's network and the number of its connections | [`enter`], `crate::permits` |
 //! | what happens to those who may not | `refusal.rs` |
+//! | *handshake*, where TLS is terminated | [`secure`], `crate::tls` |
 //!
 //! What comes of it is a task of its own: `http::serve` or `tcp::serve`.
 
@@ -14,8 +15,9 @@ mod refusal;
 pub use refusal::Tarpit;
 
 use crate::permits::Permit;
+use crate::stream::Stream;
 use crate::worker::Worker;
-use crate::{http, tcp};
+use crate::{http, tcp, tls};
 use evenly_core::document::Others;
 use evenly_core::error::Failure;
 use evenly_core::listener::{Listener, Service};
@@ -23,6 +25,7 @@ use evenly_core::proxy_protocol::{Addresses, Outgoing, Transport, Version};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::net::TcpStream;
 
 /// Where a connection comes from.
@@ -129,6 +132,51 @@ fn enter(
     if listener.max_per_client.is_some_and(|most| !permit.count_client(client, most)) {
         return refusal::refuse(worker, listener, stream, origin.peer, Failure::ClientLimit);
     }
+    if listener.tls.is_none() {
+        return serve(worker, listener, Stream::Plain(stream), origin, permit);
+    }
+    let (worker, listener) = (Rc::clone(worker), Arc::clone(listener));
+    tokio::task::spawn_local(async move { secure(&worker, &listener, stream, origin, permit).await });
+}
+
+/// *Handshake*.
+async fn secure(
+    worker: &Rc<Worker>,
+    listener: &Arc<Listener>,
+    stream: TcpStream,
+    origin: Origin,
+    permit: Permit,
+) {
+    let view = worker.view_of(origin.bind);
+    let termination = view.as_ref().and_then(|view| view.termination(origin.bind));
+    let (Some(tls), Some(termination)) = (&listener.tls, termination.map(Arc::clone)) else { return };
+    drop(view);
+    let now = worker.nanos(Instant::now());
+    let address = origin.peer.ip();
+    if tls.rate.as_ref().is_some_and(|rate| !rate.admit(permit.hash_of(address), now)) {
+        return refusal::refuse(worker, listener, stream, origin.peer, Failure::TlsLimit);
+    }
+    match tls::handshake(worker, stream, &termination, tls.handshake).await {
+        Ok(session) => {
+            let facts = session.facts();
+            worker.stats.borrow_mut().tls_agreed(listener.id.0, facts.version, facts.is_resumed);
+            // A task of its own: a connection need not carry on what its handshake needed.
+            serve(worker, listener, Stream::Tls(session), origin, permit);
+        }
+        Err(failure) => {
+            let mut stats = worker.stats.borrow_mut();
+            stats.tls_failed(listener.id.0);
+            if failure == Failure::TlsTimeout {
+                stats.slow_client(listener.id.0);
+            }
+            drop(stats);
+            refusal::tell(worker, listener, origin.peer, failure);
+        }
+    }
+}
+
+/// Gives a connection the task that serves it.
+fn serve(worker: &Rc<Worker>, listener: &Listener, stream: Stream, origin: Origin, permit: Permit) {
     let worker = Rc::clone(worker);
     match listener.service {
         Service::Http(_) => {

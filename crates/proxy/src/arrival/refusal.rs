@@ -62,15 +62,20 @@ pub fn refuse(
     peer: SocketAddr,
     failure: Failure,
 ) {
-    worker.stats.borrow_mut().turned_away(listener.id.0, failure);
-    log(worker, listener, peer, failure);
+    tell(worker, listener, peer, failure);
     // Who should be a proxy and is not, or is none and should be, is a mistake that shows best as a reset.
-    let is_denied = matches!(failure, Failure::ClientDenied | Failure::ClientLimit);
+    let is_denied = matches!(failure, Failure::ClientDenied | Failure::ClientLimit | Failure::TlsLimit);
     match listener.on_deny {
         OnDeny::Drop if is_denied => vanish(stream),
         OnDeny::Tarpit if is_denied => detain(worker, stream),
         OnDeny::Reset | OnDeny::Drop | OnDeny::Tarpit => io::abort(stream),
     }
+}
+
+/// Counts and logs a connection that came to nothing.
+pub fn tell(worker: &Rc<Worker>, listener: &Listener, peer: SocketAddr, failure: Failure) {
+    worker.stats.borrow_mut().turned_away(listener.id.0, failure);
+    log(worker, listener, peer, failure);
 }
 
 /// Ends the connection without the client's knowledge: the reset that closing sends does not get past the first router.

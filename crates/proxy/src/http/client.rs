@@ -4,6 +4,7 @@ use crate::arrival::{Origin, Proxied, addresses};
 use crate::io;
 use crate::permits::Permit;
 use crate::pump::{Pace, Patience};
+use crate::stream::Stream;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
 use crate::worker::deadlines::Deadline;
@@ -16,7 +17,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// How long an idle connection may still bring its last request when the worker drains or its listener went away. Closing at once would reset
 /// requests that are on their way; waiting longer would hold up the end.
@@ -26,8 +26,8 @@ const LEAVE_IDLE: Duration = Duration::from_secs(1);
 pub struct Client {
     /// Everything the worker's connections share.
     pub worker: Rc<Worker>,
-    /// The socket.
-    pub stream: TcpStream,
+    /// The connection itself.
+    pub stream: Stream,
     /// Who is connected, or whom a trusted proxy names in its PROXY protocol header.
     pub peer: SocketAddr,
     /// What that header said besides.
@@ -74,7 +74,7 @@ impl Client {
     /// A new connection.
     pub fn new(
         worker: Rc<Worker>,
-        stream: TcpStream,
+        stream: Stream,
         Origin { peer, bind, proxied }: Origin,
         listener: Arc<Listener>,
         permit: Permit,
@@ -83,7 +83,7 @@ impl Client {
         Self {
             deadline: worker.deadlines.slot(),
             is_trusted: listener.trusted.contains(address),
-            forwarding: forwarding(address),
+            forwarding: forwarding(address, scheme_of(&stream)),
             carry: None,
             watch: Watch::On,
             worker,
@@ -103,9 +103,14 @@ impl Client {
         if view.generation == self.generation { Some(view) } else { self.worker.view_of(self.bind) }
     }
 
+    /// "https", if the client came over TLS; else "http".
+    pub fn scheme(&self) -> &'static str {
+        scheme_of(&self.stream)
+    }
+
     /// Both ends of the connection, as the client sees them.
     pub fn addresses(&self) -> Addresses {
-        addresses(self.peer, self.bind, self.proxied.as_deref(), &self.stream)
+        addresses(self.peer, self.bind, self.proxied.as_deref(), self.stream.socket())
     }
 
     /// Waits for the next request's first bytes: what the last read brought too much, or a new read.
@@ -219,6 +224,10 @@ impl Client {
 }
 
 /// The forwarding fields that are the same for all requests of a client that is not a trusted proxy.
-fn forwarding(address: IpAddr) -> Box<[u8]> {
-    format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: http\r\n").into_bytes().into_boxed_slice()
+fn forwarding(address: IpAddr, scheme: &str) -> Box<[u8]> {
+    format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: {scheme}\r\n").into_bytes().into_boxed_slice()
+}
+
+fn scheme_of(stream: &Stream) -> &'static str {
+    if stream.tls().is_some() { "https" } else { "http" }
 }

@@ -2,20 +2,20 @@
 
 use super::client::{Client, NoInput};
 use super::handle::{Next, refuse_late};
-use super::linger::linger;
+use super::linger::{bid_farewell, linger};
 use crate::arrival::Origin;
 use crate::io;
 use crate::permits::Permit;
+use crate::stream::Stream;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::net::TcpStream;
 
 /// Serves one client from its first byte to its last.
-pub async fn serve(worker: Rc<Worker>, stream: TcpStream, origin: Origin, permit: Permit) {
+pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, permit: Permit) {
     let view = worker.view_of(origin.bind);
     let Some((listener, _)) = view.as_ref().and_then(|view| view.listener(origin.bind)) else { return };
     let listener = Arc::clone(listener);
@@ -28,6 +28,8 @@ pub async fn serve(worker: Rc<Worker>, stream: TcpStream, origin: Origin, permit
     })
     .await;
     match requests(client).await {
+        // Boxed, as below; and only TLS has something to say at the end.
+        (client, End::Close) if client.stream.tls().is_some() => Box::pin(bid_farewell(client)).await,
         (_, End::Close) => {}
         // Boxed, since it is the last of a connection, which is to be small before that.
         (client, End::Linger) => Box::pin(linger(client)).await,

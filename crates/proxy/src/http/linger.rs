@@ -41,3 +41,14 @@ pub async fn linger(mut client: Box<Client>) {
         }
     }
 }
+
+/// Says that nothing more comes, so that the client knows it has got everything; waits for it as long as for any client
+/// that has to take something.
+pub async fn bid_farewell(mut client: Box<Client>) {
+    client.deadline.set(client.listener.timeouts.send);
+    poll_fn(|cx| match io::poll_shutdown(&mut client.stream, cx) {
+        Poll::Pending if !client.deadline.passed() => Poll::Pending,
+        _ => Poll::Ready(()),
+    })
+    .await;
+}

@@ -100,6 +100,7 @@ fn refresh(client: &mut Client, view: &View) -> bool {
 pub fn refuse(client: &Client, view: &View, started: Instant, failure: Failure) -> Planned {
     let mut tally = Tally::new(started, None);
     tally.line = Line::unread(&client.worker, &client.listener, client.peer, "-");
+    say_tls(&mut tally.line, client);
     tally.failure = Some(failure);
     let manner = Manner { is_head: false, keep_alive: false, version: Version::Http11 };
     let answer = Answer::failure(client, &view.snapshot.error_pages, failure, &manner);
@@ -119,7 +120,9 @@ fn routed(
     let request_id = request_id.as_str();
     let fields = HeadFields(head.fields);
     let client_ip = client.listener.trusted.client_address(client.peer.ip().to_canonical(), &fields);
-    let line = Line::request(&client.worker, &client.listener, (client_ip, client.peer), head, request_id);
+    let mut line =
+        Line::request(&client.worker, &client.listener, (client_ip, client.peer), head, request_id);
+    say_tls(&mut line, client);
     let opened = Opened { started, line };
     let scene = Scene { view, head, request_length: request_length(head, input.len()), known };
     let is_connect = head.target.form == TargetForm::Authority;
@@ -144,7 +147,7 @@ fn routed(
         host: head.host,
         path: &path,
         query: head.target.query,
-        scheme: "http",
+        scheme: client.scheme(),
         request_id,
         listener: &client.listener.name,
         fields: &fields,
@@ -382,6 +385,13 @@ impl<'a> RequestId<'a> {
 /// Hexadecimal digits, where a check for ASCII takes eight at a step.
 #[repr(align(8))]
 struct Digits([u8; 32]);
+
+/// Says in the log's line, if there is one, how the client came.
+fn say_tls(line: &mut Option<Line>, client: &Client) {
+    if let (Some(line), Some(session)) = (line, client.stream.tls()) {
+        line.tls(session.facts());
+    }
+}
 
 /// 128 random bits in hexadecimal. They tell requests apart; they are no secret.
 fn random_hex(client: &Client) -> Digits {

@@ -131,7 +131,7 @@ pub(super) fn forwarding(client: &Client, rendering: &Rendering<'_>, out: &mut V
         out.extend_from_slice(&own[b"X-Forwarded-For: ".len()..]);
         out.extend_from_slice(b"\r\n");
         if !has(FieldKind::XForwardedProto) {
-            out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+            line(out, b"X-Forwarded-Proto: ", client.scheme().as_bytes());
         }
     } else {
         out.extend_from_slice(&client.forwarding);
@@ -148,10 +148,11 @@ pub(super) fn forwarding(client: &Client, rendering: &Rendering<'_>, out: &mut V
 /// `Forwarded` (RFC 7239 §4): an IPv6 address and a host with a port have to be quoted.
 fn forwarded(client: &Client, host: &str, out: &mut Vec<u8>) {
     let address = client.peer.ip().to_canonical();
+    let scheme = client.scheme();
     let element = if address.is_ipv4() {
-        format!("Forwarded: for={address};proto=http")
+        format!("Forwarded: for={address};proto={scheme}")
     } else {
-        format!("Forwarded: for=\"[{address}]\";proto=http")
+        format!("Forwarded: for=\"[{address}]\";proto={scheme}")
     };
     out.extend_from_slice(element.as_bytes());
     if !host.is_empty() {

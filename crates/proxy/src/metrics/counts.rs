@@ -26,6 +26,34 @@ pub(super) struct ListenerStats {
     pub failures: Failures,
     pub datagrams: Datagrams,
     pub compression: CompressionStats,
+    pub tls: TlsStats,
+}
+
+/// Handshakes with clients.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TlsStats {
+    /// By version (1.2, 1.3), and whether they resumed a session.
+    pub agreed: [[u64; 2]; 2],
+    /// Why is told as for every connection.
+    pub failed: u64,
+}
+
+impl TlsStats {
+    pub const VERSIONS: [&str; 2] = ["1.2", "1.3"];
+
+    pub fn total(&self) -> u64 {
+        self.agreed.iter().flatten().sum()
+    }
+
+    pub fn resumed(&self) -> u64 {
+        self.agreed.iter().map(|[_, resumed]| resumed).sum()
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.failed += other.failed;
+        let theirs = other.agreed.iter().flatten();
+        self.agreed.iter_mut().flatten().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+    }
 }
 
 /// What only listeners of datagrams count.
@@ -140,6 +168,7 @@ impl ListenerStats {
         self.failures.merge(&other.failures);
         self.datagrams.merge(&other.datagrams);
         self.compression.merge(&other.compression);
+        self.tls.merge(&other.tls);
     }
 }
 

@@ -6,6 +6,7 @@ mod circuits;
 mod endpoints;
 mod experiments;
 mod levels;
+mod tls;
 
 pub(super) use levels::place;
 
@@ -26,6 +27,7 @@ pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     stats.access.render(&mut exposition);
     listeners(&mut exposition, scene.snapshot, stats);
     datagrams(&mut exposition, scene.snapshot, stats);
+    tls::handshakes(&mut exposition, scene.snapshot, stats);
     routes(&mut exposition, scene.snapshot, stats);
     experiments::experiments(&mut exposition, scene.snapshot, stats);
     pools(&mut exposition, scene.snapshot, stats);

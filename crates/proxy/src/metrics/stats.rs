@@ -1,7 +1,7 @@
 //! What one worker counts: plain numbers without atomics, found by index, summed when somebody asks.
 
 use super::access::{AccessStats, Password, Service};
-use super::counts::{EndpointStats, ListenerStats, PoolStats, ProcessStats, RouteStats};
+use super::counts::{EndpointStats, ListenerStats, PoolStats, ProcessStats, RouteStats, TlsStats};
 use super::space::Space;
 use evenly_core::affinity::Told;
 use evenly_core::document::Algorithm;
@@ -102,6 +102,17 @@ impl WorkerStats {
     /// A client's connection ended.
     pub fn connection_closed(&mut self, listener: u32) {
         self.listeners.at(listener).closed += 1;
+    }
+
+    /// A client's TLS handshake ended well.
+    pub fn tls_agreed(&mut self, listener: u32, version: &str, is_resumed: bool) {
+        let place = TlsStats::VERSIONS.iter().position(|known| *known == version).unwrap_or_default();
+        self.listeners.at(listener).tls.agreed[place][usize::from(is_resumed)] += 1;
+    }
+
+    /// A client's TLS handshake failed.
+    pub fn tls_failed(&mut self, listener: u32) {
+        self.listeners.at(listener).tls.failed += 1;
     }
 
     /// A client was cut for being slower than its deadlines or its minimum rate.

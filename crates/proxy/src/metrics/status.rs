@@ -56,6 +56,11 @@ fn listener(scene: &Scene<'_>, stats: &WorkerStats, listener: &Listener) -> Valu
         "connections": counted.open(),
         "accepted": counted.opened,
         "requests": counted.requests,
+        "tls": listener.tls.as_ref().map(|_| json!({
+            "handshakes": counted.tls.total(),
+            "resumed": counted.tls.resumed(),
+            "failures": counted.tls.failed,
+        })),
     })
 }
 

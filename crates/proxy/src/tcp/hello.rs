@@ -1,6 +1,7 @@
 //! Reads a client's TLS ClientHello, keeps every byte for the endpoint, and finds the pool.
 
 use crate::io;
+use crate::stream::Stream;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
 use crate::worker::deadlines::Deadline;
@@ -10,12 +11,11 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// The ClientHello, and all bytes read so far, which may be more.
 pub async fn read(
     worker: &Rc<Worker>,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     deadline: &Deadline,
     within: Duration,
 ) -> Result<(Hello, Buffer), Failure> {

@@ -8,6 +8,8 @@ use crate::arrival::{Origin, introduction};
 use crate::io;
 use crate::metrics::{NONE, Record};
 use crate::permits::Permit;
+use crate::stream::Stream;
+use crate::tls::Facts;
 use crate::tunnel::{Direction, End, Patience, relay};
 use crate::upstream::{Upstream, dial, introduce};
 use crate::worker::Worker;
@@ -29,7 +31,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 
 /// What is counted of a connection.
 struct Tally {
@@ -40,10 +41,12 @@ struct Tally {
     is_resent: bool,
     affinity: Told,
     failure: Option<Failure>,
+    /// What was agreed on with the client, where TLS is terminated.
+    tls: Option<Rc<Facts>>,
 }
 
 /// Serves one client from its first byte to its last.
-pub async fn serve(worker: Rc<Worker>, stream: TcpStream, origin: Origin, _permit: Permit) {
+pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, _permit: Permit) {
     let Some(view) = worker.view_of(origin.bind) else { return };
     let Some(listener) = view.listener(origin.bind).map(|(listener, _)| Arc::clone(listener)) else { return };
     let Service::Tcp(routes) = &listener.service else { return };
@@ -56,6 +59,7 @@ pub async fn serve(worker: Rc<Worker>, stream: TcpStream, origin: Origin, _permi
         is_resent: false,
         affinity: Told::default(),
         failure: None,
+        tls: stream.tls().map(|session| Rc::clone(session.facts())),
     };
     let mut connection = Connection { worker: &worker, view, listener: &listener, pool: None, origin };
     tally.failure = connection.serve(stream, routes, &mut tally).await;
@@ -77,7 +81,7 @@ impl Connection<'_> {
     /// All steps; why it ended, if not by both sides' will.
     async fn serve(
         &mut self,
-        mut stream: TcpStream,
+        mut stream: Stream,
         routes: &Passthrough,
         tally: &mut Tally,
     ) -> Option<Failure> {
@@ -91,7 +95,7 @@ impl Connection<'_> {
             Ok((pool, first)) => {
                 let pool = self.worker.taking(&self.view, pool, tally.started);
                 self.pool = Some(pool);
-                let addresses = || self.origin.addresses(&stream);
+                let addresses = || self.origin.addresses(stream.socket());
                 let permit = self.worker.enter(self.view.pool(pool));
                 let reached = match permit {
                     Some(_) => self.reach(pool, addresses, &deadline, tally).await,
@@ -116,7 +120,7 @@ impl Connection<'_> {
     /// *Route*: the pool's place in the snapshot, and what was read to know it.
     async fn route(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         routes: &Passthrough,
         deadline: &Deadline,
     ) -> Result<(usize, Option<Buffer>), Failure> {
@@ -135,7 +139,7 @@ impl Connection<'_> {
     /// *Relay*.
     async fn relay(
         &self,
-        mut stream: TcpStream,
+        mut stream: Stream,
         mut upstream: Upstream,
         first: Option<Buffer>,
         deadline: &Deadline,
@@ -258,7 +262,10 @@ impl Connection<'_> {
             affinity: tally.affinity,
         };
         self.worker.stats.borrow_mut().record(&record);
-        if let Some(line) = Line::unread(self.worker, self.listener, self.origin.peer, "TCP") {
+        if let Some(mut line) = Line::unread(self.worker, self.listener, self.origin.peer, "TCP") {
+            if let Some(facts) = &tally.tls {
+                line.tls(facts);
+            }
             let endpoint = tally.endpoint.map(|(_, address)| address);
             let names = Names { route: None, pool: pool.map(|pool| &*pool.name), endpoint };
             line.finish(self.worker, &record, &names);

@@ -17,6 +17,12 @@ pub const HEADROOM: usize = 18;
 const TAILROOM: usize = 8;
 /// An odd number of cache lines more, so that buffers in a row do not fall on the same cache sets.
 const STAGGER: usize = 192;
+/// The most that a buffer ever holds, a chunk's frame included.
+pub const MOST_BYTES: usize = HEADROOM + READ_BYTES + TAILROOM;
+/// What TLS adds to as much: five records, each with at most 29 bytes more (TLS 1.2), and one that changes the keys. It fits
+/// into what is there for the stagger.
+pub const SEALED_BYTES: usize = MOST_BYTES + 5 * 29;
+const _: () = assert!(HEADROOM + SEALED_BYTES <= HEADROOM + READ_BYTES + TAILROOM + STAGGER);
 /// Capacity that rendered heads start with; most requests fit.
 const TEXT_BYTES: usize = 4096 + STAGGER;
 /// A text that grew beyond this is freed rather than kept. A small body behind its head has to fit, or every response
@@ -92,6 +98,32 @@ impl Buffer {
     /// Counts `n` bytes that were read into [`Buffer::room`].
     pub fn filled(&mut self, n: usize) {
         self.end = (self.end + n).min(HEADROOM + READ_BYTES);
+    }
+
+    /// All that is behind the data, to the end: for records, which hold a little more than a buffer can be read full.
+    pub fn whole_room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.end..]
+    }
+
+    /// Counts `n` bytes that were written into [`Buffer::whole_room`].
+    pub fn filled_whole(&mut self, n: usize) {
+        self.end = (self.end + n).min(self.bytes.len());
+    }
+
+    /// Copies as much of `bytes` behind the data as fits; how much that is.
+    pub fn fill(&mut self, bytes: &[u8]) -> usize {
+        let room = self.room();
+        let n = bytes.len().min(room.len());
+        room[..n].copy_from_slice(&bytes[..n]);
+        self.filled(n);
+        n
+    }
+
+    /// Moves as much of `other` behind the data as fits; how much that is.
+    pub fn take_from(&mut self, other: &mut Buffer) -> usize {
+        let n = self.fill(other);
+        other.consume(n);
+        n
     }
 
     /// Lends another buffer of the same worker, empty.

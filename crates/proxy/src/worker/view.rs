@@ -2,6 +2,7 @@
 
 use super::waiting::Waiting;
 use crate::permits::ListenerPermits;
+use crate::tls::Termination;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::pool::{EndpointId, Nanos, Picker, Pool, PoolId};
 use evenly_core::random::Random;
@@ -34,6 +35,7 @@ pub struct View {
     by_bind: FxHashMap<SocketAddr, usize>,
     by_datagrams: FxHashMap<SocketAddr, usize>,
     permits: Vec<Arc<ListenerPermits>>,
+    terminations: Vec<Option<Termination>>,
     endpoints: FxHashSet<u32>,
 }
 
@@ -41,7 +43,7 @@ impl View {
     /// A view of `snapshot` that goes on where `previous` was: unchanged pools keep their balancer's position.
     pub fn new(
         snapshot: Arc<Snapshot>,
-        permits: Vec<Arc<ListenerPermits>>,
+        (permits, terminations): (Vec<Arc<ListenerPermits>>, Vec<Option<Termination>>),
         previous: Option<&View>,
         random: &mut Random,
     ) -> Self {
@@ -65,6 +67,7 @@ impl View {
             by_bind,
             by_datagrams,
             permits,
+            terminations,
             endpoints,
             snapshot,
         }
@@ -121,6 +124,11 @@ impl View {
     pub fn listener(&self, bind: SocketAddr) -> Option<(&Arc<Listener>, &Arc<ListenerPermits>)> {
         let index = *self.by_bind.get(&bind)?;
         Some((&self.snapshot.listeners[index], &self.permits[index]))
+    }
+
+    /// How the listener that owns a bound address terminates TLS, if it does.
+    pub fn termination(&self, bind: SocketAddr) -> Option<&Termination> {
+        self.terminations[*self.by_bind.get(&bind)?].as_ref()
     }
 
     /// The same for a listener of datagrams.

@@ -34,7 +34,8 @@ from .route import ACTIONS, FORWARDING_ONLY, FieldRules, HostLiteral, Redirect, 
 from .settings import AccessLog, ErrorPage, Settings
 from .stream import StreamTimeouts, TcpListener, TlsRoute
 from .table import Bounds, Matching, Says, Table, Written, alternatives, options
-from .units import ByteRate, Duration, Percent, Size
+from .tls import Certificate, HttpTls, SessionTickets, StreamTls
+from .units import ByteRate, Duration, Percent, Rate, Size
 from .words import BindAddress, EndpointAddress, HostPattern, Names, Network
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "BindAddress",
     "Bounds",
     "ByteRate",
+    "Certificate",
     "CircuitOptions",
     "ConsulDiscovery",
     "DatagramTimeouts",
@@ -71,6 +73,7 @@ __all__ = [
     "HttpDiscovery",
     "HttpListener",
     "HttpTimeouts",
+    "HttpTls",
     "KeepAlive",
     "Limits",
     "Listener",
@@ -86,6 +89,7 @@ __all__ = [
     "PoolTimeouts",
     "Prefixes",
     "ProxyProtocol",
+    "Rate",
     "Redirect",
     "ResolverAddress",
     "Respond",
@@ -95,11 +99,13 @@ __all__ = [
     "Route",
     "RouteTimeouts",
     "Says",
+    "SessionTickets",
     "Settings",
     "Size",
     "SrvDiscovery",
     "StatusRange",
     "StreamTimeouts",
+    "StreamTls",
     "Table",
     "TcpCheck",
     "TcpListener",

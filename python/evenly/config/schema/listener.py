@@ -9,6 +9,7 @@ from .datagram import UdpListener
 from .listening import ConnectionListener
 from .stream import PROTOCOL, TcpListener
 from .table import Bounds, Table, integer, listed, refused, widened
+from .tls import HttpTls
 from .units import ByteRate, Duration, Size, Timeout, durations, sizes
 from .words import Network
 
@@ -105,6 +106,7 @@ limits = { body = "10MiB" }
         description="How responses are compressed; unset is not at all. `{}` is with all defaults.",
         examples=[{"algorithms": ["zstd", "gzip"]}],
     )
+    tls: HttpTls | None = Field(default=None, description="How TLS is terminated; without it, it is not.")
     timeouts: HttpTimeouts = Field(default=HttpTimeouts(), description="Deadlines towards the client.")
     limits: Limits = Field(default=Limits(), description="Sizes and rates towards the client.")
 

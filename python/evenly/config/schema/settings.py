@@ -12,6 +12,7 @@ from .node import Node
 from .pool import Pool
 from .route import Route, name_by_place
 from .table import Says, Table, expected, integer, refused, widened
+from .tls import Certificate, SessionTickets
 from .units import Duration, Size, Timeout, sizes
 from .words import FieldValue, FilePath, Name
 
@@ -140,6 +141,10 @@ access_log = "-"
         examples=[{"503": "pages/503.html"}],
     )
     affinity: AffinitySecrets = Field(default=AffinitySecrets(), description="What affinity cookies are signed with.")
+    certificates: dict[Name, Certificate] = Field(default={}, description="What listeners with TLS show, by name.")
+    session_tickets: SessionTickets = Field(
+        default=SessionTickets(), description="What TLS session tickets are sealed with."
+    )
     admin: Admin = Field(default=Admin(), description="Metrics, status and the API.")
     node: Node = Field(default=Node(), description="What sets this node apart from others with the same file.")
     listeners: dict[Name, Listener] = Field(min_length=1, description="Where clients connect, by name.")

@@ -5,13 +5,12 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from .listening import ConnectionListener
-from .table import Matching, Table, listed, one_of, refused, widened
+from .table import Table, listed, one_of, refused, widened
+from .tls import Alpn, StreamTls
 from .units import Duration, Timeout
 from .words import HostPattern, PoolName
 
 PROTOCOL = one_of("http", "tcp", "udp")
-
-Alpn = Annotated[str, Matching(r"[\x21-\x7e]{1,255}", 'the name of a protocol such as "h2" or "http/1.1"')]
 
 
 class StreamTimeouts(Table):
@@ -92,12 +91,17 @@ timeouts = { idle = "4h" }
         description="The pool that every connection goes to for which no route matches. Without it, these are reset.",
         examples=["postgres"],
     )
+    tls: StreamTls | None = Field(
+        default=None, description="How TLS is terminated; without it, it is passed through like everything else."
+    )
     timeouts: StreamTimeouts = Field(default=StreamTimeouts(), description="Deadlines towards the client.")
 
     @model_validator(mode="after")
     def _check_pool(self) -> Self:
         if self.pool is None and not self.routes:
             raise refused("needs a `pool`, or `routes` with pools", "")
+        if self.tls is not None and self.routes:
+            raise refused("these pass TLS through, and `tls` terminates it", "routes")
         return self
 
     @property

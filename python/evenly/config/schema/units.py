@@ -68,6 +68,28 @@ class ByteRate:
         return _render(self.bytes_per_second, _SIZES, zero="0B") + "/s"
 
 
+@written('a rate such as "20/s", "100/m" or "1000/h"', r"^\d{1,9}/(s|m|h)$", 'it as "20/s"')
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many in so long. One may be compared with another: 60 a minute is as much as 1 a second."""
+
+    count: int
+    period_ms: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        match = re.fullmatch(r"(\d{1,9})/(s|m|h)", text, re.ASCII)
+        if match is None:
+            raise ValueError('"/s", "/m" or "/h" is missing' if text.isdigit() else "")
+        return cls(int(match[1]), _DURATIONS[match[2]])
+
+    def __le__(self, other: "Rate") -> bool:
+        return self.count * other.period_ms <= other.count * self.period_ms
+
+    def __str__(self) -> str:
+        return f"{self.count}/{next(unit for unit, length in _DURATIONS.items() if length == self.period_ms)}"
+
+
 @written('a share such as "10%"', r"^\d{1,3}%$", 'it as "10%"')
 @dataclass(frozen=True, order=True, slots=True)
 class Percent:

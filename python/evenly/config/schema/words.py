@@ -21,6 +21,7 @@ class Names:
     pools: frozenset[str] = frozenset()
     listeners: Mapping[str, str] = field(default_factory=dict)
     """Protocol by name."""
+    certificates: frozenset[str] = frozenset()
 
 
 def _known_pool(value: str, info: ValidationInfo) -> str:
@@ -39,6 +40,13 @@ def _known_http_listener(value: str, info: ValidationInfo) -> str:
     raise expected("the name of a listener", _suggestion(value, frozenset(names.listeners)))
 
 
+def _known_certificate(value: str, info: ValidationInfo) -> str:
+    names: Names | None = info.context
+    if names is not None and value not in names.certificates:
+        raise expected("the name of a certificate", _suggestion(value, names.certificates))
+    return value
+
+
 def _suggestion(value: str, known: frozenset[str]) -> str:
     close = nearest(value, sorted(known))
     return f"did you mean `{close}`?" if close else ""
@@ -49,6 +57,7 @@ Name = Annotated[
     str, Matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", 'a name of letters, digits, "-", "_" and "." (at most 128)')
 ]
 PoolName = Annotated[str, AfterValidator(_known_pool), Says("the name of a pool")]
+CertificateName = Annotated[str, AfterValidator(_known_certificate), Says("the name of a certificate")]
 ListenerName = Annotated[str, AfterValidator(_known_http_listener), Says("the name of an HTTP listener")]
 
 # RFC 9110, section 5.6.2.

@@ -1,7 +1,7 @@
 //! A connection that a check has left for the next one.
 
 use super::Connection;
-use crate::io::is_quiet;
+use crate::io::is_silent;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
@@ -41,7 +41,7 @@ impl Kept {
     pub fn usable(self, now: Instant) -> Option<Self> {
         self.connection
             .as_ref()
-            .is_some_and(|kept| now < kept.until && is_quiet(&kept.stream))
+            .is_some_and(|kept| now < kept.until && is_silent(&kept.stream))
             .then_some(self)
     }
 

@@ -1,0 +1,116 @@
+//! Which certificates a TLS client may be shown: those for the name that it asks for (RFC 6066 §3), by the names that
+//! certificates have (RFC 9525 §6.3).
+//!
+//! An exact name goes before a wildcard, and a wildcard stands for one label. Where several certificates have a name,
+//! all are candidates, in the listener's order: which of them a client can verify (ECDSA, RSA) is for the handshake.
+
+use crate::document::Certificate;
+use rustc_hash::FxHashMap;
+
+/// The names of a listener's certificates.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// By name in lower case.
+    exact: FxHashMap<Box<str>, Vec<usize>>,
+    /// By what follows `*.`.
+    wildcards: FxHashMap<Box<str>, Vec<usize>>,
+    /// For clients that ask for nothing that is known; empty: these are refused.
+    default: Vec<usize>,
+}
+
+impl Names {
+    /// Indexes certificates, which later are told by their place in the list. With `is_strict`, clients get none unless they ask for
+    /// a name that one has.
+    pub fn build(certificates: &[&Certificate], is_strict: bool) -> Self {
+        let mut names = Self::default();
+        for (place, certificate) in certificates.iter().enumerate() {
+            for name in &certificate.names {
+                let name = name.to_ascii_lowercase();
+                let (map, key) = match name.strip_prefix("*.") {
+                    Some(parent) => (&mut names.wildcards, parent),
+                    None => (&mut names.exact, name.as_str()),
+                };
+                let places = map.entry(key.into()).or_default();
+                if places.last() != Some(&place) {
+                    places.push(place);
+                }
+            }
+        }
+        if !is_strict && !certificates.is_empty() {
+            // Beside the first, those of the other kinds of key that stand for the same names.
+            let alike = |certificate: &&Certificate| certificate.names == certificates[0].names;
+            names.default = (0..certificates.len()).filter(|place| alike(&certificates[*place])).collect();
+        }
+        names
+    }
+
+    /// The candidates for a client that asks for `name`, or for none.
+    pub fn find(&self, name: Option<&str>) -> &[usize] {
+        name.and_then(|name| self.named(name)).unwrap_or(&self.default)
+    }
+
+    fn named(&self, name: &str) -> Option<&[usize]> {
+        let lower;
+        let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            lower = name.to_ascii_lowercase();
+            lower.as_str()
+        } else {
+            name
+        };
+        let exact = self.exact.get(name);
+        let wildcard = || name.split_once('.').and_then(|(_, parent)| self.wildcards.get(parent));
+        exact.or_else(wildcard).map(Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Secret;
+
+    fn certificate(names: &[&str]) -> Certificate {
+        Certificate {
+            name: String::new(),
+            chain: String::new(),
+            key: Secret(String::new()),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    fn find(lists: &[&[&str]], is_strict: bool, name: Option<&str>) -> Vec<usize> {
+        let all: Vec<Certificate> = lists.iter().map(|names| certificate(names)).collect();
+        Names::build(&all.iter().collect::<Vec<_>>(), is_strict).find(name).to_vec()
+    }
+
+    #[test]
+    fn exact_goes_before_wildcard_and_a_wildcard_is_one_label() {
+        let lists: [&[&str]; 3] = [&["first.test"], &["*.shop.test", "shop.test"], &["www.shop.test"]];
+        for (name, place) in [
+            ("www.shop.test", 2),
+            ("WWW.Shop.Test", 2),
+            ("api.shop.test", 1),
+            ("shop.test", 1),
+            ("a.b.shop.test", 0),
+            ("other.test", 0),
+            ("", 0),
+        ] {
+            assert_eq!(find(&lists, false, Some(name)), [place], "{name}");
+        }
+        assert_eq!(find(&lists, false, None), [0]);
+    }
+
+    #[test]
+    fn every_certificate_with_the_name_is_a_candidate() {
+        let lists: [&[&str]; 3] = [&["shop.test"], &["shop.test"], &["other.test"]];
+        assert_eq!(find(&lists, false, Some("shop.test")), [0, 1]);
+        assert_eq!(find(&lists, false, None), [0, 1], "the default, with either kind of key");
+    }
+
+    #[test]
+    fn strict_leaves_nothing_for_those_who_ask_for_nothing_known() {
+        let lists: [&[&str]; 1] = [&["shop.test"]];
+        assert!(find(&lists, true, None).is_empty());
+        assert!(find(&lists, true, Some("other.test")).is_empty());
+        assert_eq!(find(&lists, true, Some("shop.test")), [0]);
+    }
+}

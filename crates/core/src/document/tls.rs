@@ -1,0 +1,85 @@
+//! TLS as the document states it: certificates, and how listeners terminate it.
+
+use super::{Secret, present};
+use serde::Deserialize;
+
+/// A certificate with its chain and its key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// The user's name for it; unique.
+    pub name: String,
+    /// The certificate and those that lead to a root, in this order, as PEM.
+    pub chain: String,
+    /// The private key, as PEM.
+    pub key: Secret,
+    /// The host names it is for ("shop.example.com", "*.example.com"); may be empty, for it may name addresses only.
+    pub names: Vec<String>,
+}
+
+/// How a listener terminates TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerTls {
+    /// Certificates by name; at least one. The first is for clients that ask for no name, or for one that none has.
+    pub certificates: Vec<String>,
+    /// Versions, ciphers and groups.
+    pub policy: TlsPolicy,
+    /// The lowest version, where it is above the policy's; `null`: the policy's.
+    #[serde(deserialize_with = "present")]
+    pub min_version: Option<TlsVersion>,
+    /// Whether clients are refused that ask for no name, or for one that no certificate has.
+    pub strict_sni: bool,
+    /// Protocols for ALPN, the most wanted first; empty: none is negotiated.
+    pub alpn: Vec<String>,
+    /// Whether sessions are resumed.
+    pub session_tickets: bool,
+    /// From the connection to the end of the handshake.
+    pub handshake_ms: u64,
+    /// Handshakes of one client; `null`: no limit.
+    #[serde(deserialize_with = "present")]
+    pub handshake_rate: Option<Rate>,
+}
+
+/// Mozilla's recommendations for servers, version 5.8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsPolicy {
+    /// TLS 1.3 only.
+    Modern,
+    /// TLS 1.2 too, with forward secrecy and AEAD ciphers only.
+    Intermediate,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[serde(rename = "1.2")]
+    V12,
+    /// RFC 8446.
+    #[serde(rename = "1.3")]
+    V13,
+}
+
+/// So many in so long, all of which may come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// At least 1.
+    pub count: u32,
+    /// At least 1.
+    pub period_ms: u64,
+}
+
+/// What session tickets are sealed with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionTickets {
+    /// Their keys come of it; `null`: the process draws a secret of its own.
+    #[serde(deserialize_with = "present")]
+    pub secret: Option<Secret>,
+    /// The one before: its tickets are still accepted.
+    #[serde(deserialize_with = "present")]
+    pub previous_secret: Option<Secret>,
+}

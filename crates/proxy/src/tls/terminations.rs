@@ -1,0 +1,154 @@
+//! What the document says of TLS becomes what a handshake needs. Whatever does not fit is found out here, before a
+//! configuration is taken over.
+
+use super::resolver::Resolver;
+use super::tickets::Tickets;
+use evenly_core::certificates::Names;
+use evenly_core::document::{
+    Certificate, Document, DocumentError, Listener, ListenerTls, Secret, TlsPolicy, TlsVersion,
+};
+use rustc_hash::FxHashMap;
+use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{Error, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
+use std::sync::Arc;
+
+/// How one listener terminates TLS.
+pub type Termination = Arc<ServerConfig>;
+
+/// Certificates with their keys, and what listeners make of them.
+#[derive(Default)]
+pub struct Terminations {
+    /// By name; what did not change is not read again.
+    certified: FxHashMap<String, (Certificate, Arc<CertifiedKey>)>,
+    /// In the document's order; `None` where there is no TLS.
+    listeners: Vec<Option<Termination>>,
+}
+
+/// The key exchanges of Mozilla's policies: hybrid with ML-KEM first, so that what is recorded today cannot be read by
+/// the machines of tomorrow.
+static GROUPS: [&dyn SupportedKxGroup; 4] =
+    [kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
+
+/// The ciphers of Mozilla's modern policy. The client's order counts: it knows whether it has AES in hardware.
+static MODERN: [SupportedCipherSuite; 3] = [
+    cipher_suite::TLS13_AES_128_GCM_SHA256,
+    cipher_suite::TLS13_AES_256_GCM_SHA384,
+    cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+];
+
+/// What its intermediate policy has besides, but for finite-field Diffie-Hellman, which rustls does not do.
+static INTERMEDIATE: [SupportedCipherSuite; 6] = [
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
+
+/// Tickets after a handshake, for a client that opens as many connections next (RFC 8446 §C.4: each is used once).
+const TICKETS: usize = 2;
+
+impl Terminations {
+    /// Reads what a document says; `secret` seals tickets where it states none of its own. Takes over from `previous`
+    /// what did not change.
+    ///
+    /// # Errors
+    /// A certificate or key that cannot be used, with its path.
+    pub fn build(
+        document: &Document,
+        secret: &Secret,
+        previous: Option<&Self>,
+    ) -> Result<Self, DocumentError> {
+        let mut certified = FxHashMap::default();
+        for (i, certificate) in document.certificates.iter().enumerate() {
+            let known = previous.and_then(|previous| previous.certified.get(&certificate.name));
+            let key = match known.filter(|(before, _)| before == certificate) {
+                Some((_, key)) => Arc::clone(key),
+                None => Arc::new(certify(certificate, &format!("certificates[{i}]"))?),
+            };
+            certified.insert(certificate.name.clone(), (certificate.clone(), key));
+        }
+        let mut all = Self { certified, listeners: Vec::with_capacity(document.listeners.len()) };
+        for (i, listener) in document.listeners.iter().enumerate() {
+            let termination = listener.tls.as_ref().map(|tls| all.terminate(document, listener, tls, secret));
+            let failed = |error: Error| DocumentError::new(format!("listeners[{i}].tls"), error.to_string());
+            all.listeners.push(termination.transpose().map_err(failed)?);
+        }
+        Ok(all)
+    }
+
+    /// In the order of the document's listeners.
+    pub fn listeners(&self) -> &[Option<Termination>] {
+        &self.listeners
+    }
+
+    fn terminate(
+        &self,
+        document: &Document,
+        listener: &Listener,
+        tls: &ListenerTls,
+        secret: &Secret,
+    ) -> Result<Termination, Error> {
+        // The snapshot was checked: every name is there.
+        let known: Vec<_> = tls.certificates.iter().filter_map(|name| self.certified.get(name)).collect();
+        let certificates: Vec<&Certificate> = known.iter().map(|(certificate, _)| certificate).collect();
+        let names = Names::build(&certificates, tls.strict_sni);
+        let keys = known.iter().map(|(_, key)| Arc::clone(key)).collect();
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider(tls.policy)))
+            .with_protocol_versions(versions(tls))?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Resolver::new(names, keys)));
+        config.alpn_protocols = tls.alpn.iter().map(|name| name.clone().into_bytes()).collect();
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = if tls.session_tickets { TICKETS } else { 0 };
+        if tls.session_tickets {
+            let shared = &document.session_tickets;
+            let current = shared.secret.as_ref().unwrap_or(secret);
+            let secrets = std::iter::once(current).chain(&shared.previous_secret).cloned().collect();
+            config.ticketer = Arc::new(Tickets::new(secrets, &listener.name));
+        }
+        Ok(Arc::new(config))
+    }
+}
+
+fn provider(policy: TlsPolicy) -> CryptoProvider {
+    let mut cipher_suites = MODERN.to_vec();
+    if policy == TlsPolicy::Intermediate {
+        cipher_suites.extend_from_slice(&INTERMEDIATE);
+    }
+    CryptoProvider { cipher_suites, kx_groups: GROUPS.to_vec(), ..default_provider() }
+}
+
+static ONLY_13: [&SupportedProtocolVersion; 1] = [&TLS13];
+static FROM_12: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+
+fn versions(tls: &ListenerTls) -> &'static [&'static SupportedProtocolVersion] {
+    match (tls.policy, tls.min_version) {
+        (TlsPolicy::Modern, _) | (TlsPolicy::Intermediate, Some(TlsVersion::V13)) => &ONLY_13,
+        (TlsPolicy::Intermediate, None | Some(TlsVersion::V12)) => &FROM_12,
+    }
+}
+
+/// Reads a certificate and its key, which must belong together.
+fn certify(certificate: &Certificate, path: &str) -> Result<CertifiedKey, DocumentError> {
+    let fail = |field: &str, message: String| DocumentError::new(format!("{path}.{field}"), message);
+    let chain = CertificateDer::pem_slice_iter(certificate.chain.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| fail("chain", format!("is not PEM: {error}")))?;
+    if chain.is_empty() {
+        return Err(fail("chain", "has no certificate".into()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(certificate.key.0.as_bytes());
+    let key = key.map_err(|error| fail("key", format!("has no private key: {error}")))?;
+    CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| match error {
+        Error::InconsistentKeys(_) => fail("key", "is not the key of the certificate".into()),
+        Error::InvalidCertificate(error) => fail("chain", format!("cannot be used: {error:?}")),
+        error => fail("key", format!("cannot be used: {error}")),
+    })
+}

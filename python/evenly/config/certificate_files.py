@@ -1,0 +1,210 @@
+"""Reads certificates and their keys, and finds out what is wrong with them before anybody is shown one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from .load import Loaded
+from .problems import Place, Problem
+from .schema import Certificate, Settings
+
+LARGEST_FILE = 1 << 20
+"""Bytes. A long chain takes ten thousand."""
+
+SMALLEST_RSA_BITS = 2048
+"""Clients refuse smaller ones (NIST SP 800-57; so do rustls and OpenSSL at its usual level)."""
+
+Problems = list[tuple[Place, str]]
+
+
+@dataclass(frozen=True)
+class CertificateFacts:
+    """A certificate, as far as people ask for it."""
+
+    names: list[str]
+    """Host names and addresses that it is for."""
+    subject: str
+    issuer: str
+    key: str
+    """Kind and size: `ECDSA P-256`."""
+    begins: datetime
+    expires: datetime
+
+
+@dataclass(frozen=True)
+class ResolvedCertificate:
+    """A certificate that is ready to be shown."""
+
+    chain: str
+    key: str = field(repr=False)
+    facts: CertificateFacts
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names that clients can ask for: addresses are never asked for."""
+        return [name for name in self.facts.names if not _is_address(name)]
+
+
+def certificate_files(settings: Settings) -> list[str]:
+    """Every file with a certificate or a key."""
+    return [name for each in settings.certificates.values() for name in (each.cert, each.key)]
+
+
+def read_certificates(loaded: Loaded) -> tuple[dict[str, ResolvedCertificate], Problems]:
+    """Reads them all; what is wrong with them. Blocking."""
+    problems = Problems()
+    found = {name: _read(loaded, name, each, problems) for name, each in loaded.settings.certificates.items()}
+    return {name: each for name, each in found.items() if each is not None}, problems
+
+
+def remarks(loaded: Loaded, certificates: dict[str, ResolvedCertificate], now: datetime) -> list[Problem]:
+    """What is wrong with certificates that can be shown nevertheless."""
+
+    def of_one(name: str, facts: CertificateFacts) -> Iterator[Problem]:
+        place: Place = ("certificates", name, "cert")
+        if facts.expires <= now:
+            yield loaded.source.problem(place, f"expired on {facts.expires:%Y-%m-%d %H:%M} UTC: clients will refuse it")
+        if facts.begins > now:
+            yield loaded.source.problem(place, f"is not valid before {facts.begins:%Y-%m-%d %H:%M} UTC")
+        if not facts.names:
+            yield loaded.source.problem(place, "names no host and no address: clients will refuse it")
+
+    return [problem for name, each in certificates.items() for problem in of_one(name, each.facts)]
+
+
+def _read(loaded: Loaded, name: str, files: Certificate, problems: Problems) -> ResolvedCertificate | None:
+    place: Place = ("certificates", name)
+    chain = _pem(loaded.source.directory / files.cert, (*place, "cert"), problems)
+    key = _pem(loaded.source.directory / files.key, (*place, "key"), problems)
+    if chain is None or key is None:
+        return None
+    certificates = _chain(chain, files.cert, (*place, "cert"), problems)
+    private = _private_key(key, files.key, (*place, "key"), problems)
+    if not certificates or private is None:
+        return None
+    own, format_ = certificates[0].public_key(), PublicFormat.SubjectPublicKeyInfo
+    if own.public_bytes(Encoding.DER, format_) != private.public_key().public_bytes(Encoding.DER, format_):
+        message = f"{files.key} is not the key of the certificate in {files.cert}"
+        if any(other.public_key() == private.public_key() for other in certificates[1:]):
+            message += "; its certificate is there, but not the first"
+        problems.append(((*place, "key"), message))
+        return None
+    return ResolvedCertificate(chain.decode(), key.decode(), _facts(certificates[0], private))
+
+
+def _pem(path: Path, place: Place, problems: Problems) -> bytes | None:
+    """A file's content, which is ASCII."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        problems.append((place, f"{path} cannot be read: {reason or error}"))
+        return None
+    if len(raw) > LARGEST_FILE:
+        problems.append((place, f"{path} is larger than {LARGEST_FILE >> 20} MiB"))
+    elif not raw.isascii():
+        line = next(number for number, line in enumerate(raw.splitlines(), start=1) if not line.isascii())
+        problems.append((place, f"{path}: line {line} is not PEM: it has bytes that are not ASCII"))
+    else:
+        return raw
+    return None
+
+
+def _chain(pem: bytes, name: str, place: Place, problems: Problems) -> list[x509.Certificate]:
+    """The certificates of a file, if each was issued by the one behind it."""
+    try:
+        certificates = x509.load_pem_x509_certificates(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        problems.append((place, f"{name} has no certificate that can be read: {error}"))
+        return []
+    for number, (issued, issuer) in enumerate(pairwise(certificates), start=1):
+        try:
+            issued.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            message = (
+                f"{name} is out of order: certificate {number} ({_short(issued.subject)}) was not issued by "
+                f"certificate {number + 1} ({_short(issuer.subject)}), but by {_short(issued.issuer)}"
+            )
+            problems.append((place, message))
+            return []
+    return certificates
+
+
+def _private_key(
+    pem: bytes, name: str, place: Place, problems: Problems
+) -> EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey | None:
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except TypeError:
+        problems.append((place, f"{name} is encrypted, and nobody is there to be asked for the passphrase"))
+        return None
+    except (ValueError, UnsupportedAlgorithm) as error:
+        problems.append((place, f"{name} has no private key that can be read: {error}"))
+        return None
+    if not isinstance(key, EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey):
+        problems.append((place, f"{name} has a key of a kind that no client accepts; use ECDSA, RSA or Ed25519"))
+        return None
+    if isinstance(key, RSAPrivateKey) and key.key_size < SMALLEST_RSA_BITS:
+        message = f"{name} has an RSA key of {key.key_size:,} bits; clients refuse fewer than {SMALLEST_RSA_BITS:,}"
+        problems.append((place, message))
+        return None
+    return key
+
+
+def _facts(
+    certificate: x509.Certificate, key: EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
+) -> CertificateFacts:
+    return CertificateFacts(
+        _names(certificate),
+        _short(certificate.subject),
+        _short(certificate.issuer),
+        _kind(key),
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc.astimezone(UTC),
+    )
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    """Browsers go by these alone, and not by the subject (RFC 9525, section 2)."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    hosts = extension.value.get_values_for_type(x509.DNSName)
+    return [*hosts, *(str(address) for address in extension.value.get_values_for_type(x509.IPAddress))]
+
+
+def _kind(key: EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey) -> str:
+    if isinstance(key, RSAPrivateKey):
+        return f"RSA {key.key_size}"
+    if isinstance(key, Ed25519PrivateKey):
+        return "Ed25519"
+    return f"ECDSA {_CURVES.get(key.curve.name, key.curve.name)}"
+
+
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+
+
+def _short(name: x509.Name) -> str:
+    """The name that people go by."""
+    for kind in (x509.NameOID.COMMON_NAME, x509.NameOID.ORGANIZATION_NAME):
+        found = name.get_attributes_for_oid(kind)
+        if found:
+            return str(found[0].value)
+    return name.rfc4514_string() or "no name"
+
+
+def _is_address(name: str) -> bool:
+    return ":" in name or name.rpartition(".")[2].isdigit()

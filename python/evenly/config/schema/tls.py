@@ -1,0 +1,157 @@
+"""TLS: certificates, and how listeners terminate it."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from .table import Bounds, Matching, Table, listed, refused, widened
+from .units import Duration, Rate, Timeout
+from .words import CertificateName, FilePath
+
+Alpn = Annotated[str, Matching(r"[\x21-\x7e]{1,255}", 'the name of a protocol such as "h2" or "http/1.1"')]
+
+
+class Certificate(Table):
+    """A certificate for listeners with TLS. Both files are watched: what replaces them is used for new connections,
+    without a reload; whatever is wrong with it is told in the log, and the one before stays."""
+
+    heading: ClassVar[str] = "Certificate"
+    where: ClassVar[str] = "[certificates.NAME]"
+    example: ClassVar[str] = """
+[certificates.site]
+cert = "/etc/evenly/site/fullchain.pem"
+key = "/etc/evenly/site/privkey.pem"
+"""
+
+    cert: FilePath = Field(
+        description="A PEM file with the certificate first, and then those that lead to a root, each before the one "
+        "that issued it; relative to the configuration file.",
+        examples=["fullchain.pem"],
+    )
+    key: FilePath = Field(
+        description="A PEM file with its private key (ECDSA on P-256 or P-384, RSA, Ed25519), not "
+        "encrypted, and readable by its owner and group only.",
+        examples=["privkey.pem"],
+    )
+
+
+class HttpTls(Table):
+    """TLS towards clients of an HTTP listener. Requests then are `https`: in `{scheme}`, `X-Forwarded-Proto`, and for
+    cookies that are `Secure`. ALPN offers `http/1.1`."""
+
+    heading: ClassVar[str] = "HTTP listener: TLS"
+    where: ClassVar[str] = "[listeners.NAME.tls]"
+    example: ClassVar[str] = """
+[listeners.secure]
+bind = "0.0.0.0:443"
+tls = { certificates = ["site", "shop"], policy = "intermediate" }
+
+[certificates.site]
+cert = "site/fullchain.pem"
+key = "site/privkey.pem"
+
+[certificates.shop]
+cert = "shop/fullchain.pem"
+key = "shop/privkey.pem"
+"""
+
+    certificates: Annotated[list[CertificateName], widened(listed, CertificateName, list[CertificateName])] = Field(
+        min_length=1,
+        description="Certificates by name. A client is shown one for the name that it asks for (SNI): exact before "
+        "wildcard; of several for one name, ECDSA before RSA where the client can verify it. Whoever asks for no name, "
+        "or for one that none has, is shown the first.",
+        examples=[["site"]],
+    )
+    policy: Literal["modern", "intermediate"] = Field(
+        default="modern",
+        description='As Mozilla recommends: `"modern"` is TLS 1.3 only, which every browser since 2020 speaks; '
+        '`"intermediate"` is TLS 1.2 too, with forward secrecy and AEAD ciphers only. Key exchange is '
+        "X25519MLKEM768 before X25519, P-256 and P-384.",
+    )
+    min_version: Literal["1.2", "1.3"] | None = Field(
+        default=None, description="The lowest version; without it, the policy's.", examples=["1.3"]
+    )
+    strict_sni: bool = Field(
+        default=False,
+        description="Whether clients are refused that ask for no name, or for one that no certificate has.",
+    )
+    session_tickets: bool = Field(
+        default=True,
+        description="Whether clients may resume sessions, which saves the signature; `[session_tickets]` has the "
+        "secret.",
+    )
+    handshake_timeout: Timeout = Field(
+        default=Duration.parse("10s"), description="For the whole handshake; slower clients are cut."
+    )
+    max_handshakes_per_client: Annotated[Rate, Bounds(Rate.parse("1/h"), Rate.parse("1000000/s"), "a rate")] | None = (
+        Field(
+            default=None,
+            description="Handshakes of one client; an IPv6 client is its /64. Those beyond are turned away as "
+            "`on_deny` says.",
+            examples=["20/s"],
+        )
+    )
+
+    @model_validator(mode="after")
+    def _check_version(self) -> Self:
+        if self.policy == "modern" and self.min_version == "1.2":
+            raise refused('the policy "modern" has TLS 1.3 only; "intermediate" has 1.2 as well', "min_version")
+        return self
+
+
+class StreamTls(HttpTls):
+    """TLS towards clients of a TCP listener: the pool gets what is inside of it."""
+
+    heading: ClassVar[str] = "TCP listener: TLS"
+    example: ClassVar[str] = """
+[listeners.ldaps]
+bind = "0.0.0.0:636"
+protocol = "tcp"
+pool = "ldap"
+tls = { certificates = "site" }
+
+[certificates.site]
+cert = "site/fullchain.pem"
+key = "site/privkey.pem"
+"""
+
+    alpn: Annotated[list[Alpn], widened(listed, Alpn, list[Alpn])] = Field(
+        default=[],
+        description="Protocols that a client may choose from, the most wanted first (ALPN); empty is no choice.",
+        examples=[["postgresql"]],
+    )
+
+
+class SessionTickets(Table):
+    """What TLS session tickets are sealed with. Their keys come of the secret and rotate every 12 hours; a ticket is
+    good for as long at least.
+
+    Without a file, a process draws a secret of its own; it holds over reloads and `evenly upgrade`, not over a restart.
+    With one file on several nodes, a session that began on one is resumed on any. To rotate it, proceed as for
+    `[affinity]`.
+    """
+
+    heading: ClassVar[str] = "Session tickets"
+    where: ClassVar[str] = "[session_tickets]"
+    example: ClassVar[str] = """
+[session_tickets]
+secret_file = "/etc/evenly/tickets.secret"
+"""
+
+    secret_file: FilePath | None = Field(
+        default=None,
+        description="A file with the secret: a line of 16 characters or more, such as `openssl rand -hex 32` prints; "
+        "relative to the configuration file, readable by its owner and group only.",
+        examples=["/etc/evenly/tickets.secret"],
+    )
+    previous_secret_file: FilePath | None = Field(
+        default=None,
+        description="A file with a secret whose tickets are still accepted.",
+        examples=["/etc/evenly/tickets.previous"],
+    )
+
+    @model_validator(mode="after")
+    def _check_both(self) -> Self:
+        if self.previous_secret_file is not None and self.secret_file is None:
+            raise refused("has no effect without `secret_file`", "previous_secret_file")
+        return self

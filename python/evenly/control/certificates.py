@@ -1,0 +1,73 @@
+"""Certificates while the process runs: what is told of them, and what takes note that their files were replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from evenly.config.schema import UdpListener
+from evenly.control.status import CertificateStatus
+
+if TYPE_CHECKING:
+    from evenly.control.origin import Configuration
+
+WARN_DAYS = 14
+"""Renewal usually comes a month before the end; whoever has half of that left should look."""
+
+LOOK_SECONDS = 12 * 60 * 60.0
+"""How often that is looked at: a line in the log a day or two is seen, and not yet a nuisance."""
+
+SECONDS_OF_DAY = 24 * 60 * 60
+
+log = structlog.get_logger("evenly")
+
+
+def statuses(configuration: Configuration, problem: str, now: datetime) -> list[CertificateStatus]:
+    """All certificates; `problem` is why their replacements are not used."""
+    settings = configuration.resolved.settings
+    return [
+        CertificateStatus(
+            name=name,
+            names=each.facts.names,
+            subject=each.facts.subject,
+            issuer=each.facts.issuer,
+            key=each.facts.key,
+            begins=each.facts.begins.timestamp(),
+            expires=each.facts.expires.timestamp(),
+            days_left=math.floor((each.facts.expires - now).total_seconds() / SECONDS_OF_DAY),
+            listeners=[
+                listener
+                for listener, options in settings.listeners.items()
+                if not isinstance(options, UdpListener) and options.tls is not None and name in options.tls.certificates
+            ],
+            problem=problem,
+        )
+        for name, each in configuration.resolved.certificates.items()
+    ]
+
+
+def expiring(certificates: list[CertificateStatus]) -> Iterator[str]:
+    """What to say about those that have no time left, or little."""
+    for each in certificates:
+        if each.days_left < 0:
+            yield f'certificate "{each.name}" has expired: clients refuse it'
+        elif each.days_left < WARN_DAYS:
+            yield f'certificate "{each.name}" expires in {each.days_left} days'
+
+
+async def warn_of_expiry(current: Callable[[], list[CertificateStatus]]) -> None:
+    """Says so in the log, now and then, until cancelled."""
+    while True:
+        for problem in expiring(current()):
+            log.warning("certificate expires", problem=problem)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def right_now() -> datetime:
+    """The time, as certificates count it."""
+    return datetime.now(UTC)

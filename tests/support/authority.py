@@ -1,0 +1,145 @@
+"""A certificate authority for tests, and TLS clients that trust it alone."""
+
+import os
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from .wire import Peer
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a certificate and its key lie."""
+
+    cert: Path
+    key: Path
+
+    def table(self, name: str) -> str:
+        """As it stands in a configuration."""
+        return f'[certificates.{name}]\ncert = "{self.cert}"\nkey = "{self.key}"\n'
+
+
+class Authority:
+    """A root and an intermediate, and a directory for what they issue."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._root_key = ec.generate_private_key(ec.SECP256R1())
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.root = _signed("Test Root", self._root_key, "Test Root", self._root_key, is_authority=True)
+        self.intermediate = _signed("Test CA", self._key, "Test Root", self._root_key, is_authority=True)
+        self.bundle = directory / "root.pem"
+        self.bundle.write_bytes(self.root.public_bytes(Encoding.PEM))
+
+    def issue(
+        self,
+        *names: str,
+        key: Literal["ecdsa", "rsa"] = "ecdsa",
+        days: float = 90,
+        file: str | None = None,
+        order: Sequence[int] = (0, 1),
+    ) -> Files:
+        """Writes a certificate for these names with its chain, and its key; `order` of the chain, for mistakes."""
+        private = _key(key)
+        own = _signed(names[0], private, "Test CA", self._key, names=names, expires=datetime.now(UTC) + days * DAY)
+        stem = file or f"{names[0].replace('*', 'any')}-{key}"
+        files = Files(self.directory / f"{stem}.pem", self.directory / f"{stem}.key")
+        chain = [own, self.intermediate]
+        _replace(files.key, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        _replace(files.cert, b"".join(chain[index].public_bytes(Encoding.PEM) for index in order))
+        return files
+
+    def context(self, *, alpn: Sequence[str] = (), only_rsa: bool = False) -> ssl.SSLContext:
+        """A client that trusts this authority alone."""
+        context = ssl.create_default_context(cafile=str(self.bundle))
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        if only_rsa:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            context.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
+        return context
+
+    def connect(self, port: Any, name: str | None = "shop.test", **options: Any) -> "TlsPeer":
+        """A client that asks for a name, and has verified that it gets it."""
+        context = options.pop("context", None) or self.context(**options)
+        context.check_hostname = name is not None
+        plain = Peer.connect(port if isinstance(port, tuple) else port.address)
+        return TlsPeer(context.wrap_socket(plain.socket, server_hostname=name, suppress_ragged_eofs=False))
+
+
+class TlsPeer(Peer):
+    """One end of a connection under TLS."""
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        super().__init__(sock)
+        self.session = sock
+
+    def break_off(self) -> None:
+        """Closes the socket without a word of TLS."""
+        os.close(self.session.detach())
+
+    @property
+    def shown(self) -> set[str]:
+        """The names in the certificate that the other side has shown."""
+        certificate = self.session.getpeercert() or {}
+        return {str(value) for _, value in certificate.get("subjectAltName", ())}
+
+
+def _key(kind: str) -> Any:
+    if kind == "rsa":
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _signed(
+    subject: str,
+    key: Any,
+    issuer: str,
+    issuer_key: Any,
+    *,
+    names: Sequence[str] = (),
+    expires: datetime | None = None,
+    is_authority: bool = False,
+) -> x509.Certificate:
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(
+        _name(issuer), _name(subject), key.public_key(), x509.random_serial_number(), now - 400 * DAY,
+        expires or now + 3650 * DAY,
+    ).add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)  # fmt: skip
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    builder = builder.add_extension(identifier, critical=False)
+    if is_authority:
+        usage = x509.KeyUsage(
+            digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
+            data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+        )  # fmt: skip
+        builder = builder.add_extension(usage, critical=True)
+    if names:
+        listed = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        builder = builder.add_extension(listed, critical=False)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """As tools for certificates do it: a new file in the place of the old one."""
+    beside = path.with_suffix(path.suffix + ".new")
+    beside.touch(mode=0o600)
+    beside.write_bytes(content)
+    beside.rename(path)
