@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`parse_request`], [`parse_response`] | a head: its meaning, its fields, how its body is framed |
 //! | [`RequestHead::copy_fields`] | rewriting a head by copying spans of lines |
+//! | [`split_field`] | one field line, where a text is to become something else than a head |
 //! | [`BodyReader`] | a body of any framing, taken out of a read buffer piece by piece |
 //! | [`chunk_head`], [`CHUNK_END`], [`LAST_CHUNK`] | writing a chunked body |
 //! | [`write_status_line`], [`reason_phrase`] | answers of Evenly's own |
@@ -30,8 +31,8 @@ pub use chunked::{
     MAX_TRAILER_BYTES, MAX_TRAILER_LINES, Span, chunk_head,
 };
 pub use head::{
-    BodyLength, Field, FieldKind, FieldName, HeadLimits, MAX_EMPTY_LINES, MAX_FIELDS, MAX_METHOD_BYTES,
-    MAX_OPTIONS, RequestError, RequestHead, ResponseError, ResponseHead, Slots, Target, TargetForm, Version,
-    parse_request, parse_response,
+    BodyLength, Field, FieldKind, FieldLine, FieldName, HeadLimits, MAX_EMPTY_LINES, MAX_FIELDS,
+    MAX_METHOD_BYTES, MAX_OPTIONS, RequestError, RequestHead, ResponseError, ResponseHead, Slots, Target,
+    TargetForm, Version, parse_request, parse_response, split_field,
 };
 pub use status::{reason_phrase, write_status_line};

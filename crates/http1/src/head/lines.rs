@@ -49,6 +49,37 @@ pub(super) fn read_lines<'b, 's>(
     }
 }
 
+/// A field line by itself, split off a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldLine<'b> {
+    /// A token.
+    pub name: &'b [u8],
+    /// Without white space around it, and without controls but TAB.
+    pub value: &'b [u8],
+    /// What stands behind the line.
+    pub rest: &'b [u8],
+}
+
+/// Splits the first field line off `text`, which ends with a whole line.
+///
+/// # Errors
+/// What is wrong with the line.
+#[inline]
+pub fn split_field(text: &[u8]) -> Result<FieldLine<'_>, &'static str> {
+    let read = || match split_name(text)? {
+        Some((name, behind)) => {
+            Ok(split_value(skip_white_space(behind))?.map(|(value, rest)| FieldLine { name, value, rest }))
+        }
+        None => Ok(None),
+    };
+    match read() {
+        Ok(Some(field)) => Ok(field),
+        Ok(None) => Err("field line without an end"),
+        Err(Fault::Syntax(what)) => Err(what),
+        Err(Fault::TooManyFields) => Err("too many header fields"),
+    }
+}
+
 /// A part of the head and what stands behind the byte or bytes that end it; `None` if they are still to come.
 type Split<'b> = Result<Option<(&'b [u8], &'b [u8])>, Fault>;
 
@@ -118,4 +149,30 @@ fn trim_end(mut value: &[u8]) -> &[u8] {
         value = rest;
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_is_split_as_in_a_head() {
+        let long = FieldLine { name: b"A-b", value: b"c d", rest: b"c: d\r\n" };
+        assert_eq!(split_field(b"A-b: \t c d \t\r\nc: d\r\n"), Ok(long));
+        let short = FieldLine { name: b"a_b", value: b"", rest: b"" };
+        assert_eq!(split_field(b"a_b:\r\n"), Ok(short));
+        for (text, what) in [
+            (&b""[..], "field line without an end"),
+            (b"a: b", "field line without an end"),
+            (b"\r\n", "field line without a colon"),
+            (b": b\r\n", "empty field name"),
+            (b"a : b\r\n", "white space before a field's colon"),
+            (b" a: b\r\n", "folded or indented field line"),
+            (b"a: b\nc: d\r\n", "bare LF"),
+            (b"a: b\rc: d\r\n", "bare CR"),
+            (b"a: b\0\r\n", "control byte in a field value"),
+        ] {
+            assert_eq!(split_field(text), Err(what), "{text:?}");
+        }
+    }
 }

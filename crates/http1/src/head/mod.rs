@@ -17,6 +17,7 @@ mod target;
 pub use connection::MAX_OPTIONS;
 pub use fields::{Field, FieldName, MAX_FIELDS, Slots};
 pub use kind::FieldKind;
+pub use lines::{FieldLine, split_field};
 pub use request::{MAX_EMPTY_LINES, MAX_METHOD_BYTES, RequestError, RequestHead, parse_request};
 pub use response::{ResponseError, ResponseHead, parse_response};
 pub use target::{Target, TargetForm};

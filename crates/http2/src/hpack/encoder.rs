@@ -5,6 +5,7 @@
 //! peer's SETTINGS_HEADER_TABLE_SIZE is always obeyed, and a secret never meets a guess in a table (RFC 7541 §7.1).
 
 use super::fixed::TABLE;
+use crate::message::Kind;
 
 /// What the first block of a connection begins with: the dynamic table has size 0 and so can never be too large
 /// (RFC 7541 §6.3, RFC 9113 §4.3.1).
@@ -38,16 +39,54 @@ pub fn write_status(out: &mut Vec<u8>, status: u16) {
     write_index(out, index);
 }
 
-/// Writes a field. Names of the static table must be in lower case to be found; others become it here.
+/// A name, and what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Name<'n> {
+    /// A token or a pseudo-header's name.
+    pub text: &'n [u8],
+    /// What it means.
+    pub kind: Kind,
+    /// Its first entry in the static table, if it has one.
+    index: Option<usize>,
+    /// How a literal with it begins.
+    flags: u8,
+}
+
+impl<'n> Name<'n> {
+    /// What is known of a name in lower case.
+    #[inline]
+    pub fn of(text: &'n [u8]) -> Self {
+        let Some(index) = index_of(text) else {
+            return Self { kind: Kind::known(text), ..Self::unknown(text) };
+        };
+        // Low-entropy secrets: RFC 7541 §7.1.3.
+        let is_secret = matches!(text, b"authorization" | b"cookie" | b"set-cookie" | b"proxy-authorization");
+        let flags = if is_secret { NEVER_INDEXED } else { 0 };
+        Self { text, kind: TABLE[index - 1].kind, index: Some(index), flags }
+    }
+
+    /// A name that means nothing here, in any case.
+    pub const fn unknown(text: &'n [u8]) -> Self {
+        Self { text, kind: Kind::Other, index: None, flags: 0 }
+    }
+}
+
+/// Writes a field whose name is in lower case.
 #[inline]
 pub fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    match index_of(name) {
-        Some((index, flags)) => write_integer(out, flags, 4, index),
+    write_named(out, Name::of(name), value);
+}
+
+/// Writes a field; its name will be in lower case.
+#[inline]
+pub fn write_named(out: &mut Vec<u8>, name: Name<'_>, value: &[u8]) {
+    match name.index {
+        Some(index) => write_integer(out, name.flags, 4, index),
         None => {
             out.push(0);
-            write_integer(out, 0, 7, name.len());
+            write_integer(out, 0, 7, name.text.len());
             let start = out.len();
-            out.extend_from_slice(name);
+            out.extend_from_slice(name.text);
             out[start..].make_ascii_lowercase();
         }
     }
@@ -55,18 +94,13 @@ pub fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// Where the static table has a name, and how a literal with it begins.
+/// Where the static table has a name first.
 #[inline]
-fn index_of(name: &[u8]) -> Option<(usize, u8)> {
+fn index_of(name: &[u8]) -> Option<usize> {
     let (length, first, last) = (name.len(), *name.first()?, *name.last()?);
-    let candidate = usize::from(NAMES[slot(length, first, last)]);
-    let entry = TABLE.get(candidate.checked_sub(1)?)?;
-    if entry.line.get(..entry.name_bytes) != Some(name) {
-        return None;
-    }
-    // Low-entropy secrets: RFC 7541 §7.1.3.
-    let is_secret = matches!(name, b"authorization" | b"cookie" | b"set-cookie" | b"proxy-authorization");
-    Some((candidate, if is_secret { NEVER_INDEXED } else { 0 }))
+    let index = usize::from(NAMES[slot(length, first, last)]);
+    let entry = TABLE.get(index.checked_sub(1)?)?;
+    (entry.line.get(..entry.name_bytes) == Some(name)).then_some(index)
 }
 
 /// The static table's names by [`slot`], which tells all of them apart.
@@ -128,7 +162,7 @@ mod tests {
         for (index, entry) in TABLE.iter().enumerate() {
             let name = &entry.line[..entry.name_bytes];
             let first = TABLE.iter().position(|other| &other.line[..other.name_bytes] == name).unwrap();
-            assert_eq!(index_of(name).map(|(found, _)| found), Some(first + 1), "{index}");
+            assert_eq!(index_of(name), Some(first + 1), "{index}");
         }
         assert_eq!(index_of(b"x-other"), None);
         assert_eq!(index_of(b""), None);

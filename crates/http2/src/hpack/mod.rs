@@ -9,4 +9,4 @@ mod huffman;
 mod table;
 
 pub use decoder::{Block, Decoder, Field};
-pub use encoder::{FIRST_OCTET, write_field, write_index, write_status};
+pub use encoder::{FIRST_OCTET, Name, write_field, write_index, write_named, write_status};

@@ -6,7 +6,8 @@
 use super::exchange::Exchange;
 use super::kind::{Kind, is_token_byte, is_value};
 use super::websocket;
-use crate::hpack::{write_field, write_index, write_status};
+use crate::hpack::{Name, write_field, write_index, write_named, write_status};
+use evenly_http1::{FieldLine, split_field};
 
 /// Names longer than this mean nothing here.
 const LONGEST_KNOWN_NAME: usize = 32;
@@ -46,14 +47,14 @@ pub fn write_response(out: &mut Vec<u8>, head: &[u8], exchange: &Exchange) -> Re
     let mut is_accepted = false;
     while let Some(line) = lines.next()? {
         let mut lower = [0; LONGEST_KNOWN_NAME];
-        let (name, kind) = line.known(&mut lower);
-        match kind {
+        let name = known(line.name, &mut lower);
+        match name.kind {
             Kind::Connection => {}
             Kind::ContentLength if !has_length => {}
             Kind::WebSocket if is_tunnel => {
                 is_accepted |= matches!(exchange, Exchange::WebSocket(accept) if accept[..] == *line.value);
             }
-            _ => write_field(out, name, line.value),
+            _ => write_named(out, name, line.value),
         }
     }
     if is_tunnel && matches!(exchange, Exchange::WebSocket(_)) && !is_accepted {
@@ -91,13 +92,13 @@ pub fn write_request(
     let mut is_grpc = false;
     while let Some(line) = lines.next()? {
         let mut lower = [0; LONGEST_KNOWN_NAME];
-        let (name, kind) = line.known(&mut lower);
-        match kind {
+        let name = known(line.name, &mut lower);
+        match name.kind {
             Kind::Connection | Kind::Host | Kind::Te => {}
             Kind::WebSocket if exchange.is_upgrade() => {}
             _ => {
-                is_grpc |= name == b"content-type" && line.value.starts_with(b"application/grpc");
-                write_field(out, name, line.value);
+                is_grpc |= name.text == b"content-type" && line.value.starts_with(b"application/grpc");
+                write_named(out, name, line.value);
             }
         }
     }
@@ -116,8 +117,9 @@ pub fn write_trailers(out: &mut Vec<u8>, fields: &[u8]) -> Result<(), &'static s
     let mut lines = Lines(fields);
     while let Some(line) = lines.next()? {
         let mut lower = [0; LONGEST_KNOWN_NAME];
-        if let (name, Kind::Other) = line.known(&mut lower) {
-            write_field(out, name, line.value);
+        let name = known(line.name, &mut lower);
+        if name.kind == Kind::Other {
+            write_named(out, name, line.value);
         }
     }
     Ok(())
@@ -205,7 +207,7 @@ impl<'t> Outline<'t> {
                     .any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
             };
             let mut lower = [0; LONGEST_KNOWN_NAME];
-            match line.known(&mut lower).0 {
+            match known(line.name, &mut lower).text {
                 b"host" => outline.host = Some(line.value),
                 b"te" => outline.takes_trailers |= lists(b"trailers"),
                 b"upgrade" => outline.upgrade = Some(line.value),
@@ -247,12 +249,6 @@ fn status(line: &[u8]) -> Result<u16, &'static str> {
 /// The lines of a text, up to an empty one or the end.
 struct Lines<'t>(&'t [u8]);
 
-/// One field.
-struct Line<'t> {
-    name: &'t [u8],
-    value: &'t [u8],
-}
-
 impl<'t> Lines<'t> {
     /// The next line without its end.
     fn cut(&mut self) -> Result<&'t [u8], &'static str> {
@@ -263,32 +259,27 @@ impl<'t> Lines<'t> {
     }
 
     /// The next field.
-    fn next(&mut self) -> Result<Option<Line<'t>>, &'static str> {
-        if matches!(self.0, [] | [b'\r', b'\n']) {
+    #[inline]
+    fn next(&mut self) -> Result<Option<FieldLine<'t>>, &'static str> {
+        if matches!(self.0, [] | [b'\r', b'\n', ..]) {
             return Ok(None);
         }
-        let line = self.cut()?;
-        let end = line.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(line.len());
-        let (name @ [_, ..], [b':', value @ ..]) = line.split_at(end) else {
-            return Err("invalid field name");
-        };
-        let value = value.trim_ascii();
-        if is_value(value) { Ok(Some(Line { name, value })) } else { Err("invalid byte in a value") }
+        let line = split_field(self.0)?;
+        self.0 = line.rest;
+        Ok(Some(line))
     }
 }
 
-impl Line<'_> {
-    /// The name in lower case, if it is short enough to mean something, and what it means.
-    #[inline]
-    fn known<'l>(&'l self, lower: &'l mut [u8; LONGEST_KNOWN_NAME]) -> (&'l [u8], Kind) {
-        match lower.get_mut(..self.name.len()) {
-            Some(lower) => {
-                lower.copy_from_slice(self.name);
-                lower.make_ascii_lowercase();
-                (lower, Kind::known(lower))
-            }
-            None => (self.name, Kind::Other),
+/// A name in lower case, if it is short enough to mean something, and what is known of it.
+#[inline]
+fn known<'l>(name: &'l [u8], lower: &'l mut [u8; LONGEST_KNOWN_NAME]) -> Name<'l> {
+    match lower.get_mut(..name.len()) {
+        Some(lower) => {
+            lower.copy_from_slice(name);
+            lower.make_ascii_lowercase();
+            Name::of(lower)
         }
+        None => Name::unknown(name),
     }
 }
 
