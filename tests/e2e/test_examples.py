@@ -53,6 +53,8 @@ def test_example(example: Path, run, port, servers, authority, tmp_path: Path) -
     for stem, name in (("shop", "shop.example.com"), ("site", "example.org")):
         files = authority.issue(name)
         text = text.replace(f'"{stem}.pem"', f'"{files.cert}"').replace(f'"{stem}.key"', f'"{files.key}"')
+    # Nobody answers there: what an issuer would do is for other tests to say.
+    text = text.replace("acme-v02.api.letsencrypt.org", "localhost:1").replace("/var/lib/evenly", str(tmp_path))
     balancer = run(text.replace("/var/log/evenly", str(tmp_path)))
     written = tomllib.loads(text)
     for name, pool in written["pools"].items():
@@ -63,6 +65,9 @@ def test_example(example: Path, run, port, servers, authority, tmp_path: Path) -
             for endpoint in pool["endpoints"]:
                 address = endpoint["address"] if isinstance(endpoint, dict) else endpoint
                 balancer.wait_log("endpoint", pool=name, endpoint=address, to="healthy")
+    if "acme" in written:
+        balancer.wait_log("certificate not issued")
+        return
     listener = next(iter(written["listeners"].values()))
     if listener.get("protocol", "http") != "http":
         # What it carries, TLS and datagrams, is for its own tests to say.

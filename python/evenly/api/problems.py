@@ -9,6 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from evenly.certificates.issue_error import IssueError
+from evenly.certificates.keeper import BusyError
+from evenly.certificates.store import StoreError
 from evenly.config import ConfigError
 from evenly.control.admin import AdminError
 from evenly.control.binding import ListenError
@@ -62,13 +65,17 @@ def install(app: FastAPI) -> None:
     async def conflict(_: Request, error: Exception) -> JSONResponse:
         return problem(409, str(error))
 
-    # A process that drains, and an edit that contradicts what runs.
-    for refused_now in (DrainingError, ConflictError):
+    # A process that drains, a renewal that another process is at, and an edit that contradicts what runs.
+    for refused_now in (DrainingError, ConflictError, BusyError):
         app.add_exception_handler(refused_now, conflict)
+
+    @app.exception_handler(IssueError)
+    async def not_issued(_: Request, error: IssueError) -> JSONResponse:
+        return problem(502, str(error))
 
     async def failed(_: Request, error: Exception) -> JSONResponse:
         return problem(500, str(error))
 
     # What this machine does not allow: an address in use, a log that cannot be opened, a process that does not start.
-    for kind in (UpgradeError, ListenError, AdminError, OSError):
+    for kind in (UpgradeError, ListenError, AdminError, StoreError, OSError):
         app.add_exception_handler(kind, failed)

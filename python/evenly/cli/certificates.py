@@ -1,28 +1,48 @@
-"""`evenly certificates`."""
+"""`evenly certificates`, and `evenly certificates renew`."""
 
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from evenly.cli.client import AdminOption, FileOption, TokenOption, find
-from evenly.cli.status_table import plain_table
+from evenly.cli.status_table import duration, plain_table
 from evenly.cli.terminal import output, warn
 from evenly.control.certificates import WARN_DAYS
 from evenly.control.status import CertificateStatus
 
+RENEW_SECONDS = 600.0
+"""For a renewal: as long as several issuers may take, one after the other."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print what the admin API answers.")]
 
 
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The certificate.", show_default=False)]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="End when the issuer has seen that the hosts are ours: nothing is issued.")
+]
+
+app = typer.Typer(invoke_without_command=True, no_args_is_help=False)
+
+
+@app.callback()
 def certificates(
-    as_json: JsonOption = False, admin: AdminOption = None, file: FileOption = None, token_file: TokenOption = None
+    context: typer.Context,
+    as_json: JsonOption = False,
+    admin: AdminOption = None,
+    file: FileOption = None,
+    token_file: TokenOption = None,
 ) -> None:
-    """Show certificates: what they are for, who issued them, how long they last, and where they are used."""
+    """Show certificates: what they are for, who issued them, how long they last, where they are used; or renew one."""
+    if context.invoked_subcommand is not None:
+        return
     answer = find(admin, file, token_file).request("GET", "/api/certificates")
     if as_json:
         # Not through the console: it would break long lines.
@@ -30,8 +50,53 @@ def certificates(
         return
     found = [CertificateStatus.model_validate(each) for each in answer]
     output.print(render(found) if found else "no certificates")
+    for line in renewals(found, time.time()):
+        output.print(line, soft_wrap=True)
     for problem in sorted({each.problem for each in found if each.problem}):
         warn(f"replaced files are not used: {problem}")
+
+
+@app.command()
+def renew(
+    name: NameArgument,
+    dry_run: DryRunOption = False,
+    admin: AdminOption = None,
+    file: FileOption = None,
+    token_file: TokenOption = None,
+) -> None:
+    """Have a certificate issued anew over ACME, now; or find out whether it would be."""
+    api = find(admin, file, token_file)
+    answer = api.request(
+        "POST", f"/api/certificates/{quote(name, safe='')}/renew", {"dry_run": dry_run}, timeout=RENEW_SECONDS
+    )
+    found = CertificateStatus.model_validate(answer)
+    if dry_run:
+        output.print(
+            f"{name}: the issuer has seen that its hosts are ours; a certificate would be issued", soft_wrap=True
+        )
+    else:
+        output.print(f"{name}: issued by {found.issuer}, until {_day(found.expires)}", soft_wrap=True)
+
+
+def renewals(certificates: list[CertificateStatus], now: float) -> list[Text]:
+    """A line for each certificate over ACME: when it is renewed, or why it was not."""
+    return [line for each in certificates if (line := _renewal(each, now)) is not None]
+
+
+def _renewal(certificate: CertificateStatus, now: float) -> Text | None:
+    renewal = certificate.renewal
+    if renewal is None:
+        return None
+    by = "not issued yet" if renewal.issuer is None else f"from {renewal.issuer}"
+    if certificate.origin == "placeholder":
+        by = "placeholder, not issued yet"
+    when = "being renewed now" if renewal.renewing else ""
+    if renewal.next_try is not None and not renewal.renewing:
+        when = f"next try in {duration(renewal.next_try - now)}: {renewal.why}"
+    line = Text.assemble("certificate ", (certificate.name, "bold"), f" · {by} · {when}")
+    if renewal.error:
+        line.append(f"\n  failed {renewal.failures:,} times in a row: {renewal.error}", "red")
+    return line
 
 
 def render(certificates: list[CertificateStatus]) -> Table:
@@ -48,8 +113,12 @@ def render(certificates: list[CertificateStatus]) -> Table:
             "\n".join(each.names),
             each.issuer,
             each.key,
-            f"{datetime.fromtimestamp(each.expires, UTC):%Y-%m-%d}",
-            Text(f"{each.days_left:,}", style),
+            _day(each.expires),
+            Text(f"{each.days_left:,}", style) if each.origin != "placeholder" else Text("placeholder", "bold red"),
             "\n".join(each.listeners),
         )
     return table
+
+
+def _day(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d}"

@@ -44,6 +44,8 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
     parts += [_handshakes(listener.name, listener.tls) for listener in status.listeners if listener.tls is not None]
     if status.splits:
         parts += [Text(), *map(split_line, status.splits)]
+    for name, problem in status.renewals_failing.items():
+        parts += [Text(f"certificate {name} is not renewed: {problem}", "bold red")]
     if any(zone.evacuated_until for zone in status.zones):
         parts += [Text(), *(_evacuation(zone, now) for zone in status.zones if zone.evacuated_until)]
     for pool in status.pools:

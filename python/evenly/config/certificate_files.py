@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from .load import Loaded
 from .problems import Place, Problem
 from .schema import Certificate, Settings
+from .self_signed import Pem, placeholder
 
 LARGEST_FILE = 1 << 20
 """Bytes. A long chain takes ten thousand."""
@@ -42,6 +44,10 @@ class CertificateFacts:
     expires: datetime
 
 
+Origin = Literal["files", "acme", "placeholder"]
+"""Where a certificate comes from; a placeholder stands in for one that was not issued yet."""
+
+
 @dataclass(frozen=True)
 class ResolvedCertificate:
     """A certificate that is ready to be shown."""
@@ -49,6 +55,7 @@ class ResolvedCertificate:
     chain: str
     key: str = field(repr=False)
     facts: CertificateFacts
+    origin: Origin = "files"
 
     @property
     def hosts(self) -> list[str]:
@@ -58,21 +65,41 @@ class ResolvedCertificate:
 
 def certificate_files(settings: Settings) -> list[str]:
     """Every file with a certificate or a key."""
-    return [name for each in settings.certificates.values() for name in (each.cert, each.key)]
+    return [name for each in settings.certificates.values() for name in each.files or ()]
 
 
-def read_certificates(loaded: Loaded) -> tuple[dict[str, ResolvedCertificate], Problems]:
-    """Reads them all; what is wrong with them. Blocking."""
+def read_certificates(
+    loaded: Loaded, issued: Mapping[str, Pem] | None = None
+) -> tuple[dict[str, ResolvedCertificate], Problems]:
+    """Reads them all; what is wrong with them. Those of `issued` stand for hosts over ACME, by name. Blocking."""
     problems = Problems()
-    found = {name: _read(loaded, name, each, problems) for name, each in loaded.settings.certificates.items()}
+
+    def read(name: str, each: Certificate) -> ResolvedCertificate | None:
+        if each.acme is None:
+            return _read(loaded, name, each, problems)
+        hosts = tuple(str(host) for host in each.acme.hosts)
+        return of_issued((issued or {}).get(name)) or _of_pem(placeholder(hosts), "placeholder")
+
+    found = {name: read(name, each) for name, each in loaded.settings.certificates.items()}
     return {name: each for name, each in found.items() if each is not None}, problems
+
+
+def of_issued(issued: Pem | None) -> ResolvedCertificate | None:
+    """One that an issuer gave us; `None` if there is none, or none that is any good."""
+    return None if issued is None else _of_pem(issued, "acme")
+
+
+def _of_pem(pem: Pem, origin: Origin) -> ResolvedCertificate | None:
+    problems = Problems()
+    found = _checked(pem.chain.encode(), pem.key.encode(), ("its chain", "its key"), ((), ()), problems)
+    return None if found is None else replace(found, origin=origin)
 
 
 def remarks(loaded: Loaded, certificates: dict[str, ResolvedCertificate], now: datetime) -> list[Problem]:
     """What is wrong with certificates that can be shown nevertheless."""
 
     def of_one(name: str, facts: CertificateFacts) -> Iterator[Problem]:
-        place: Place = ("certificates", name, "cert")
+        place: Place = ("certificates", name, "acme" if loaded.settings.certificates[name].acme else "cert")
         if facts.expires <= now:
             yield loaded.source.problem(place, f"expired on {facts.expires:%Y-%m-%d %H:%M} UTC: clients will refuse it")
         if facts.begins > now:
@@ -80,25 +107,34 @@ def remarks(loaded: Loaded, certificates: dict[str, ResolvedCertificate], now: d
         if not facts.names:
             yield loaded.source.problem(place, "names no host and no address: clients will refuse it")
 
-    return [problem for name, each in certificates.items() for problem in of_one(name, each.facts)]
+    shown = {name: each.facts for name, each in certificates.items() if each.origin != "placeholder"}
+    return [problem for name, facts in shown.items() for problem in of_one(name, facts)]
 
 
-def _read(loaded: Loaded, name: str, files: Certificate, problems: Problems) -> ResolvedCertificate | None:
-    place: Place = ("certificates", name)
-    chain = _pem(loaded.source.directory / files.cert, (*place, "cert"), problems)
-    key = _pem(loaded.source.directory / files.key, (*place, "key"), problems)
-    if chain is None or key is None:
+def _read(loaded: Loaded, name: str, certificate: Certificate, problems: Problems) -> ResolvedCertificate | None:
+    files = certificate.files
+    if files is None:
         return None
-    certificates = _chain(chain, files.cert, (*place, "cert"), problems)
-    private = _private_key(key, files.key, (*place, "key"), problems)
+    places: tuple[Place, Place] = (("certificates", name, "cert"), ("certificates", name, "key"))
+    chain = _pem(loaded.source.directory / files[0], places[0], problems)
+    key = _pem(loaded.source.directory / files[1], places[1], problems)
+    return None if chain is None or key is None else _checked(chain, key, files, places, problems)
+
+
+def _checked(
+    chain: bytes, key: bytes, names: tuple[str, str], places: tuple[Place, Place], problems: Problems
+) -> ResolvedCertificate | None:
+    """A chain and a key that belong together; `names` and `places` are those of both, for what is wrong with them."""
+    certificates = _chain(chain, names[0], places[0], problems)
+    private = _private_key(key, names[1], places[1], problems)
     if not certificates or private is None:
         return None
     own, format_ = certificates[0].public_key(), PublicFormat.SubjectPublicKeyInfo
     if own.public_bytes(Encoding.DER, format_) != private.public_key().public_bytes(Encoding.DER, format_):
-        message = f"{files.key} is not the key of the certificate in {files.cert}"
+        message = f"{names[1]} is not the key of the certificate in {names[0]}"
         if any(other.public_key() == private.public_key() for other in certificates[1:]):
             message += "; its certificate is there, but not the first"
-        problems.append(((*place, "key"), message))
+        problems.append((places[1], message))
         return None
     return ResolvedCertificate(chain.decode(), key.decode(), _facts(certificates[0], private))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from . import acme_checks
 from .problems import Place, dotted, key
 from .schema import HttpListener, Listener, Settings, TcpListener, UdpListener
 
@@ -14,6 +15,7 @@ def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
     yield from _requests_with_nowhere_to_go(settings)
     yield from _circles_of_fallbacks(settings)
     yield from _copies_with_an_introduction(settings)
+    yield from acme_checks.problems(settings)
 
 
 def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:

@@ -16,6 +16,7 @@ from . import pool_document as pooling
 from . import tls_document as securing
 from .access_files import AccessFiles
 from .at import At, ms
+from .challenges import NO_ANSWERS, Answers, challenge_routes
 from .found import NOTHING, Found, members
 from .load import Source
 from .problems import Place, Problem
@@ -62,6 +63,11 @@ class Document:
         kept = {name: part for name, part in self._parts.items() if name != "pools"}
         return _written({**self._tree, "pools": _pools(resolved, found)}, self.source, kept)
 
+    def with_answers(self, resolved: Resolved, answers: Answers) -> "Document":
+        """The same with these answers to issuers; what they do not change is not written anew."""
+        kept = {name: part for name, part in self._parts.items() if name != "routes"}
+        return _written({**self._tree, "routes": _routes(resolved, answers)}, self.source, kept)
+
     def problem(self, path: str, message: str) -> Problem:
         """What Rust says about a place in the document, at the user's own place and line."""
         return self.source.problem(self.place(path), message)
@@ -83,10 +89,10 @@ class Document:
         return place
 
 
-def document(resolved: Resolved, found: Found = NOTHING) -> Document:
+def document(resolved: Resolved, found: Found = NOTHING, answers: Answers = NO_ANSWERS) -> Document:
     """Writes the document. The same configuration gives the same text, byte for byte.
 
-    `found` is what discovery has found, by pool.
+    `found` is what discovery has found, by pool; `answers` is what issuers are told.
     """
     settings = resolved.settings
     log = settings.access_log
@@ -96,7 +102,7 @@ def document(resolved: Resolved, found: Found = NOTHING) -> Document:
         "zone": At(("node", "zone"), resolved.zone),
         "listeners": [At((name,), _listener(name, listener)) for name, listener in settings.listeners.items()],
         "pools": _pools(resolved, found),
-        "routes": [_route(route, resolved.files) for route in settings.routes],
+        "routes": _routes(resolved, answers),
         "certificates": securing.certificates(resolved),
         "session_tickets": securing.session_tickets(resolved),
         "affinity": _affinity_secrets(resolved),
@@ -124,6 +130,15 @@ def _written(tree: Mapping[str, Any], source: Source, parts: Mapping[str, str]) 
 def _pools(resolved: Resolved, found: Found) -> list[At]:
     pools = resolved.settings.pools
     return [At((name,), pooling.pool(name, pool, members(resolved, found, name))) for name, pool in pools.items()]
+
+
+def _routes(resolved: Resolved, answers: Answers) -> list[At]:
+    # Those of the file keep their places, whatever comes before them.
+    first = [At((), _route(route, resolved.files)) for route in challenge_routes(answers)]
+    return [
+        *first,
+        *(At((index,), _route(route, resolved.files)) for index, route in enumerate(resolved.settings.routes)),
+    ]
 
 
 def _listener(name: str, listener: Listener) -> dict[str, Any]:

@@ -120,6 +120,8 @@ class _EditorSchema(GenerateJsonSchema):
             return dft.model_dump(mode="json", exclude_none=True)
         if isinstance(dft, list):
             return [self.encode_default(element) for element in dft]
+        if isinstance(dft, dict):
+            return {name: self.encode_default(element) for name, element in dft.items()}
         return str(dft) if hasattr(dft, "parse") else dft
 
 

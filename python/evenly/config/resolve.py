@@ -7,7 +7,7 @@ import os
 import re
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from .load import Loaded
 from .problems import ConfigError, Place, Problem
 from .schema import AdminAddress, Duration, Endpoint, ErrorPage, Settings
 from .schema.words import join_port
+from .self_signed import Pem
 
 # Looks up a host name: its IP addresses, at least one. Raises `OSError`.
 Lookup = Callable[[str], list[str]]
@@ -122,14 +123,21 @@ class Resolved:
         return self.loaded.settings
 
 
-def resolve(loaded: Loaded, machine: Machine, lookup: Lookup | None = None, now: datetime | None = None) -> Resolved:
+def resolve(
+    loaded: Loaded,
+    machine: Machine,
+    lookup: Lookup | None = None,
+    now: datetime | None = None,
+    issued: Mapping[str, Pem] | None = None,
+) -> Resolved:
     """Fits settings to a machine. Raises `ConfigError` for names and files that are not there.
 
-    Blocks while names are looked up, in the worst case for as long as the system's resolver tries.
+    `issued` are the certificates that were issued over ACME, by name. Blocks while names are looked up, in the worst
+    case for as long as the system's resolver tries.
     """
     settings, problems = loaded.settings, list[tuple[Place, str]]()
     files, in_files = read_access_files(loaded)
-    certificates, in_certificates = read_certificates(loaded)
+    certificates, in_certificates = read_certificates(loaded, issued)
     problems += in_certificates
     resolved = Resolved(
         loaded=loaded,

@@ -13,7 +13,7 @@ from pydantic import Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from .problems import Place, key, nearest, quoted
-from .schema import Names, Settings, Table
+from .schema import Acme, Names, Settings, Table
 from .schema.table import alternatives, options
 
 # Longer values are cut: a problem is one line.
@@ -57,7 +57,13 @@ def _names(data: Mapping[str, Any]) -> Names:
             for name, listener in (listeners.items() if isinstance(listeners, dict) else ())
         },
         frozenset(certificates if isinstance(certificates, dict) else ()),
+        _issuers(data.get("acme")),
     )
+
+
+def _issuers(acme: object) -> frozenset[str]:
+    issuers = acme.get("issuers") if isinstance(acme, dict) else None
+    return frozenset(issuers) if isinstance(issuers, dict) else frozenset(Acme().issuers)
 
 
 def _describe(detail: ErrorDetails, root: type[Table]) -> tuple[Place, str]:

@@ -53,7 +53,7 @@ def check_secret_files(resolved: Resolved) -> None:
         ("affinity", "previous_secret_file"): settings.affinity.previous_secret_file,
         ("session_tickets", "secret_file"): settings.session_tickets.secret_file,
         ("session_tickets", "previous_secret_file"): settings.session_tickets.previous_secret_file,
-        **{("certificates", name, "key"): each.key for name, each in settings.certificates.items()},
+        **{("certificates", name, "key"): each.key for name, each in settings.certificates.items() if each.files},
     }
     problems = []
     for place, name in files.items():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from evenly.config.schema import UdpListener
-from evenly.control.status import CertificateStatus
+from evenly.control.status import CertificateStatus, RenewalStatus
 
 if TYPE_CHECKING:
     from evenly.control.origin import Configuration
@@ -27,8 +27,10 @@ SECONDS_OF_DAY = 24 * 60 * 60
 log = structlog.get_logger("evenly")
 
 
-def statuses(configuration: Configuration, problem: str, now: datetime) -> list[CertificateStatus]:
-    """All certificates; `problem` is why their replacements are not used."""
+def statuses(
+    configuration: Configuration, problem: str, now: datetime, renewal: Callable[[str], RenewalStatus | None]
+) -> list[CertificateStatus]:
+    """All certificates; `problem` is why replaced files are not used."""
     settings = configuration.resolved.settings
     return [
         CertificateStatus(
@@ -45,7 +47,9 @@ def statuses(configuration: Configuration, problem: str, now: datetime) -> list[
                 for listener, options in settings.listeners.items()
                 if not isinstance(options, UdpListener) and options.tls is not None and name in options.tls.certificates
             ],
-            problem=problem,
+            problem=problem if each.origin == "files" else "",
+            origin=each.origin,
+            renewal=renewal(name),
         )
         for name, each in configuration.resolved.certificates.items()
     ]
@@ -54,7 +58,9 @@ def statuses(configuration: Configuration, problem: str, now: datetime) -> list[
 def expiring(certificates: list[CertificateStatus]) -> Iterator[str]:
     """What to say about those that have no time left, or little."""
     for each in certificates:
-        if each.days_left < 0:
+        if each.origin == "placeholder":
+            yield f'certificate "{each.name}" is not issued yet: clients are shown a placeholder, which they refuse'
+        elif each.days_left < 0:
             yield f'certificate "{each.name}" has expired: clients refuse it'
         elif each.days_left < WARN_DAYS:
             yield f'certificate "{each.name}" expires in {each.days_left} days'

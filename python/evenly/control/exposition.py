@@ -25,13 +25,47 @@ def _certificates(certificates: Sequence[CertificateStatus]) -> Iterator[tuple[s
         "evenly_certificate_expiry_timestamp_seconds",
         "gauge",
         "When a certificate expires, in unix seconds.",
-        [({"certificate": each.name}, each.expires) for each in certificates],
+        [({"certificate": each.name}, each.expires) for each in certificates if each.origin != "placeholder"],
+    )
+    yield (
+        "evenly_certificate_placeholder",
+        "gauge",
+        "1 while clients are shown a placeholder, because no certificate has been issued yet.",
+        [
+            ({"certificate": each.name}, float(each.origin == "placeholder"))
+            for each in certificates
+            if each.renewal is not None
+        ],
+    )
+    renewals = [(each.name, each.renewal) for each in certificates if each.renewal is not None]
+    yield (
+        "evenly_certificate_renewals_total",
+        "counter",
+        "Certificates that issuers were asked for, by what came of it: issued or failed.",
+        [
+            ({"certificate": name, "issuer": issuer, "outcome": outcome}, count)
+            for name, renewal in renewals
+            for issuer, outcomes in renewal.outcomes.items()
+            for outcome, count in outcomes.items()
+        ],
+    )
+    yield (
+        "evenly_certificate_renewal_failures",
+        "gauge",
+        "Tries to get a certificate issued that have failed in a row; 0 if the last did not.",
+        [({"certificate": name}, renewal.failures) for name, renewal in renewals],
+    )
+    yield (
+        "evenly_certificate_next_renewal_timestamp_seconds",
+        "gauge",
+        "When an issuer is asked for a certificate next, in unix seconds.",
+        [({"certificate": name}, renewal.next_try) for name, renewal in renewals if renewal.next_try is not None],
     )
     yield (
         "evenly_certificate_replacement_failed",
         "gauge",
         "1 while what has replaced the files of certificates cannot be used, and the ones before stay.",
-        [({"certificate": each.name}, float(bool(each.problem))) for each in certificates],
+        [({"certificate": each.name}, float(bool(each.problem))) for each in certificates if each.origin == "files"],
     )
 
 

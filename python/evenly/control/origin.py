@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from evenly.certificates.issued import read_issued
 from evenly.config import AdminAddress, Document, Loaded, Machine, Resolved, document, from_arguments, load, resolve
 from evenly.config.access_files import named_files
-from evenly.config.certificate_files import certificate_files, read_certificates
+from evenly.config.certificate_files import certificate_files, of_issued, read_certificates
+from evenly.config.challenges import NO_ANSWERS, Answers
 from evenly.config.edits import Edits, edited
 from evenly.config.found import Found
 from evenly.control.admin import check_secret_files
@@ -35,6 +37,8 @@ class Configuration:
     """What discovery has found, by pool."""
     splits: Splits = field(default_factory=Splits)
     """The weights that an operator has set."""
+    answers: Answers = NO_ANSWERS
+    """What issuers of certificates are told."""
 
     @property
     def addresses(self) -> list[str]:
@@ -50,7 +54,25 @@ class Configuration:
         kept = splits.that_hold(self.resolved)
         if kept == self.splits:
             return self
-        return replace(self, splits=kept, document=document(kept.over(self.resolved), self.found))
+        return replace(self, splits=kept)._documented()
+
+    def with_answers(self, answers: Answers) -> Configuration:
+        """The same with these answers to issuers."""
+        if answers == self.answers:
+            return self
+        return replace(
+            self, answers=answers, document=self.document.with_answers(self.splits.over(self.resolved), answers)
+        )
+
+    def with_issued(self) -> Configuration:
+        """The same with the certificates that the store has now; those in files stay. Blocks."""
+        issued = {name: of_issued(pem) for name, pem in read_issued(self.resolved.loaded).items()}
+        good = {name: each for name, each in issued.items() if each is not None}
+        resolved = replace(self.resolved, certificates=self.resolved.certificates | good)
+        return replace(self, resolved=resolved)._documented()
+
+    def _documented(self) -> Configuration:
+        return replace(self, document=document(self.splits.over(self.resolved), self.found, self.answers))
 
 
 @dataclass(frozen=True)
@@ -97,7 +119,7 @@ class Origin:
         loaded = edited(written, edits)
         before += fingerprint(self._beside(loaded))
         of_certificates = fingerprint(_certificate_paths(loaded))
-        resolved = resolve(loaded, Machine.here())
+        resolved = resolve(loaded, Machine.here(), issued=read_issued(loaded))
         check_secret_files(resolved)
         if self.admin is not None:
             resolved = replace(resolved, admin=replace(resolved.admin, bind=self.admin))
@@ -109,17 +131,12 @@ class Origin:
         """A running one with its certificates and keys read again. Raises `ConfigError`. Blocks."""
         loaded = running.resolved.loaded
         before = fingerprint(_certificate_paths(loaded))
-        certificates, problems = read_certificates(loaded)
+        certificates, problems = read_certificates(loaded, read_issued(loaded))
         if problems:
             raise loaded.source.refusal(problems)
         resolved = replace(running.resolved, certificates=certificates)
         check_secret_files(resolved)
-        return replace(
-            running,
-            resolved=resolved,
-            document=document(running.splits.over(resolved), running.found),
-            certificates_fingerprint=before,
-        )
+        return replace(running, resolved=resolved, certificates_fingerprint=before)._documented()
 
     def _beside(self, loaded: Loaded) -> tuple[Path, ...]:
         """The files that the configuration names and that are read with it."""

@@ -130,6 +130,24 @@ class TlsStatus(Report):
     failures: int = Field(description="Handshakes that failed.")
 
 
+class RenewalStatus(Report):
+    """A certificate over ACME: who issues it, and how that is going."""
+
+    issuer: str | None = Field(description="Who issued the one that is there; null if none is.")
+    issuers: list[str] = Field(description="Who is asked, in this order.")
+    challenge: str = Field(description="How its hosts are shown to be ours.")
+    renewing: bool = Field(description="Whether an issuer is being asked right now.")
+    next_try: float | None = Field(
+        description="When one is asked next, in unix seconds; null if that is not known yet."
+    )
+    why: str = Field(description="What the next try is for.")
+    error: str = Field(description="Why the last try failed; empty if it did not.")
+    failures: int = Field(description="Tries that failed in a row.")
+    outcomes: dict[str, dict[str, int]] = Field(
+        description="By issuer, certificates `issued` and tries `failed` since the process started."
+    )
+
+
 class CertificateStatus(Report):
     """A certificate that can be shown to clients."""
 
@@ -143,6 +161,10 @@ class CertificateStatus(Report):
     days_left: int = Field(description="Whole days until then; negative if it has expired.")
     listeners: list[str] = Field(description="Listeners that show it.")
     problem: str = Field(description="Why what has replaced its files is not used; empty if all is well.")
+    origin: Literal["files", "acme", "placeholder"] = Field(
+        "files", description="Where it comes from; a `placeholder` vouches for itself until one is issued."
+    )
+    renewal: RenewalStatus | None = Field(None, description="How it is renewed, if that happens over ACME.")
 
 
 class ListenerStatus(Report):
@@ -196,6 +218,9 @@ class Status(DataplaneStatus):
     started: float = Field(description="When the process started serving, in unix seconds.")
     splits: list[SplitStatus] = Field(description="Routes that split their requests.")
     configuration: str = Field(description="The configuration's file, or the command line it came from.")
+    renewals_failing: dict[str, str] = Field(
+        {}, description="Certificates whose last try to get one issued has failed, and why."
+    )
     edits: int = Field(0, description="Edits over the API that the file does not have.")
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from evenly import __version__
 from evenly.config import ConfigError, Duration, expand, load_text
+from evenly.config.challenges import Answers
 from evenly.config.edits import Edits
 from evenly.control import exposition
 from evenly.control.admin import AdminError, AdminServer, OpenAdmin
@@ -24,6 +25,7 @@ from evenly.control.dataplane import Dataplane, check
 from evenly.control.difference import Difference, difference
 from evenly.control.editing import UnknownNameError
 from evenly.control.endpoints import Endpoints, found_of, known_of
+from evenly.control.keepers import Keepers
 from evenly.control.origin import Configuration, Origin
 from evenly.control.process import systemd
 from evenly.control.process.watch import watch as watch_files
@@ -85,6 +87,7 @@ class Supervisor:
         self._asked_to_end = False
         self._certificates_problem = ""
         self._handed_over = False
+        self.keepers = Keepers(self._publish_answers, self._install_issued)
         # The loop keeps weak references only.
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -98,6 +101,7 @@ class Supervisor:
                 lambda: self._in_background(self._apply_certificates()),
             )
         )
+        self.keepers.follow(self.configuration.resolved.loaded)
         self._in_background(warn_of_expiry(self.certificates))
         if watch:
             self._in_background(
@@ -108,6 +112,7 @@ class Supervisor:
             self._in_background(_feed_watchdog(interval))
         await self._ending.wait()
         await self.endpoints.close()
+        await self.keepers.close()
         if not self._handed_over and self.endpoints.known:
             # Not after a handover: the file is the successor's then.
             await self._keep_found()
@@ -132,6 +137,9 @@ class Supervisor:
             started=self._started,
             splits=self.configuration.splits.status(self.configuration.resolved),
             configuration=self.origin.name,
+            renewals_failing={
+                each.name: each.renewal.error for each in self.certificates() if each.renewal and each.renewal.error
+            },
             edits=len(self.configuration.edits),
         )
 
@@ -142,7 +150,18 @@ class Supervisor:
 
     def certificates(self) -> list[CertificateStatus]:
         """What listeners show to TLS clients."""
-        return statuses(self.configuration, self._certificates_problem, right_now())
+        return statuses(self.configuration, self._certificates_problem, right_now(), self.keepers.status)
+
+    async def renew(self, name: str, *, dry_run: bool) -> CertificateStatus:
+        """Has a certificate issued anew over ACME, however long that takes; how it stands afterwards.
+
+        A dry run ends when the issuer has seen that the hosts are ours. Raises `UnknownNameError`, `DrainingError`,
+        and if it fails `IssueError`, `BusyError` or `StoreError`.
+        """
+        self._must_serve()
+        log.info("renewing", certificate=name, dry_run=dry_run)
+        await self.keepers.renew(name, dry_run=dry_run)
+        return next(each for each in self.certificates() if each.name == name)
 
     async def pool(self, name: str) -> PoolStatus:
         """One pool. Raises `UnknownNameError`."""
@@ -251,7 +270,7 @@ class Supervisor:
         running = self.configuration
         written = await asyncio.to_thread(load_text, text, name, directory)
         would = await asyncio.to_thread(self.origin.prepare, written, (), running.edits)
-        would = would.with_found(running.found).with_splits(running.splits)
+        would = would.with_found(running.found).with_splits(running.splits).with_answers(running.answers)
         warnings = [*would.resolved.warnings, *await asyncio.to_thread(check, would.document)]
         report = await asyncio.to_thread(self.dataplane.status)
         return difference(running.document, would.document, report, [str(each) for each in warnings])
@@ -328,6 +347,7 @@ class Supervisor:
         prepared = await self.endpoints.prepare(settings, directory, known)
         try:
             configuration = configuration.with_found(found_of(known_of(prepared))).with_splits(running.splits)
+            configuration = configuration.with_answers(running.answers)
             admin = self._admin_for(configuration)
             try:
                 changes = await asyncio.to_thread(apply, configuration, self.dataplane, running)
@@ -340,6 +360,7 @@ class Supervisor:
             raise
         self.endpoints.follow(prepared)
         self.configuration, self._certificates_problem = configuration, ""
+        self.keepers.follow(configuration.resolved.loaded)
         for route in running.splits.by_route.keys() - configuration.splits.by_route.keys():
             log.info("split cleared", route=route, reason="its own weights have changed")
         await self._restore_states(running)
@@ -366,18 +387,41 @@ class Supervisor:
 
     async def _apply_certificates(self) -> None:
         """Shows what has replaced certificates to new clients; whatever is wrong with it, the ones before stay."""
+        try:
+            changes = await self._alter(self.origin.with_certificates)
+        except (ConfigError, OSError) as error:
+            self._certificates_problem = str(error)
+            log.error("certificates not replaced", problem=str(error), result="the ones before stay")  # noqa: TRY400
+            return
+        if changes is not None:
+            self._certificates_problem = ""
+            log.info("certificates replaced", generation=changes.generation)
+
+    async def _publish_answers(self, answers: Answers) -> None:
+        await self._alter(lambda running: running.with_answers(answers))
+
+    async def _install_issued(self) -> None:
+        """Shows the certificates that the store has to new clients; those that are open stay as they are."""
+        try:
+            changes = await self._alter(lambda running: running.with_issued())
+        except (ConfigError, OSError) as error:
+            log.error("certificate not shown", problem=str(error), result="the ones before stay")  # noqa: TRY400
+            return
+        if changes is not None:
+            log.info("certificates replaced", generation=changes.generation)
+
+    async def _alter(self, change: Callable[[Configuration], Configuration]) -> Changes | None:
+        """Makes the running configuration another one that touches no socket; `None` once the process drains.
+
+        `change` may block. Raises what it raises, `ConfigError` and `OSError`; then the running one stays.
+        """
         async with self._changing:
             if self.phase is not Phase.SERVING:
-                return
-            try:
-                configuration = await asyncio.to_thread(self.origin.with_certificates, self.configuration)
-                changes = await asyncio.to_thread(self.dataplane.apply, configuration.document)
-            except (ConfigError, OSError) as error:
-                self._certificates_problem = str(error)
-                log.error("certificates not replaced", problem=str(error), result="the ones before stay")  # noqa: TRY400
-                return
-            self.configuration, self._certificates_problem = configuration, ""
-            log.info("certificates replaced", generation=changes.generation)
+                return None
+            configuration = await asyncio.to_thread(change, self.configuration)
+            changes = await asyncio.to_thread(self.dataplane.apply, configuration.document)
+            self.configuration = configuration
+            return changes
 
     async def _restore_states(self, before: Configuration) -> None:
         """Sets what an operator has set of endpoints that were away and are back."""

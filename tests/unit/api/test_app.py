@@ -119,7 +119,7 @@ def test_the_description_lists_every_route(supervisor: Supervisor) -> None:
         "/metrics", "/healthz", "/api/status", "/api/config", "/api/reload", "/api/upgrade",
         "/api/pools", "/api/pools/{pool}", "/api/pools/{pool}/endpoints/{address}",
         "/api/routes/{route}/split", "/api/zones", "/api/zones/{zone}/evacuation", "/api/routes/{route}",
-        "/api/edits", "/api/diff", "/api/certificates",
+        "/api/edits", "/api/diff", "/api/certificates", "/api/certificates/{name}/renew",
     }  # fmt: skip
 
 

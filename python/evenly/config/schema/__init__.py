@@ -6,6 +6,7 @@ module of its own. A short form (`"10.0.0.1:9000"`) becomes the long one (`{ add
 rest of the program knows long forms only.
 """
 
+from .acme import Acme, AcmeCertificate, CertifiedHost, Challenge, Issuer
 from .admin import Admin, AdminAddress
 from .affinity import Affinity, AffinityCookie, AffinitySecrets, Prefixes
 from .circuit import CircuitOptions
@@ -42,6 +43,8 @@ __all__ = [
     "ACTIONS",
     "FORWARDING_ONLY",
     "AccessLog",
+    "Acme",
+    "AcmeCertificate",
     "Admin",
     "AdminAddress",
     "Affinity",
@@ -51,6 +54,8 @@ __all__ = [
     "Bounds",
     "ByteRate",
     "Certificate",
+    "CertifiedHost",
+    "Challenge",
     "CircuitOptions",
     "ConsulDiscovery",
     "DatagramTimeouts",
@@ -74,6 +79,7 @@ __all__ = [
     "HttpListener",
     "HttpTimeouts",
     "HttpTls",
+    "Issuer",
     "KeepAlive",
     "Limits",
     "Listener",

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from .acme import Acme
 from .admin import Admin
 from .affinity import AffinitySecrets
 from .listener import Listener
@@ -142,6 +143,7 @@ access_log = "-"
     )
     affinity: AffinitySecrets = Field(default=AffinitySecrets(), description="What affinity cookies are signed with.")
     certificates: dict[Name, Certificate] = Field(default={}, description="What listeners with TLS show, by name.")
+    acme: Acme = Field(default=Acme(), description="What certificates with `acme` have in common.")
     session_tickets: SessionTickets = Field(
         default=SessionTickets(), description="What TLS session tickets are sealed with."
     )

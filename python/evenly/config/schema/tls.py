@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .acme import AcmeOrHosts
 from .table import Bounds, Matching, Table, listed, refused, widened
 from .units import Duration, Rate, Timeout
 from .words import CertificateName, FilePath
@@ -12,8 +13,11 @@ Alpn = Annotated[str, Matching(r"[\x21-\x7e]{1,255}", 'the name of a protocol su
 
 
 class Certificate(Table):
-    """A certificate for listeners with TLS. Both files are watched: what replaces them is used for new connections,
-    without a reload; whatever is wrong with it is told in the log, and the one before stays."""
+    """A certificate for listeners with TLS: `cert` and `key`, or `acme`.
+
+    Both files are watched: what replaces them is used for new connections, without a reload; whatever is wrong with it
+    is told in the log, and the one before stays.
+    """
 
     heading: ClassVar[str] = "Certificate"
     where: ClassVar[str] = "[certificates.NAME]"
@@ -23,16 +27,39 @@ cert = "/etc/evenly/site/fullchain.pem"
 key = "/etc/evenly/site/privkey.pem"
 """
 
-    cert: FilePath = Field(
+    cert: FilePath | None = Field(
+        default=None,
         description="A PEM file with the certificate first, and then those that lead to a root, each before the one "
         "that issued it; relative to the configuration file.",
         examples=["fullchain.pem"],
     )
-    key: FilePath = Field(
+    key: FilePath | None = Field(
+        default=None,
         description="A PEM file with its private key (ECDSA on P-256 or P-384, RSA, Ed25519), not "
         "encrypted, and readable by its owner and group only.",
         examples=["privkey.pem"],
     )
+    acme: AcmeOrHosts | None = Field(
+        default=None,
+        description="Instead of files: hosts whose certificate is issued and renewed over ACME. Until the first is "
+        "there, clients are shown a placeholder that vouches for itself, which they refuse.",
+        examples=[{"hosts": ["example.com"]}],
+    )
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        if self.acme is not None and (self.cert is not None or self.key is not None):
+            raise refused("goes instead of `cert` and `key`, not beside them", "acme")
+        if self.acme is None and (self.cert is None or self.key is None):
+            if self.cert is None and self.key is None:
+                raise refused("needs `cert` and `key`, or `acme`")
+            raise refused("required key is missing", "cert" if self.cert is None else "key")
+        return self
+
+    @property
+    def files(self) -> tuple[str, str] | None:
+        """`cert` and `key`, where these have it."""
+        return None if self.cert is None or self.key is None else (self.cert, self.key)
 
 
 class HttpTls(Table):

@@ -22,6 +22,7 @@ class Names:
     listeners: Mapping[str, str] = field(default_factory=dict)
     """Protocol by name."""
     certificates: frozenset[str] = frozenset()
+    issuers: frozenset[str] = frozenset()
 
 
 def _known_pool(value: str, info: ValidationInfo) -> str:
@@ -47,6 +48,13 @@ def _known_certificate(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _known_issuer(value: str, info: ValidationInfo) -> str:
+    names: Names | None = info.context
+    if names is not None and value not in names.issuers:
+        raise expected("the name of an issuer of `[acme.issuers]`", _suggestion(value, names.issuers))
+    return value
+
+
 def _suggestion(value: str, known: frozenset[str]) -> str:
     close = nearest(value, sorted(known))
     return f"did you mean `{close}`?" if close else ""
@@ -58,6 +66,7 @@ Name = Annotated[
 ]
 PoolName = Annotated[str, AfterValidator(_known_pool), Says("the name of a pool")]
 CertificateName = Annotated[str, AfterValidator(_known_certificate), Says("the name of a certificate")]
+IssuerName = Annotated[str, AfterValidator(_known_issuer), Says("the name of an issuer of `[acme.issuers]`")]
 ListenerName = Annotated[str, AfterValidator(_known_http_listener), Says("the name of an HTTP listener")]
 
 # RFC 9110, section 5.6.2.

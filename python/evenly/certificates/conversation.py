@@ -1,0 +1,204 @@
+"""Speaks with one issuer (RFC 8555) through certbot's `acme`. Everything here blocks, and belongs into a thread.
+
+Imported late: the library takes a fifth of a second to load, which processes without such certificates do not wait for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from acme import crypto_util, errors, messages
+from acme.client import ClientNetwork, ClientV2
+from josepy.errors import Error as JoseError
+from josepy.jwa import ES256
+from josepy.jwk import JWKEC
+
+from evenly import __version__
+from evenly.certificates.account import Account, load_account, save_account
+from evenly.certificates.ari import identifier, window_of
+from evenly.certificates.issue_error import IssueError
+from evenly.certificates.renewal import Window
+from evenly.certificates.responder import Question
+from evenly.certificates.store import Store
+from evenly.certificates.wanted import WantedIssuer
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from evenly.config.schema import Challenge
+
+NETWORK_SECONDS = 30
+"""For one answer. Issuers answer within a second or two, or not at all."""
+
+DEADLINE = timedelta(minutes=3)
+"""For the issuer to look at the answers, and to issue: seconds as a rule, a minute or two when it looks from afar."""
+
+NONCE_ATTEMPTS = 5
+"""Nonces may be refused for no fault of ours (RFC 8555, section 6.5); the library tries twice, and that as often."""
+
+Order = messages.OrderResource
+
+
+class _Network(ClientNetwork):
+    """The library's, but more patient with nonces."""
+
+    def post(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's signature
+        for _ in range(NONCE_ATTEMPTS - 1):
+            try:
+                return super().post(*args, **kwargs)
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
+        return super().post(*args, **kwargs)
+
+
+class Conversation:
+    """With one issuer, under the account that the store has, or a new one. Calls raise `IssueError`."""
+
+    def __init__(self, issuer: WantedIssuer, store: Store) -> None:
+        self.issuer = issuer
+        self._store = store
+        self._account = load_account(store, issuer) or Account.new()
+        self._chosen: dict[str, messages.ChallengeBody] = {}
+        self._key = JWKEC.load(self._account.key.encode())
+        network = _Network(self._key, alg=ES256, user_agent=f"evenly/{__version__}", timeout=NETWORK_SECONDS)
+        # The library hands it to `requests`, which takes the path of a bundle as well.
+        network.verify_ssl = cast("bool", True if issuer.ca is None else str(issuer.ca))
+        with self._explained("does not tell its directory"):
+            self._client = ClientV2(ClientV2.get_directory(issuer.directory, network), network)
+
+    def order(self, hosts: Sequence[str], kind: Challenge, key: bytes) -> tuple[Order, list[Question]]:
+        """Orders a certificate for a key (PEM), and what is asked about its hosts; nothing, if that is known still."""
+        request = crypto_util.make_csr(key, list(hosts))
+        with self._explained("takes no order"):
+            self._sign_in()
+            try:
+                order = self._client.new_order(request)
+            except messages.Error as error:
+                if error.code != "accountDoesNotExist":
+                    raise
+                # It has forgotten us, as test servers do.
+                self._sign_up()
+                order = self._client.new_order(request)
+        pending = [each for each in order.authorizations if each.body.status != messages.STATUS_VALID]
+        return order, [self._question(each, kind) for each in pending]
+
+    def answered(self, order: Order) -> Order:
+        """Says that every question is answered, and waits until the issuer has looked."""
+        with self._explained("did not accept the answers"):
+            for authorization in order.authorizations:
+                if authorization.body.status != messages.STATUS_VALID:
+                    chosen = self._chosen[authorization.uri]
+                    self._client.answer_challenge(chosen, chosen.response(self._key))
+            return self._client.poll_authorizations(order, _deadline())
+
+    def finished(self, order: Order) -> str:
+        """The certificate, with those that lead to a root."""
+        with self._explained("issued nothing"):
+            return str(self._client.finalize_order(order, _deadline()).fullchain_pem)
+
+    def window(self, certificate: x509.Certificate) -> tuple[Window | None, datetime]:
+        """When it wants a certificate of its own renewed, if it says so (RFC 9773), and when to ask again."""
+        with self._explained("does not say when to renew"):
+            url = self._directory("renewalInfo")
+            if url is None:
+                return None, datetime.now(UTC) + timedelta(days=1)
+            response = self._client.net.get(f"{url}/{identifier(certificate)}")
+            return window_of(response.json(), response.headers.get("Retry-After"), datetime.now(UTC))
+
+    def _question(self, authorization: messages.AuthorizationResource, kind: Challenge) -> Question:
+        host = authorization.body.identifier.value
+        for body in authorization.body.challenges:
+            if body.chall.typ == kind:
+                # By its URL, since a wildcard and the name above it are one host here.
+                self._chosen[authorization.uri] = body
+                answer = body.chall.key_authorization(self._key)
+                return Question(host, kind, body.chall.encode("token"), answer)
+        offered = ", ".join(sorted(each.chall.typ for each in authorization.body.challenges))
+        raise IssueError(f"{self.issuer.name} does not offer the challenge {kind} for {host}, but {offered}")
+
+    def _sign_in(self) -> None:
+        if self._account.url is None:
+            self._sign_up()
+            return
+        known = messages.RegistrationResource(uri=self._account.url, body=messages.Registration())
+        self._client.net.account = known
+        if self._account.email != self.issuer.email:
+            contact = messages.UpdateRegistration.from_data(email=self.issuer.email, contact=())
+            self._client.update_registration(known, contact)
+            self._account = replace(self._account, email=self.issuer.email)
+            save_account(self._store, self.issuer, self._account)
+
+    def _sign_up(self) -> None:
+        self._client.net.account = None
+        registration = messages.NewRegistration.from_data(email=self.issuer.email, terms_of_service_agreed=True)
+        # The key first: an account whose key is lost is lost.
+        save_account(self._store, self.issuer, self._account)
+        try:
+            url = self._client.new_account(registration).uri
+        except errors.ConflictError as known:
+            # It knows the key: an earlier process was ended between two lines.
+            url = known.location
+        self._account = replace(self._account, url=url, email=self.issuer.email)
+        save_account(self._store, self.issuer, self._account)
+        self._sign_in()
+
+    def _directory(self, name: str) -> str | None:
+        try:
+            return str(self._client.directory[name])
+        except KeyError:
+            return None
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (errors.Error, JoseError, OSError, ValueError, KeyError) as error:
+            raise IssueError(f"{self.issuer.name} {what}: {_reason(error)}") from error
+
+
+def _deadline() -> datetime:
+    # The library compares with the local time.
+    return datetime.now() + DEADLINE
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line, without what only a programmer would read."""
+    match error:
+        case messages.Error():
+            text = f"{error.detail or error.title or error.typ} ({error.code or error.typ})"
+            # What is wrong with single hosts stands below.
+            below = [f"{each.identifier.value}: {each.detail}" for each in error.subproblems or () if each.identifier]
+            return ": ".join((text, "; ".join(below))) if below else text
+        case errors.ValidationError():
+            return "; ".join(
+                f"{each.body.identifier.value}: {challenge.error.detail} ({challenge.error.code})"
+                for each in error.failed_authzrs
+                for challenge in each.body.challenges
+                if challenge.error is not None
+            )
+        case errors.IssuanceError():
+            return _reason(error.error)
+        case errors.TimeoutError():
+            return f"it did not come to an end within {DEADLINE.seconds // 60} minutes"
+        case OSError():
+            return _innermost(error)
+        case _:
+            return str(error) or type(error).__name__
+
+
+def _innermost(error: BaseException) -> str:
+    """The system's own word for what is wrong with a connection, which libraries wrap three times."""
+    while True:
+        wrapped = [getattr(error, "reason", None), *error.args]
+        inner = next((each for each in wrapped if isinstance(each, Exception)), None)
+        if inner is None:
+            break
+        error = inner
+    text = getattr(error, "strerror", None) or str(error)
+    return re.sub(r"^.*(\[Errno -?\d+\] |object at 0x\w+>: )", "", text)

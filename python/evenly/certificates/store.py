@@ -1,0 +1,23 @@
+"""Where accounts, keys and certificates are kept. One protocol, so that nodes can share a store."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+
+class StoreError(Exception):
+    """A store that cannot be read or written; the text says which, and why."""
+
+
+class Store(Protocol):
+    """Small texts by name: `certificates/site`, `accounts/…`. All calls block, and raise `StoreError`."""
+
+    def read(self, name: str) -> str | None:
+        """The text, or `None` if there is none."""
+
+    def write(self, name: str, text: str) -> None:
+        """Replaces it as a whole: who reads meanwhile gets the old one or the new one. On return it is safe."""
+
+    def locked(self, name: str) -> AbstractContextManager[bool]:
+        """Keeps everybody else who asks for the same lock out, on every node; false if somebody has it already."""

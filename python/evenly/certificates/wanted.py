@@ -1,0 +1,70 @@
+"""What the configuration wants issued, with every default in its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from evenly.certificates.directory import DirectoryStore
+from evenly.certificates.store import Store
+from evenly.config import Loaded
+from evenly.config.acme_checks import issuers_of
+from evenly.config.schema import AcmeCertificate, Challenge
+
+
+@dataclass(frozen=True)
+class WantedIssuer:
+    """An issuer, and how its account is to be."""
+
+    name: str
+    directory: str
+    """A URL."""
+    ca: Path | None
+    email: str | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One certificate."""
+
+    name: str
+    hosts: tuple[str, ...]
+    key_type: str
+    challenge: Challenge
+    issuers: tuple[WantedIssuer, ...]
+    """In the order in which they are asked; at least one."""
+
+
+def wanted(loaded: Loaded) -> dict[str, Wanted]:
+    """Every certificate that is to be issued over ACME, by name."""
+    return {
+        name: _wanted(loaded, name, each.acme)
+        for name, each in loaded.settings.certificates.items()
+        if each.acme is not None
+    }
+
+
+def store_of(loaded: Loaded) -> Store | None:
+    """Where they are kept; `None` where nothing is wanted that would have to be."""
+    settings = loaded.settings
+    name = settings.acme.store
+    if name is None and settings.state_dir is not None:
+        name = f"{settings.state_dir}/acme"
+    return None if name is None else DirectoryStore((loaded.source.directory / name).resolve())
+
+
+def _wanted(loaded: Loaded, name: str, acme: AcmeCertificate) -> Wanted:
+    settings = loaded.settings
+
+    def issuer(name: str) -> WantedIssuer:
+        options = settings.acme.issuers[name]
+        ca = None if options.ca is None else (loaded.source.directory / options.ca).resolve()
+        return WantedIssuer(name, options.directory, ca, settings.acme.email)
+
+    return Wanted(
+        name,
+        tuple(str(host) for host in acme.hosts),
+        acme.key_type,
+        acme.challenge or settings.acme.challenge,
+        tuple(issuer(each) for each in issuers_of(settings, acme)),
+    )

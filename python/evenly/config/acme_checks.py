@@ -1,0 +1,36 @@
+"""What ACME certificates need of the rest of the file."""
+
+from collections.abc import Iterator
+
+from .problems import Place
+from .schema import AcmeCertificate, HttpListener, Settings
+
+
+def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
+    """What does not fit together: place and message."""
+    for name, each in settings.certificates.items():
+        if each.acme is None:
+            continue
+        place: Place = ("certificates", name, "acme")
+        if not settings.acme.terms_agreed:
+            who = ", ".join(issuers_of(settings, each.acme))
+            message = f"needs `terms_agreed = true` under [acme]; read the terms of service first ({who})"
+            yield place, message
+        if settings.acme.store is None and settings.state_dir is None:
+            yield place, "needs a place for keys and certificates: set `state_dir`, or `store` under [acme]"
+        yield from _challenge(settings, each.acme, place)
+
+
+def issuers_of(settings: Settings, acme: AcmeCertificate) -> list[str]:
+    """The issuers that are asked, in order."""
+    return list(settings.acme.issuers) if acme.issuers is None else acme.issuers
+
+
+def _challenge(settings: Settings, acme: AcmeCertificate, place: Place) -> Iterator[tuple[Place, str]]:
+    wildcards = [str(host) for host in acme.hosts if host.is_wildcard]
+    if wildcards:
+        yield (*place, "hosts"), f'the challenge "http-01" cannot show that a wildcard is yours ({wildcards[0]})'
+    plain = (each for each in settings.listeners.values() if isinstance(each, HttpListener) and each.tls is None)
+    if next(plain, None) is None:
+        message = 'the challenge "http-01" is answered on HTTP listeners without TLS (port 80), and there is none'
+        yield place, message

@@ -1,0 +1,175 @@
+"""ACME (RFC 8555): who issues certificates, under which account, and how a host is shown to be ours."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from .table import Matching, Table, listed, refused, widened, written
+from .words import FilePath, IssuerName, Name
+
+Challenge = Literal["http-01"]
+
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+
+HttpsUrl = Annotated[
+    str, Matching(r"https://[\x21-\x7e]+", 'a URL such as "https://acme-v02.api.letsencrypt.org/directory"')
+]
+# RFC 5321 has more; this keeps out what is plainly something else.
+Email = Annotated[str, Matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", 'an address such as "ops@example.com"')]
+
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$)(\*\.)?{_LABEL}(\.{_LABEL})+")
+
+
+@written('a host such as "shop.example.com"')
+@dataclass(frozen=True, order=True, slots=True)
+class CertifiedHost:
+    """A host name that a certificate can be for; lower case."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        if not text.isascii():
+            raise ValueError('write international names as "xn--…"')
+        if not _HOST.fullmatch(text) or text.rpartition(".")[2].isdigit():
+            raise ValueError("a full name, of two labels or more" if "." not in text else "")
+        return cls(text.lower())
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it is every name one label below another."""
+        return self.text.startswith("*.")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Issuer(Table):
+    """A certificate authority that speaks ACME. Short form: the URL of its directory."""
+
+    heading: ClassVar[str] = "ACME: issuer"
+    where: ClassVar[str] = "[acme.issuers]"
+    example: ClassVar[str] = """
+[acme.issuers]
+letsencrypt = "https://acme-v02.api.letsencrypt.org/directory"
+inside = { directory = "https://ca.internal:14000/dir", ca = "/etc/evenly/ca.pem" }
+"""
+
+    directory: HttpsUrl = Field(description="The URL of its ACME directory.", examples=[LETS_ENCRYPT])
+    ca: FilePath | None = Field(
+        default=None,
+        description="A PEM file with the certificates that its own server is verified by, relative to the "
+        "configuration file; unset, those of the system's trust store.",
+        examples=["/etc/evenly/ca.pem"],
+    )
+
+
+IssuerOrUrl = Annotated[Issuer, widened(lambda v: {"directory": v} if isinstance(v, str) else v, str, Issuer)]
+
+
+class Acme(Table):
+    """What certificates with `acme` have in common."""
+
+    heading: ClassVar[str] = "ACME"
+    where: ClassVar[str] = "[acme]"
+    example: ClassVar[str] = """
+state_dir = "/var/lib/evenly"
+
+[acme]
+email = "ops@example.com"
+terms_agreed = true
+
+[certificates.site]
+acme = { hosts = ["example.com", "www.example.com"] }
+
+[listeners.secure]
+bind = "0.0.0.0:443"
+tls = { certificates = "site" }
+
+[listeners.plain]
+bind = "0.0.0.0:80"
+"""
+
+    terms_agreed: bool = Field(
+        default=False,
+        description="Whether you have read, and agree to, the terms of service of every issuer that is used. "
+        "Certificates with `acme` need it: Evenly agrees to nothing by itself.",
+        examples=[True],
+    )
+    email: Email | None = Field(
+        default=None,
+        description="Where issuers write about the account; unset is nowhere.",
+        examples=["ops@example.com"],
+    )
+    issuers: dict[Name, IssuerOrUrl] = Field(
+        default={"letsencrypt": Issuer(directory=LETS_ENCRYPT)},
+        min_length=1,
+        description="Issuers by name. The first is asked; each further one only if those before it have failed.",
+    )
+    challenge: Challenge = Field(
+        default="http-01",
+        description="How hosts are shown to be ours. `http-01`: the issuer asks for a file on port 80 of each host, "
+        "which HTTP listeners without TLS answer while it lasts, before any route, redirect or access rule. "
+        "Port 80 must lead to one of them.",
+    )
+    store: FilePath | None = Field(
+        default=None,
+        description="A directory for accounts, keys and certificates, relative to the configuration file; made if it "
+        "is not there, with files for this user alone. Processes of one machine may share it. Unset, it is `acme` in "
+        "`state_dir`.",
+        examples=["/var/lib/evenly/acme"],
+    )
+
+
+class AcmeCertificate(Table):
+    """A certificate that Evenly gets issued, and renews, by itself. Short form: the list of hosts.
+
+    It is renewed when the issuer says so (ARI, RFC 9773), else when two thirds of its time have passed. If that fails,
+    the one before stays, the next issuer is asked, and later the first again: after 2 minutes, then after twice as
+    long each time, at most 6 hours.
+    """
+
+    heading: ClassVar[str] = "Certificate: ACME"
+    where: ClassVar[str] = "[certificates.NAME.acme]"
+    example: ClassVar[str] = """
+state_dir = "/var/lib/evenly"
+
+[acme]
+terms_agreed = true
+
+[certificates.site]
+acme = { hosts = ["example.com", "www.example.com"], key_type = "rsa-2048" }
+"""
+
+    hosts: Annotated[list[CertifiedHost], widened(listed, CertifiedHost, list[CertifiedHost])] = Field(
+        min_length=1,
+        max_length=100,
+        description="The host names that it is for, at most 100.",
+        examples=[["example.com", "www.example.com"]],
+    )
+    issuers: Annotated[list[IssuerName], widened(listed, IssuerName, list[IssuerName])] | None = Field(
+        default=None,
+        min_length=1,
+        description="Issuers that are asked, in this order; unset, all of `[acme.issuers]`.",
+        examples=[["letsencrypt"]],
+    )
+    challenge: Challenge | None = Field(default=None, description="In place of `[acme]`'s.", examples=["http-01"])
+    key_type: Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-4096"] = Field(
+        default="ecdsa-p256", description="Kind and size of its key, which is a new one each time."
+    )
+
+    @model_validator(mode="after")
+    def _check_hosts(self) -> Self:
+        if len(set(self.hosts)) < len(self.hosts):
+            raise refused("names a host twice", "hosts")
+        return self
+
+
+def _hosts(value: object) -> object:
+    return {"hosts": value} if isinstance(value, str | list) else value
+
+
+AcmeOrHosts = Annotated[AcmeCertificate, widened(_hosts, str | list[str], AcmeCertificate)]

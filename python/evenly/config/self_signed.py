@@ -1,0 +1,51 @@
+"""Certificates that vouch for themselves: what stands in until an issued one is there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+PLACEHOLDER = "Evenly placeholder, no certificate yet"
+"""The subject and issuer of one: who looks at it sees at once what it is."""
+
+_REMEMBERED = 1024
+"""Certificates without which a reload would make a new key for each, and close nothing but look like a change."""
+
+
+@dataclass(frozen=True)
+class Pem:
+    """A chain and its key."""
+
+    chain: str
+    key: str = field(repr=False)
+
+
+@lru_cache(_REMEMBERED)
+def placeholder(hosts: tuple[str, ...]) -> Pem:
+    """A certificate for these hosts that nobody trusts; the same one for as long as the process lives."""
+    # No time counts for it: it is never trusted, and never renewed.
+    return self_signed(PLACEHOLDER, hosts, datetime.now(UTC), timedelta(days=3650))
+
+
+def self_signed(subject: str, hosts: Sequence[str], now: datetime, time: timedelta) -> Pem:
+    """A certificate for these hosts that its own key has signed, with a new key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now - timedelta(hours=1), now + time
+    )
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), False),
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+    ]
+    for extension, is_critical in extensions:
+        builder = builder.add_extension(extension, is_critical)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Pem(builder.sign(key, SHA256()).public_bytes(Encoding.PEM).decode(), private.decode())

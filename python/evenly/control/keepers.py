@@ -1,0 +1,148 @@
+"""Keepers of the certificates that the running configuration wants over ACME, and what they need of the process.
+
+A keeper never touches the running configuration itself. It asks for two changes: that questions of issuers are answered
+for a while, and that certificates of the store be shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+
+from evenly.certificates.clock import Clock, SystemClock
+from evenly.certificates.issuing import ask_window, issue
+from evenly.certificates.keeper import OUTCOMES, Keeper
+from evenly.certificates.records import Issued
+from evenly.certificates.renewal import Window
+from evenly.certificates.responder import Question, ResponderError
+from evenly.certificates.store import Store
+from evenly.certificates.wanted import Wanted, WantedIssuer, store_of, wanted
+from evenly.config import ConfigError, Loaded
+from evenly.config.challenges import Answers
+from evenly.control.editing import UnknownNameError
+from evenly.control.status import RenewalStatus
+
+AT_ONCE = 4
+"""Certificates that are asked for at the same time: a file with hundreds must not keep the control plane busy with
+nothing else, nor look like an attack to the issuer."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One keeper at work."""
+
+    keeper: Keeper
+    store: Store
+    task: asyncio.Task[None]
+
+
+class Keepers:
+    """Everything that is kept. `publish` answers questions from now on; `installed` shows what the store has."""
+
+    def __init__(
+        self,
+        publish: Callable[[Answers], Awaitable[None]],
+        installed: Callable[[], Awaitable[None]],
+        clock: Clock | None = None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._publish = publish
+        self._installed = installed
+        self._clock = clock or SystemClock()
+        self._draw = draw
+        self._kept: dict[str, Kept] = {}
+        self._answers = Answers()
+        self._publishing = asyncio.Lock()
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+
+    def follow(self, loaded: Loaded) -> None:
+        """Keeps the certificates of this configuration, and no others; what did not change goes on undisturbed."""
+        before, self._kept = self._kept, {}
+        store = store_of(loaded)
+        for name, each in wanted(loaded).items():
+            # The schema wants one wherever a certificate is wanted.
+            assert store is not None  # noqa: S101
+            running = before.get(name)
+            if running is not None and running.keeper.wanted == each and running.store == store:
+                self._kept[name] = before.pop(name)
+            else:
+                self._kept[name] = self._keep(each, store, None if running is None else running.task)
+        for left in before.values():
+            left.task.cancel()
+
+    def status(self, name: str) -> RenewalStatus | None:
+        """How it is going with a certificate; `None` if it is none of ours."""
+        if name not in self._kept:
+            return None
+        standing = self._kept[name].keeper.standing
+        return RenewalStatus(
+            issuer=None if standing.issued is None else standing.issued.issuer,
+            issuers=[issuer.name for issuer in self._kept[name].keeper.wanted.issuers],
+            challenge=self._kept[name].keeper.wanted.challenge,
+            renewing=standing.is_renewing,
+            next_try=None if standing.next_try is None else standing.next_try.timestamp(),
+            why=standing.why,
+            error=standing.error,
+            failures=standing.failures,
+            outcomes={
+                issuer: {outcome: standing.outcomes[issuer, outcome] for outcome in OUTCOMES}
+                for issuer in dict.fromkeys(issuer for issuer, _ in standing.outcomes)
+            },
+        )
+
+    async def renew(self, name: str, *, dry_run: bool) -> None:
+        """Renews now. Raises `UnknownNameError`, and if it fails `IssueError`, `BusyError` or `StoreError`."""
+        if name not in self._kept:
+            raise UnknownNameError("certificate with acme", name, sorted(self._kept))
+        await self._kept[name].keeper.renew(dry_run=dry_run)
+
+    async def close(self) -> None:
+        """Keeps nothing any more."""
+        tasks = [each.task for each in self._kept.values()]
+        self._kept = {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @asynccontextmanager
+    async def answering(self, questions: Sequence[Question]) -> AsyncIterator[None]:
+        """Answers on the listeners, inside of the block; see `Responder`."""
+        ours = {question.token: question.answer for question in questions}
+        try:
+            await self._change({**self._answers.http, **ours})
+        except (ConfigError, OSError) as error:
+            raise ResponderError(f"the answers cannot be served: {error}") from error
+        try:
+            yield
+        finally:
+            # They stay until the next change if this fails, and harm nobody.
+            with suppress(ConfigError, OSError):
+                await self._change({token: each for token, each in self._answers.http.items() if token not in ours})
+
+    async def _change(self, http: Mapping[str, str]) -> None:
+        async with self._publishing:
+            answers = replace(self._answers, http=dict(http))
+            if answers != self._answers:
+                await self._publish(answers)
+                self._answers = answers
+
+    def _keep(self, wanted: Wanted, store: Store, before: asyncio.Task[None] | None) -> Kept:
+        async def get(wanted: Wanted, issuer: WantedIssuer, *, dry_run: bool) -> Issued | None:
+            async with self._at_once:
+                return await issue(wanted, issuer, store, self, dry_run=dry_run)
+
+        async def window(issued: Issued, issuer: WantedIssuer) -> tuple[Window | None, float]:
+            async with self._at_once:
+                return await ask_window(issued, issuer, store)
+
+        async def run() -> None:
+            if before is not None:
+                # It holds the lock until it has ended.
+                await asyncio.wait([before])
+            await keeper.run()
+
+        keeper = Keeper(wanted, store, get, window, self._installed, self._clock, self._draw)
+        return Kept(keeper, store, asyncio.create_task(run()))
