@@ -18,9 +18,9 @@ from evenly.config.self_signed import Pem
 GOLDEN = Path(__file__).parent.parent / "golden" / "config"
 MACHINE = Machine(cores=2, descriptors=200_000, runtime_directory=Path("/run/evenly"))
 _TLS = GOLDEN / "tls"
-ISSUED = {
-    name: Pem((_TLS / f"{name}.pem").read_text(), (_TLS / f"{name}.key").read_text()) for name in ("site", "shop")
-}
+_NAMES = ("site", "shop")
+_SITE, _SHOP = (Pem((_TLS / f"{each}.pem").read_text(), (_TLS / f"{each}.key").read_text()) for each in _NAMES)
+ISSUED = {"site": _SITE, "shop": _SHOP, "site.example.com": _SITE, "shop.example.com": _SHOP}
 """What issuers have issued: a placeholder would be another each time."""
 _ADDRESSES = {"app.internal": ["fd00::1", "10.1.0.2", "10.1.0.1", "10.1.0.2"], "db.internal": ["10.2.0.1"]}
 

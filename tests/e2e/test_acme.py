@@ -32,12 +32,10 @@ tls = {{ certificates = "site" }}
 
 [listeners.plain]
 bind = "{plain}"
+redirect_https = true
 
 [pools.app]
 endpoints = ["{endpoint}"]
-[[routes]]
-listeners = "plain"
-redirect = "https://{{host}}{{uri}}"
 [[routes]]
 pool = "app"
 access = {{ allow = ["127.0.0.1"] }}
@@ -99,7 +97,7 @@ def test_issued_shown_and_kept(run, site, authority) -> None:
         assert balancer.metric("evenly_certificate_placeholder", certificate="site") == 0
         # Nothing of the challenge is left.
         with Peer.connect(site.plain.address) as client:
-            assert client.ask("/.well-known/acme-challenge/x", host="shop.test").status == 302
+            assert client.ask("/.well-known/acme-challenge/x", host="shop.test").status == 308
         for file in site.state.rglob("*"):
             assert file.stat().st_mode & 0o077 == 0, file
         shown = run_verb("certificates", "--admin", str(balancer.admin_path)).stdout

@@ -63,6 +63,8 @@ pub struct Tls {
     pub handshake: Duration,
     /// Handshakes of one client, where these are limited.
     pub rate: Option<Arc<ClientRate>>,
+    /// The line of `Strict-Transport-Security`, with its end, if responses have one.
+    pub hsts: Option<Box<[u8]>>,
     limit: Option<Rate>,
 }
 
@@ -172,8 +174,16 @@ impl Tls {
             Some(before) => before.rate.clone(),
             None => limit.map(|rate| Arc::new(ClientRate::new(rate))),
         };
-        Ok(Self { handshake: duration("tls.handshake_ms", document.handshake_ms)?, rate, limit })
+        let hsts = document.hsts.as_deref().map(hsts_line).transpose()?;
+        Ok(Self { handshake: duration("tls.handshake_ms", document.handshake_ms)?, rate, hsts, limit })
     }
+}
+
+fn hsts_line(value: &str) -> Result<Box<[u8]>, DocumentError> {
+    if value.is_empty() || !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err(DocumentError::new("tls.hsts", "must be a field's value"));
+    }
+    Ok(format!("Strict-Transport-Security: {value}\r\n").into_bytes().into())
 }
 
 fn proxy_protocol(document: &document::ProxyProtocol) -> Result<ProxyProtocol, DocumentError> {

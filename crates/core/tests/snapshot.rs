@@ -260,7 +260,8 @@ fn oddities_are_told() {
     ];
     let warnings = Snapshot::build(edited(&edits), None).unwrap().warnings();
     let told: Vec<(&str, &str)> = warnings.iter().map(|w| (w.path.as_str(), w.message.as_str())).collect();
-    let shadow = "route 'rest' can never match: route 'catch-all' (routes[1]) comes first and matches everything that it matches";
+    let shadow =
+        "route 'rest' can never match: route 'catch-all' comes first and matches everything that it matches";
     let tcp = "pool 'app' hashes a part of HTTP requests, which connections of a tcp listener do not have";
     let expected = [
         ("listeners[1].pool", tcp),

@@ -8,8 +8,9 @@ from pathlib import Path
 from evenly.certificates.directory import DirectoryStore
 from evenly.certificates.store import Store
 from evenly.config import Loaded
-from evenly.config.acme_checks import issuers_of
+from evenly.config.acme_checks import challenge_of, issuers_of
 from evenly.config.schema import AcmeCertificate, Challenge
+from evenly.config.schema.dns_challenge import DnsChallenge
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Wanted:
     hosts: tuple[str, ...]
     key_type: str
     challenge: Challenge
+    dns: DnsChallenge | None
+    """How records get into the DNS, where that is the challenge."""
+    base: Path
+    """Where relative paths start."""
     issuers: tuple[WantedIssuer, ...]
     """In the order in which they are asked; at least one."""
 
@@ -65,6 +70,8 @@ def _wanted(loaded: Loaded, name: str, acme: AcmeCertificate) -> Wanted:
         name,
         tuple(str(host) for host in acme.hosts),
         acme.key_type,
-        acme.challenge or settings.acme.challenge,
+        challenge_of(settings, acme),
+        settings.acme.dns if challenge_of(settings, acme) == "dns-01" else None,
+        loaded.source.directory,
         tuple(issuer(each) for each in issuers_of(settings, acme)),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from .problems import Place
-from .schema import AcmeCertificate, HttpListener, Settings
+from .schema import AcmeCertificate, Challenge, HttpListener, Settings
 
 
 def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
@@ -26,10 +26,20 @@ def issuers_of(settings: Settings, acme: AcmeCertificate) -> list[str]:
     return list(settings.acme.issuers) if acme.issuers is None else acme.issuers
 
 
+def challenge_of(settings: Settings, acme: AcmeCertificate) -> Challenge:
+    """How its hosts are shown to be ours."""
+    return acme.challenge or settings.acme.challenge
+
+
 def _challenge(settings: Settings, acme: AcmeCertificate, place: Place) -> Iterator[tuple[Place, str]]:
+    if challenge_of(settings, acme) == "dns-01":
+        if settings.acme.dns is None:
+            yield place, 'the challenge "dns-01" needs `dns` under [acme], which says how records get into the DNS'
+        return
     wildcards = [str(host) for host in acme.hosts if host.is_wildcard]
     if wildcards:
-        yield (*place, "hosts"), f'the challenge "http-01" cannot show that a wildcard is yours ({wildcards[0]})'
+        message = f'the challenge "http-01" cannot show that a wildcard is yours ({wildcards[0]}); "dns-01" can'
+        yield (*place, "hosts"), message
     plain = (each for each in settings.listeners.values() if isinstance(each, HttpListener) and each.tls is None)
     if next(plain, None) is None:
         message = 'the challenge "http-01" is answered on HTTP listeners without TLS (port 80), and there is none'

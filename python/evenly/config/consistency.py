@@ -41,7 +41,7 @@ def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
         if name not in shown:
             yield ("certificates", name), "no listener shows this certificate"
     for name, listener in settings.listeners.items():
-        if isinstance(listener, HttpListener) and name not in reached:
+        if isinstance(listener, HttpListener) and listener.redirect_https is None and name not in reached:
             yield ("listeners", name), "no route belongs to this listener: every request is answered 404"
 
 
@@ -111,7 +111,8 @@ def _circles_of_fallbacks(settings: Settings) -> Iterator[tuple[Place, str]]:
 
 def _requests_with_nowhere_to_go(settings: Settings) -> Iterator[tuple[Place, str]]:
     http = [name for name, listener in settings.listeners.items() if isinstance(listener, HttpListener)]
-    if http and not settings.routes:
+    redirected = [name for name in http if getattr(settings.listeners[name], "redirect_https", None) is not None]
+    if http and not settings.routes and len(redirected) < len(http):
         found = f"{len(settings.pools)} pools" if settings.pools else "no pool"
         yield (
             ("listeners", http[0]),

@@ -16,8 +16,8 @@ from . import pool_document as pooling
 from . import tls_document as securing
 from .access_files import AccessFiles
 from .at import At, ms
-from .challenges import NO_ANSWERS, Answers, challenge_routes
 from .found import NOTHING, Found, members
+from .front_routes import NO_ANSWERS, Answers, front_routes
 from .load import Source
 from .problems import Place, Problem
 from .resolve import Resolved
@@ -134,7 +134,7 @@ def _pools(resolved: Resolved, found: Found) -> list[At]:
 
 def _routes(resolved: Resolved, answers: Answers) -> list[At]:
     # Those of the file keep their places, whatever comes before them.
-    first = [At((), _route(route, resolved.files)) for route in challenge_routes(answers)]
+    first = [At((), _route(route, resolved.files)) for route in front_routes(resolved.settings, answers)]
     return [
         *first,
         *(At((index,), _route(route, resolved.files)) for index, route in enumerate(resolved.settings.routes)),

@@ -6,7 +6,7 @@ from typing import Any
 
 from .at import At
 from .resolve import Resolved
-from .schema import HttpTls, StreamTls
+from .schema import HttpTls, ListenerTls, StreamTls
 
 
 def certificates(resolved: Resolved) -> list[At]:
@@ -34,7 +34,7 @@ def session_tickets(resolved: Resolved) -> dict[str, Any]:
     }
 
 
-def termination(tls: HttpTls | None) -> dict[str, Any] | None:
+def termination(tls: ListenerTls | None) -> dict[str, Any] | None:
     """How a listener terminates it, if it does."""
     if tls is None:
         return None
@@ -45,6 +45,7 @@ def termination(tls: HttpTls | None) -> dict[str, Any] | None:
         "min_version": tls.min_version,
         "strict_sni": tls.strict_sni,
         "alpn": tls.alpn if isinstance(tls, StreamTls) else At((), ["http/1.1"]),
+        "hsts": str(tls.hsts) if isinstance(tls, HttpTls) and tls.hsts is not None else None,
         "session_tickets": tls.session_tickets,
         "handshake_ms": At(("handshake_timeout",), tls.handshake_timeout.milliseconds),
         "handshake_rate": At(

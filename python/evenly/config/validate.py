@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import Tag, ValidationError
 from pydantic_core import ErrorDetails
 
+from .auto_tls import written_out
 from .problems import Place, key, nearest, quoted
 from .schema import Acme, Names, Settings, Table
 from .schema.table import alternatives, options
@@ -31,7 +32,8 @@ T = TypeVar("T", bound=Table)
 
 def validate(data: Mapping[str, Any]) -> Settings | list[tuple[Place, str]]:
     """The settings, or the problems in file order of their tables: place and message."""
-    return validate_table(Settings, data, _names(data))
+    meant = written_out(Settings.named(data))
+    return validate_table(Settings, meant, _names(meant))
 
 
 def validate_table(table: type[T], data: Any, names: Names | None = None) -> T | list[tuple[Place, str]]:  # noqa: ANN401

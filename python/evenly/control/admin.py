@@ -53,6 +53,7 @@ def check_secret_files(resolved: Resolved) -> None:
         ("affinity", "previous_secret_file"): settings.affinity.previous_secret_file,
         ("session_tickets", "secret_file"): settings.session_tickets.secret_file,
         ("session_tickets", "previous_secret_file"): settings.session_tickets.previous_secret_file,
+        ("acme", "dns", "key_file"): getattr(settings.acme.dns, "key_file", None),
         **{("certificates", name, "key"): each.key for name, each in settings.certificates.items() if each.files},
     }
     problems = []

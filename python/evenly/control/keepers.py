@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from evenly.certificates.clock import Clock, SystemClock
+from evenly.certificates.dns import DnsResponder
 from evenly.certificates.issuing import ask_window, issue
 from evenly.certificates.keeper import OUTCOMES, Keeper
 from evenly.certificates.records import Issued
@@ -21,7 +22,7 @@ from evenly.certificates.responder import Question, ResponderError
 from evenly.certificates.store import Store
 from evenly.certificates.wanted import Wanted, WantedIssuer, store_of, wanted
 from evenly.config import ConfigError, Loaded
-from evenly.config.challenges import Answers
+from evenly.config.front_routes import Answers
 from evenly.control.editing import UnknownNameError
 from evenly.control.status import RenewalStatus
 
@@ -131,8 +132,9 @@ class Keepers:
 
     def _keep(self, wanted: Wanted, store: Store, before: asyncio.Task[None] | None) -> Kept:
         async def get(wanted: Wanted, issuer: WantedIssuer, *, dry_run: bool) -> Issued | None:
+            responder = self if wanted.dns is None else DnsResponder(wanted.dns, wanted.base)
             async with self._at_once:
-                return await issue(wanted, issuer, store, self, dry_run=dry_run)
+                return await issue(wanted, issuer, store, responder, dry_run=dry_run)
 
         async def window(issued: Issued, issuer: WantedIssuer) -> tuple[Window | None, float]:
             async with self._at_once:

@@ -10,9 +10,9 @@ from evenly.certificates.issued import read_issued
 from evenly.config import AdminAddress, Document, Loaded, Machine, Resolved, document, from_arguments, load, resolve
 from evenly.config.access_files import named_files
 from evenly.config.certificate_files import certificate_files, of_issued, read_certificates
-from evenly.config.challenges import NO_ANSWERS, Answers
 from evenly.config.edits import Edits, edited
 from evenly.config.found import Found
+from evenly.config.front_routes import NO_ANSWERS, Answers
 from evenly.control.admin import check_secret_files
 from evenly.control.process.watch import Fingerprint, fingerprint
 from evenly.control.splits import Splits

@@ -15,8 +15,8 @@ import structlog
 
 from evenly import __version__
 from evenly.config import ConfigError, Duration, expand, load_text
-from evenly.config.challenges import Answers
 from evenly.config.edits import Edits
+from evenly.config.front_routes import Answers
 from evenly.control import exposition
 from evenly.control.admin import AdminError, AdminServer, OpenAdmin
 from evenly.control.binding import ListenError

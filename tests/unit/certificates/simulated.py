@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from evenly.certificates.issue_error import IssueError
 from evenly.certificates.keeper import Keeper
@@ -75,7 +76,7 @@ class World:
         self.windows_asked: list[datetime] = []
         self.installed = 0
         names = issuers or ("first",)
-        self.wanted = Wanted("site", ("shop.test",), "ecdsa-p256", "http-01", tuple(map(issuer, names)))
+        self.wanted = Wanted("site", ("shop.test",), "ecdsa-p256", "http-01", None, Path(), tuple(map(issuer, names)))
 
     def keeper(self, draw: float = 0.5) -> Keeper:
         return Keeper(self.wanted, self.store, self.issue, self.ask_window, self.install, self.clock, lambda: draw)

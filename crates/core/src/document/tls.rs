@@ -32,6 +32,9 @@ pub struct ListenerTls {
     pub strict_sni: bool,
     /// Protocols for ALPN, the most wanted first; empty: none is negotiated.
     pub alpn: Vec<String>,
+    /// The value of `Strict-Transport-Security` in every response; `null`: there is none.
+    #[serde(deserialize_with = "present")]
+    pub hsts: Option<String>,
     /// Whether sessions are resumed.
     pub session_tickets: bool,
     /// From the connection to the end of the handshake.

@@ -26,7 +26,7 @@ pub fn shadowed(document: &Document) -> Vec<Warning> {
         warnings.push(Warning {
             path: format!("routes[{later}]"),
             message: format!(
-                "route '{name}' can never match: route '{by}' (routes[{earlier}]) comes first and matches everything that it matches"
+                "route '{name}' can never match: route '{by}' comes first and matches everything that it matches"
             ),
         });
     }

@@ -13,6 +13,9 @@ use std::future::poll_fn;
 use std::io::Write;
 use std::task::Poll;
 
+/// The field that [`Client::hsts`] is a line of.
+pub const HSTS: &str = "strict-transport-security";
+
 /// How the client wants it.
 pub struct Manner {
     /// It asked with HEAD: no body.
@@ -114,7 +117,10 @@ impl Answer {
         variables: &Variables<'_>,
         manner: &Manner,
     ) -> Self {
-        let mut answer = Self::begin(client, response.status, manner);
+        let mut answer = Self::begin_bare(client, response.status, manner);
+        if !route.response_rules.drops(HSTS) {
+            answer.text.extend_from_slice(client.hsts());
+        }
         let content_type =
             (!route.response_rules.drops("content-type")).then_some(response.content_type.as_bytes());
         route.response_rules.write(&mut answer.text, variables);
@@ -127,6 +133,12 @@ impl Answer {
     }
 
     fn begin(client: &Client, status: u16, manner: &Manner) -> Self {
+        let mut answer = Self::begin_bare(client, status, manner);
+        answer.text.extend_from_slice(client.hsts());
+        answer
+    }
+
+    fn begin_bare(client: &Client, status: u16, manner: &Manner) -> Self {
         let keep_alive = manner.keep_alive && !client.is_leaving();
         let mut text = client.worker.buffers.text();
         // Writing to memory does not fail.

@@ -205,6 +205,13 @@ impl Client {
         Patience::paced(self.listener.timeouts.send, limits.min_rate, grace)
     }
 
+    /// The line of `Strict-Transport-Security` for its responses; empty where there is none. Never without TLS, whatever
+    /// a reload has made of the listener (RFC 6797 §7.2).
+    pub fn hsts(&self) -> &[u8] {
+        let line = self.listener.tls.as_ref().and_then(|tls| tls.hsts.as_deref());
+        line.filter(|_| self.stream.tls().is_some()).unwrap_or_default()
+    }
+
     /// Whether the connection is to end after what is under way on it.
     pub fn is_leaving(&self) -> bool {
         self.worker.is_leaving(self.bind)

@@ -2,6 +2,7 @@
 //!
 //! As in `plan.rs` nothing is awaited here, because the parsed head borrows the buffer.
 
+use super::answer::HSTS;
 use super::bond;
 use super::client::Client;
 use super::compress::{Coded, Coding};
@@ -12,6 +13,7 @@ use crate::compress::Stage;
 use crate::pump::Pump;
 use crate::worker::buffers::{Buffer, READ_BYTES, Text};
 use evenly_core::error::Failure;
+use evenly_core::route::Route;
 use evenly_http1::{
     BodyLength, BodyReader, FieldKind, HeadLimits, MAX_FIELDS, ResponseHead, Slots, Version, parse_response,
     write_status_line,
@@ -122,6 +124,10 @@ fn response(
         clock::write_http_date(&mut text);
         text.extend_from_slice(b"\r\n");
     }
+    let hsts = client.hsts();
+    if !hsts.is_empty() && !is_said(route, head, HSTS) {
+        text.extend_from_slice(hsts);
+    }
     coded.write(&mut text, head);
     bond::renew(client, exchange, head, &mut text);
     if is_chunked {
@@ -143,6 +149,11 @@ fn response(
         keep_upstream: head.keep_alive && head.body != BodyLength::UntilClose,
         keep_client,
     }
+}
+
+/// Whether the endpoint or the route has the last word on a field.
+fn is_said(route: &Route, head: &ResponseHead<'_, '_>, name: &str) -> bool {
+    route.response_rules.drops(name) || head.fields.iter().any(|field| field.name.eq_ignore_ascii_case(name))
 }
 
 /// A head whose fields are passed on and to which nothing is added.

@@ -35,7 +35,7 @@ from .route import ACTIONS, FORWARDING_ONLY, FieldRules, HostLiteral, Redirect, 
 from .settings import AccessLog, ErrorPage, Settings
 from .stream import StreamTimeouts, TcpListener, TlsRoute
 from .table import Bounds, Matching, Says, Table, Written, alternatives, options
-from .tls import Certificate, HttpTls, SessionTickets, StreamTls
+from .tls import Certificate, HttpTls, ListenerTls, SessionTickets, StreamTls
 from .units import ByteRate, Duration, Percent, Rate, Size
 from .words import BindAddress, EndpointAddress, HostPattern, Names, Network
 
@@ -83,6 +83,7 @@ __all__ = [
     "KeepAlive",
     "Limits",
     "Listener",
+    "ListenerTls",
     "Matching",
     "Mirror",
     "Names",

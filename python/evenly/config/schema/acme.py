@@ -6,10 +6,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .dns_challenge import DnsChallenge
 from .table import Matching, Table, listed, refused, widened, written
 from .words import FilePath, IssuerName, Name
 
-Challenge = Literal["http-01"]
+Challenge = Literal["http-01", "dns-01"]
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 
@@ -23,7 +24,7 @@ _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$)(\*\.)?{_LABEL}(\.{_LABEL})+")
 
 
-@written('a host such as "shop.example.com"')
+@written('a host such as "shop.example.com" or "*.example.com"')
 @dataclass(frozen=True, order=True, slots=True)
 class CertifiedHost:
     """A host name that a certificate can be for; lower case."""
@@ -113,7 +114,13 @@ bind = "0.0.0.0:80"
         default="http-01",
         description="How hosts are shown to be ours. `http-01`: the issuer asks for a file on port 80 of each host, "
         "which HTTP listeners without TLS answer while it lasts, before any route, redirect or access rule. "
-        "Port 80 must lead to one of them.",
+        "Port 80 must lead to one of them. `dns-01`: it asks for a record of the DNS, which `dns` adds; for wildcards, "
+        "and for hosts that nobody reaches from outside.",
+    )
+    dns: DnsChallenge | None = Field(
+        default=None,
+        description="How records for `dns-01` get into the DNS.",
+        examples=[{"type": "exec", "command": ["/usr/local/bin/dns-hook"]}],
     )
     store: FilePath | None = Field(
         default=None,

@@ -78,6 +78,33 @@ class Limits(Table):
         return self
 
 
+class HttpsRedirect(Table):
+    """Where requests are redirected that come without TLS: same host, same path and query. Short form: `true`."""
+
+    heading: ClassVar[str] = "HTTP listener: redirect to HTTPS"
+    where: ClassVar[str] = "[listeners.NAME.redirect_https]"
+    example: ClassVar[str] = """
+[listeners.plain]
+bind = "0.0.0.0:80"
+redirect_https = true
+"""
+
+    port: Annotated[int, integer(1, 65_535)] = Field(default=443, description="The port of HTTPS, as clients see it.")
+    status: Literal[301, 302, 307, 308] = Field(
+        default=308, description="The status. 308 and 307 keep the method; 301 and 308 are kept by clients for good."
+    )
+
+
+def _redirect(value: object) -> object:
+    return {} if value is True else None if value is False else value
+
+
+RedirectHttps = Annotated[HttpsRedirect | None, widened(_redirect, bool, HttpsRedirect)]
+HttpTlsOrAuto = Annotated[
+    HttpTls, widened(lambda v: {"certificates": v} if v == "auto" else v, Literal["auto"], HttpTls)
+]
+
+
 class HttpListener(ConnectionListener):
     """Where HTTP/1.1 and HTTP/1.0 clients connect. Requests go through the routes."""
 
@@ -106,9 +133,26 @@ limits = { body = "10MiB" }
         description="How responses are compressed; unset is not at all. `{}` is with all defaults.",
         examples=[{"algorithms": ["zstd", "gzip"]}],
     )
-    tls: HttpTls | None = Field(default=None, description="How TLS is terminated; without it, it is not.")
+    tls: HttpTlsOrAuto | None = Field(
+        default=None,
+        description='How TLS is terminated; without it, it is not. `"auto"` is with certificates over ACME for the '
+        "hosts of its routes.",
+        examples=[{"certificates": ["site"]}],
+    )
+    redirect_https: RedirectHttps = Field(
+        default=None,
+        description="Whether every request is redirected to HTTPS, before any route; `true` is to port 443, with 308. "
+        "What issuers of certificates ask is answered here nevertheless.",
+        examples=[True],
+    )
     timeouts: HttpTimeouts = Field(default=HttpTimeouts(), description="Deadlines towards the client.")
     limits: Limits = Field(default=Limits(), description="Sizes and rates towards the client.")
+
+    @model_validator(mode="after")
+    def _check_redirect(self) -> Self:
+        if self.redirect_https is not None and self.tls is not None:
+            raise refused("has no effect beside `tls`: whoever comes here has come over TLS", "redirect_https")
+        return self
 
 
 def _tag(value: object) -> str:

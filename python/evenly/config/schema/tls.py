@@ -1,11 +1,13 @@
 """TLS: certificates, and how listeners terminate it."""
 
+import re
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from .acme import AcmeOrHosts
-from .table import Bounds, Matching, Table, listed, refused, widened
+from .table import Bounds, Matching, Table, listed, refused, widened, written
 from .units import Duration, Rate, Timeout
 from .words import CertificateName, FilePath
 
@@ -62,31 +64,83 @@ key = "/etc/evenly/site/privkey.pem"
         return None if self.cert is None or self.key is None else (self.cert, self.key)
 
 
-class HttpTls(Table):
-    """TLS towards clients of an HTTP listener. Requests then are `https`: in `{scheme}`, `X-Forwarded-Proto`, and for
-    cookies that are `Secure`. ALPN offers `http/1.1`."""
+@written('a time such as "30d", "1y" or "24h"', r"^\d{1,9} ?(y|d|h)$", 'it as "1y"')
+@dataclass(frozen=True, order=True, slots=True)
+class Age:
+    """A long time; whole hours. A year has 365 days."""
 
-    heading: ClassVar[str] = "HTTP listener: TLS"
-    where: ClassVar[str] = "[listeners.NAME.tls]"
+    hours: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        match = re.fullmatch(r"(\d{1,9}) ?(y|d|h)", text, re.ASCII)
+        if match is None:
+            raise ValueError("the unit is missing" if text.isdigit() else "")
+        return cls(int(match[1]) * _HOURS[match[2]])
+
+    @property
+    def seconds(self) -> int:
+        """As header fields say it."""
+        return self.hours * 3600
+
+    def __str__(self) -> str:
+        unit, hours = next((each for each in _HOURS.items() if self.hours % each[1] == 0), ("h", 1))
+        return f"{self.hours // hours}{unit}" if self.hours else "0h"
+
+
+_HOURS = {"y": 24 * 365, "d": 24, "h": 1}
+
+
+class Hsts(Table):
+    """HTTP Strict Transport Security (RFC 6797). Short form: `max_age`."""
+
+    heading: ClassVar[str] = "HTTP listener: HSTS"
+    where: ClassVar[str] = "[listeners.NAME.tls.hsts]"
     example: ClassVar[str] = """
 [listeners.secure]
 bind = "0.0.0.0:443"
-tls = { certificates = ["site", "shop"], policy = "intermediate" }
+tls = { certificates = "site", hsts = { max_age = "2y", include_subdomains = true } }
 
 [certificates.site]
 cert = "site/fullchain.pem"
 key = "site/privkey.pem"
-
-[certificates.shop]
-cert = "shop/fullchain.pem"
-key = "shop/privkey.pem"
 """
+
+    max_age: Annotated[Age, Bounds(Age(0), Age.parse("10y"), "a time")] = Field(
+        description='How long they remember it from then on. `"0h"` makes them forget; nothing else does.',
+        examples=["1y"],
+    )
+    include_subdomains: bool = Field(default=False, description="Whether it holds for every name below the host, too.")
+    preload: bool = Field(
+        default=False,
+        description="Whether you agree to the host being listed in browsers themselves, which takes a year to undo. "
+        "Needs `include_subdomains` and a `max_age` of a year.",
+    )
+
+    @model_validator(mode="after")
+    def _check_preload(self) -> Self:
+        if self.preload and not (self.include_subdomains and self.max_age >= Age.parse("1y")):
+            raise refused('needs `include_subdomains = true` and a `max_age` of "1y" or more', "preload")
+        return self
+
+    def __str__(self) -> str:
+        words = [f"max-age={self.max_age.seconds}"]
+        words += ["includeSubDomains"] if self.include_subdomains else []
+        return "; ".join([*words, "preload"] if self.preload else words)
+
+
+HstsOrAge = Annotated[Hsts, widened(lambda v: v if isinstance(v, dict | Hsts) else {"max_age": v}, str, Hsts)]
+
+
+class ListenerTls(Table):
+    """The options of TLS that listeners of both protocols share."""
 
     certificates: Annotated[list[CertificateName], widened(listed, CertificateName, list[CertificateName])] = Field(
         min_length=1,
         description="Certificates by name. A client is shown one for the name that it asks for (SNI): exact before "
         "wildcard; of several for one name, ECDSA before RSA where the client can verify it. Whoever asks for no name, "
-        "or for one that none has, is shown the first.",
+        'or for one that none has, is shown the first. `"auto"` on an HTTP listener stands for one certificate over '
+        "ACME for each host of its routes.",
         examples=[["site"]],
     )
     policy: Literal["modern", "intermediate"] = Field(
@@ -126,7 +180,36 @@ key = "shop/privkey.pem"
         return self
 
 
-class StreamTls(HttpTls):
+class HttpTls(ListenerTls):
+    """TLS towards clients of an HTTP listener. Requests then are `https`: in `{scheme}`, `X-Forwarded-Proto`, and for
+    cookies that are `Secure`. ALPN offers `http/1.1`."""
+
+    heading: ClassVar[str] = "HTTP listener: TLS"
+    where: ClassVar[str] = "[listeners.NAME.tls]"
+    example: ClassVar[str] = """
+[listeners.secure]
+bind = "0.0.0.0:443"
+tls = { certificates = ["site", "shop"], policy = "intermediate" }
+
+[certificates.site]
+cert = "site/fullchain.pem"
+key = "site/privkey.pem"
+
+[certificates.shop]
+cert = "shop/fullchain.pem"
+key = "shop/privkey.pem"
+"""
+
+    hsts: HstsOrAge | None = Field(
+        default=None,
+        description="What browsers are told to remember with every response: that they are to come over TLS only "
+        "(`Strict-Transport-Security`, RFC 6797). A field of this name that an endpoint or a route sets goes "
+        "before it. Unset, they are told nothing.",
+        examples=["1y"],
+    )
+
+
+class StreamTls(ListenerTls):
     """TLS towards clients of a TCP listener: the pool gets what is inside of it."""
 
     heading: ClassVar[str] = "TCP listener: TLS"

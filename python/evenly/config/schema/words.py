@@ -44,7 +44,8 @@ def _known_http_listener(value: str, info: ValidationInfo) -> str:
 def _known_certificate(value: str, info: ValidationInfo) -> str:
     names: Names | None = info.context
     if names is not None and value not in names.certificates:
-        raise expected("the name of a certificate", _suggestion(value, names.certificates))
+        hint = "no route of this listener has a `host`, so there is nothing to get a certificate for"
+        raise expected("the name of a certificate", hint if value == "auto" else _suggestion(value, names.certificates))
     return value
 
 
