@@ -5,10 +5,13 @@ import threading
 import time
 
 import pytest
+from evenly.certificates.caa import check, looking
+from evenly.certificates.issue_error import IssueError
+from evenly.config.schema import ResolverAddress
 
 from ..support.authority import TlsPeer
 from ..support.balancer import run_verb
-from ..support.pebble import issuing
+from ..support.pebble import Names, issuing
 from ..support.wire import Peer
 
 PATIENCE = 60.0
@@ -20,6 +23,7 @@ state_dir = "{state}"
 [acme]
 terms_agreed = true
 email = "ops@example.com"
+resolver = "{resolver}"
 [acme.issuers]
 {issuers}
 
@@ -48,12 +52,13 @@ class Site:
     def __init__(self, port, endpoint, state) -> None:
         self.secure, self.plain, self.endpoint, self.state = port(), port(), endpoint, state
 
-    def text(self, *pebbles, hosts=("shop.test", "www.shop.test"), more="") -> str:
+    def text(self, *pebbles, hosts=("shop.test", "www.shop.test"), more="", account="") -> str:
         """The file."""
-        issuers = "\n".join(f"issuer{number} = {each.issuer()}" for number, each in enumerate(pebbles))
+        issuers = "\n".join(f"issuer{number} = {each.issuer(account)}" for number, each in enumerate(pebbles))
+        resolver = pebbles[0].resolver
         listed = ", ".join(f'"{host}"' for host in hosts)
         return RUN.format(
-            state=self.state, issuers=issuers, hosts=listed, more=more,
+            state=self.state, resolver=resolver, issuers=issuers, hosts=listed, more=more,
             secure=self.secure, plain=self.plain, endpoint=self.endpoint,
         )  # fmt: skip
 
@@ -207,3 +212,70 @@ def test_a_reload_that_wants_more_hosts(run, site, authority) -> None:
         balancer.until(lambda: "RSA 2048" in certificate(balancer)["key"])
         with site.connect(trusting, "new.test") as client:
             assert client.shown == {"shop.test", "new.test"}
+
+
+def test_revoked_with_another_in_its_place(run, site, authority) -> None:
+    """The old one is revoked when the new one is shown already."""
+    with issuing(authority, site.plain) as pebble:
+        balancer = run(site.text(pebble))
+        balancer.wait_log("certificates replaced", deadline=PATIENCE)
+        trusting = pebble.context()
+        before = site.serial(trusting)
+        arguments = (
+            "certificates",
+            "revoke",
+            "site",
+            "--reason",
+            "key-compromise",
+            "--admin",
+            str(balancer.admin_path),
+        )
+        assert "site: revoked" in run_verb(*arguments, timeout=PATIENCE).stdout
+        after = site.serial(trusting)
+        assert after != before
+        assert pebble.status_of(int(before, 16)) == "Revoked"
+        assert pebble.status_of(int(after, 16)) == "Valid"
+
+
+def test_an_external_account(run, site, authority, tmp_path) -> None:
+    """Issuers that want one are told; without it, everybody is."""
+    key = tmp_path / "eab.key"
+    key.touch(mode=0o600)
+    key.write_text("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n")
+    with issuing(authority, site.plain, external_account={"kid-1": key.read_text().strip()}) as pebble:
+        balancer = run(site.text(pebble))
+        assert "set `external_account`" in balancer.wait_log("certificate not issued", deadline=PATIENCE)["problem"]
+        balancer.reload(site.text(pebble, account=f', external_account = {{ key_id = "kid-1", key_file = "{key}" }}'))
+        balancer.wait_log("certificate issued", deadline=PATIENCE)
+
+
+def test_caa_records_are_looked_up() -> None:
+    """By a server that others wrote. Pebble has no name in CAA records, so that an order could not be refused by it."""
+    names = Names()
+    try:
+        look = looking(ResolverAddress.parse(names.address))
+        check(["www.shop.test"], ["ours.example"], "ours", look)
+        names.say("add-caa", host="shop.test.", policies=[{"tag": "issue", "value": "theirs.example"}])
+        check(["www.shop.test"], ["theirs.example"], "theirs", look)
+        with pytest.raises(IssueError, match=r"shop\.test allow theirs\.example to issue"):
+            check(["www.shop.test"], ["ours.example"], "ours", look)
+    finally:
+        names.close()
+
+
+def test_for_development(run, port, servers) -> None:
+    """One option; what it is stands in the certificate, in the log and in what operators see."""
+    secure = port()
+    balancer = run(
+        f'workers = 1\n[listeners.secure]\nbind = "{secure}"\ntls = {{ certificates = "dev" }}\n'
+        f'[certificates.dev]\nself_signed = ["localhost", "127.0.0.1"]\n'
+        f'[pools.app]\nendpoints = ["{servers("a")[0]}"]\n'
+    )
+    assert "self-signed" in balancer.wait_log("certificate expires")["problem"]
+    plain = Peer.connect(secure.address)
+    with TlsPeer(ssl._create_unverified_context().wrap_socket(plain.socket, server_hostname="localhost")) as client:
+        assert b"Evenly development certificate, not trusted" in (client.session.getpeercert(binary_form=True) or b"")
+        assert client.ask(host="localhost").text == "a"
+    told = certificate(balancer, "dev")
+    assert (told["origin"], told["names"]) == ("self-signed", ["localhost", "127.0.0.1"])
+    assert "self-signed" in run_verb("certificates", "--admin", str(balancer.admin_path)).stdout

@@ -15,6 +15,7 @@ state_dir = "{state}"
 [acme]
 terms_agreed = true
 challenge = "dns-01"
+resolver = "{resolver}"
 dns = {{ wait = "0s", {dns} }}
 issuers = {{ pebble = {issuer} }}
 [certificates.site]
@@ -34,7 +35,14 @@ def site(port, servers, tmp_path) -> Site:
 
 def text(site: Site, pebble, dns: str) -> str:
     """A file with one wildcard certificate; nobody listens without TLS."""
-    return RUN.format(state=site.state, dns=dns, issuer=pebble.issuer(), secure=site.secure, endpoint=site.endpoint)
+    return RUN.format(
+        state=site.state,
+        resolver=pebble.resolver,
+        dns=dns,
+        issuer=pebble.issuer(),
+        secure=site.secure,
+        endpoint=site.endpoint,
+    )
 
 
 def test_a_wildcard_by_dynamic_updates(run, site, authority) -> None:

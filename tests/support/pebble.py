@@ -111,6 +111,11 @@ class Pebble:
         """`Valid` or `Revoked`."""
         return str(self._get(f"/cert-status-by-serial/{serial:x}").json()["Status"])
 
+    @property
+    def resolver(self) -> str:
+        """Who knows the names that it knows."""
+        return str(self.options["dns"])
+
     def issuer(self, more: str = "") -> str:
         """As it stands in a configuration."""
         return f'{{ directory = "{self.directory}", ca = "{self.authority.bundle}"{more} }}'

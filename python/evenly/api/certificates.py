@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
@@ -14,6 +16,18 @@ class Renew(BaseModel):
 
     dry_run: bool = Field(
         False, description="Whether to end when the issuer has seen that the hosts are ours: nothing is issued."
+    )
+
+
+REASONS = {"unspecified": 0, "key-compromise": 1, "superseded": 4, "cessation-of-operation": 5}
+"""Those of RFC 5280, section 5.3.1, that issuers take from subscribers."""
+
+
+class Revoke(BaseModel):
+    """Why to revoke."""
+
+    reason: Literal["unspecified", "key-compromise", "superseded", "cessation-of-operation"] = Field(
+        "unspecified", description="What the issuer is told."
     )
 
 
@@ -30,5 +44,10 @@ def routes(supervisor: Supervisor) -> APIRouter:
     async def renew(name: str, options: Renew | None = None) -> CertificateStatus:
         """Has a certificate issued anew over ACME; answers when that is done, or has failed, which takes seconds."""
         return await supervisor.renew(name, dry_run=options is not None and options.dry_run)
+
+    @router.post("/{name}/revoke")
+    async def revoke(name: str, options: Revoke | None = None) -> CertificateStatus:
+        """Gets another certificate with another key, shows it, and has the old one revoked by its issuer."""
+        return await supervisor.revoke(name, REASONS["unspecified" if options is None else options.reason])
 
     return router

@@ -19,6 +19,7 @@ from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
 from evenly import __version__
+from evenly.certificates import caa
 from evenly.certificates.account import Account, load_account, save_account
 from evenly.certificates.ari import identifier, window_of
 from evenly.certificates.issue_error import IssueError
@@ -74,6 +75,9 @@ class Conversation:
 
     def order(self, hosts: Sequence[str], kind: Challenge, key: bytes) -> tuple[Order, list[Question]]:
         """Orders a certificate for a key (PEM), and what is asked about its hosts; nothing, if that is known still."""
+        meta = getattr(self._client.directory, "meta", None)
+        if identities := meta and meta.caa_identities:
+            caa.check(hosts, identities, self.issuer.name, caa.looking(self.issuer.resolver))
         request = crypto_util.make_csr(key, list(hosts))
         with self._explained("takes no order"):
             self._sign_in()
@@ -136,7 +140,9 @@ class Conversation:
 
     def _sign_up(self) -> None:
         self._client.net.account = None
-        registration = messages.NewRegistration.from_data(email=self.issuer.email, terms_of_service_agreed=True)
+        registration = messages.NewRegistration.from_data(
+            email=self.issuer.email, terms_of_service_agreed=True, external_account_binding=self._binding()
+        )
         # The key first: an account whose key is lost is lost.
         save_account(self._store, self.issuer, self._account)
         try:
@@ -147,6 +153,22 @@ class Conversation:
         self._account = replace(self._account, url=url, email=self.issuer.email)
         save_account(self._store, self.issuer, self._account)
         self._sign_in()
+
+    def _binding(self) -> dict[str, Any] | None:
+        """The proof that an account with the issuer is ours (RFC 8555, section 7.3.4)."""
+        if self.issuer.external_account is None:
+            if self._client.external_account_required():
+                raise IssueError(f"{self.issuer.name} wants an account that you have with it: set `external_account`")
+            return None
+        key_id, file = self.issuer.external_account
+        key = file.read_text().strip()
+        return messages.ExternalAccountBinding.from_data(self._key.public_key(), key_id, key, self._client.directory)
+
+    def revoke(self, certificate: x509.Certificate, reason: int) -> None:
+        """Tells everybody that a certificate is not to be trusted any more (RFC 8555, section 7.6)."""
+        with self._explained("did not revoke the certificate"):
+            self._sign_in()
+            self._client.revoke(certificate, reason)
 
     def _directory(self, name: str) -> str | None:
         try:

@@ -52,6 +52,13 @@ async def ask_window(issued: Issued, issuer: WantedIssuer, store: Store) -> tupl
     return window, again.timestamp()
 
 
+async def revoke(issued: Issued, issuer: WantedIssuer, store: Store, reason: int) -> None:
+    """Has a certificate revoked by its issuer. Raises `IssueError` and `StoreError`."""
+    from evenly.certificates.conversation import Conversation
+
+    await in_thread(lambda: Conversation(issuer, store).revoke(issued.leaf, reason))
+
+
 def _new_key(kind: str) -> str:
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
     match kind:

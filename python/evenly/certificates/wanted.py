@@ -9,7 +9,7 @@ from evenly.certificates.directory import DirectoryStore
 from evenly.certificates.store import Store
 from evenly.config import Loaded
 from evenly.config.acme_checks import challenge_of, issuers_of
-from evenly.config.schema import AcmeCertificate, Challenge
+from evenly.config.schema import AcmeCertificate, Challenge, ResolverAddress
 from evenly.config.schema.dns_challenge import DnsChallenge
 
 
@@ -22,6 +22,10 @@ class WantedIssuer:
     """A URL."""
     ca: Path | None
     email: str | None
+    external_account: tuple[str, Path] | None = None
+    """The key's identifier, and its file."""
+    resolver: ResolverAddress | None = None
+    """Who is asked for CAA records; `None` is the system."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ def _wanted(loaded: Loaded, name: str, acme: AcmeCertificate) -> Wanted:
     def issuer(name: str) -> WantedIssuer:
         options = settings.acme.issuers[name]
         ca = None if options.ca is None else (loaded.source.directory / options.ca).resolve()
-        return WantedIssuer(name, options.directory, ca, settings.acme.email)
+        account = options.external_account
+        bound = None if account is None else (account.key_id, (loaded.source.directory / account.key_file).resolve())
+        return WantedIssuer(name, options.directory, ca, settings.acme.email, bound, settings.acme.resolver)
 
     return Wanted(
         name,

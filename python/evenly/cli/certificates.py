@@ -29,6 +29,13 @@ DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="End when the issuer has seen that the hosts are ours: nothing is issued.")
 ]
 
+ReasonOption = Annotated[
+    str,
+    typer.Option(
+        "--reason", metavar="REASON", help="unspecified, key-compromise, superseded or cessation-of-operation."
+    ),
+]
+
 app = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 
 
@@ -78,6 +85,23 @@ def renew(
         output.print(f"{name}: issued by {found.issuer}, until {_day(found.expires)}", soft_wrap=True)
 
 
+@app.command()
+def revoke(
+    name: NameArgument,
+    reason: ReasonOption = "unspecified",
+    admin: AdminOption = None,
+    file: FileOption = None,
+    token_file: TokenOption = None,
+) -> None:
+    """Have a certificate issued anew with another key, and the old one revoked by its issuer."""
+    api = find(admin, file, token_file)
+    path = f"/api/certificates/{quote(name, safe='')}/revoke"
+    found = CertificateStatus.model_validate(api.request("POST", path, {"reason": reason}, timeout=RENEW_SECONDS))
+    output.print(
+        f"{name}: revoked; another is shown, issued by {found.issuer}, until {_day(found.expires)}", soft_wrap=True
+    )
+
+
 def renewals(certificates: list[CertificateStatus], now: float) -> list[Text]:
     """A line for each certificate over ACME: when it is renewed, or why it was not."""
     return [line for each in certificates if (line := _renewal(each, now)) is not None]
@@ -114,10 +138,19 @@ def render(certificates: list[CertificateStatus]) -> Table:
             each.issuer,
             each.key,
             _day(each.expires),
-            Text(f"{each.days_left:,}", style) if each.origin != "placeholder" else Text("placeholder", "bold red"),
+            _left(each, style),
             "\n".join(each.listeners),
         )
     return table
+
+
+def _left(certificate: CertificateStatus, style: str) -> Text:
+    """Days, or why nobody counts them."""
+    if certificate.origin == "placeholder":
+        return Text("placeholder", "bold red")
+    if certificate.origin == "self-signed":
+        return Text("self-signed", "yellow")
+    return Text(f"{certificate.days_left:,}", style)
 
 
 def _day(moment: float) -> str:

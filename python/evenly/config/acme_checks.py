@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from .problems import Place
 from .schema import AcmeCertificate, Challenge, HttpListener, Settings
+from .schema.dns_challenge import DynamicUpdate
 
 
 def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
@@ -24,6 +25,17 @@ def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
 def issuers_of(settings: Settings, acme: AcmeCertificate) -> list[str]:
     """The issuers that are asked, in order."""
     return list(settings.acme.issuers) if acme.issuers is None else acme.issuers
+
+
+def acme_key_files(settings: Settings) -> dict[Place, str]:
+    """Files with secrets that ACME needs."""
+    files: dict[Place, str] = {}
+    if isinstance(settings.acme.dns, DynamicUpdate):
+        files["acme", "dns", "key_file"] = settings.acme.dns.key_file
+    for name, issuer in settings.acme.issuers.items():
+        if issuer.external_account is not None:
+            files["acme", "issuers", name, "external_account", "key_file"] = issuer.external_account.key_file
+    return files
 
 
 def challenge_of(settings: Settings, acme: AcmeCertificate) -> Challenge:

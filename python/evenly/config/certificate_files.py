@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from .load import Loaded
 from .problems import Place, Problem
 from .schema import Certificate, Settings
-from .self_signed import Pem, placeholder
+from .self_signed import Pem, for_development, placeholder
 
 LARGEST_FILE = 1 << 20
 """Bytes. A long chain takes ten thousand."""
@@ -44,7 +44,7 @@ class CertificateFacts:
     expires: datetime
 
 
-Origin = Literal["files", "acme", "placeholder"]
+Origin = Literal["files", "acme", "placeholder", "self-signed"]
 """Where a certificate comes from; a placeholder stands in for one that was not issued yet."""
 
 
@@ -75,6 +75,8 @@ def read_certificates(
     problems = Problems()
 
     def read(name: str, each: Certificate) -> ResolvedCertificate | None:
+        if each.self_signed is not None:
+            return _of_pem(for_development(tuple(each.self_signed)), "self-signed")
         if each.acme is None:
             return _read(loaded, name, each, problems)
         hosts = tuple(str(host) for host in each.acme.hosts)

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Literal
 
 from .access_files import AccessFiles, read_access_files
+from .acme_checks import acme_key_files
 from .certificate_files import ResolvedCertificate, read_certificates, remarks
 from .load import Loaded
 from .problems import ConfigError, Place, Problem
 from .schema import AdminAddress, Duration, Endpoint, ErrorPage, Settings
-from .schema.dns_challenge import DynamicUpdate
 from .schema.words import join_port
 from .self_signed import Pem
 
@@ -162,7 +162,7 @@ def resolve(
             *remarks(loaded, certificates, now or datetime.now(UTC)),
         ],
     )
-    _read_update_key(loaded, problems)
+    _read_acme_keys(loaded, problems)
     if problems or in_files:
         of_source = loaded.source.refusal(problems).problems
         raise ConfigError([*of_source, *in_files])
@@ -261,13 +261,11 @@ def _read_secrets(
     )
 
 
-def _read_update_key(loaded: Loaded, problems: list[tuple[Place, str]]) -> None:
-    """Whether the key for dynamic updates of the DNS is there; it is read again when it is used."""
-    options = loaded.settings.acme.dns
-    if isinstance(options, DynamicUpdate):
-        place = ("acme", "dns", "key_file")
-        text = _read_text(loaded.source.directory / options.key_file, _LARGEST_TOKEN, place, problems)
-        if text is not None and not re.fullmatch(r"\s*[A-Za-z0-9+/]+={0,2}\s*", text):
+def _read_acme_keys(loaded: Loaded, problems: list[tuple[Place, str]]) -> None:
+    """Whether the keys for ACME are there; they are read again when they are used."""
+    for place, name in acme_key_files(loaded.settings).items():
+        text = _read_text(loaded.source.directory / name, _LARGEST_TOKEN, place, problems)
+        if text is not None and not re.fullmatch(r"\s*[A-Za-z0-9+/_-]+={0,2}\s*", text):
             problems.append((place, "expected a file with a secret in base64, and nothing else"))
 
 

@@ -11,8 +11,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from .schema.words import parse_ip
+
 PLACEHOLDER = "Evenly placeholder, no certificate yet"
 """The subject and issuer of one: who looks at it sees at once what it is."""
+
+DEVELOPMENT = "Evenly development certificate, not trusted"
+"""The subject and issuer of one for development."""
 
 _REMEMBERED = 1024
 """Certificates without which a reload would make a new key for each, and close nothing but look like a change."""
@@ -24,6 +29,13 @@ class Pem:
 
     chain: str
     key: str = field(repr=False)
+
+
+@lru_cache(_REMEMBERED)
+def for_development(hosts: tuple[str, ...]) -> Pem:
+    """A certificate for these hosts and addresses, of which everybody can see what it is; the same one for as long as
+    the process lives."""
+    return self_signed(DEVELOPMENT, hosts, datetime.now(UTC), timedelta(days=365))
 
 
 @lru_cache(_REMEMBERED)
@@ -40,8 +52,13 @@ def self_signed(subject: str, hosts: Sequence[str], now: datetime, time: timedel
     builder = x509.CertificateBuilder(
         name, name, key.public_key(), x509.random_serial_number(), now - timedelta(hours=1), now + time
     )
+
+    def general(host: str) -> x509.GeneralName:
+        address = parse_ip(host)
+        return x509.DNSName(host) if address is None else x509.IPAddress(address)
+
     extensions: list[tuple[x509.ExtensionType, bool]] = [
-        (x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), False),
+        (x509.SubjectAlternativeName([general(host) for host in hosts]), False),
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
     ]

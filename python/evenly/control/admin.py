@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from evenly.config import ConfigError, Resolved
+from evenly.config.acme_checks import acme_key_files
 from evenly.config.problems import Place
 from evenly.config.resolve import ResolvedAdmin
 
@@ -53,7 +54,7 @@ def check_secret_files(resolved: Resolved) -> None:
         ("affinity", "previous_secret_file"): settings.affinity.previous_secret_file,
         ("session_tickets", "secret_file"): settings.session_tickets.secret_file,
         ("session_tickets", "previous_secret_file"): settings.session_tickets.previous_secret_file,
-        ("acme", "dns", "key_file"): getattr(settings.acme.dns, "key_file", None),
+        **acme_key_files(settings),
         **{("certificates", name, "key"): each.key for name, each in settings.certificates.items() if each.files},
     }
     problems = []

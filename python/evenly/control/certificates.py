@@ -60,6 +60,8 @@ def expiring(certificates: list[CertificateStatus]) -> Iterator[str]:
     for each in certificates:
         if each.origin == "placeholder":
             yield f'certificate "{each.name}" is not issued yet: clients are shown a placeholder, which they refuse'
+        elif each.origin == "self-signed":
+            yield f'certificate "{each.name}" is self-signed, for development: clients refuse it'
         elif each.days_left < 0:
             yield f'certificate "{each.name}" has expired: clients refuse it'
         elif each.days_left < WARN_DAYS:

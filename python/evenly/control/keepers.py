@@ -12,9 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
+import structlog
+
 from evenly.certificates.clock import Clock, SystemClock
 from evenly.certificates.dns import DnsResponder
-from evenly.certificates.issuing import ask_window, issue
+from evenly.certificates.issue_error import IssueError
+from evenly.certificates.issuing import ask_window, issue, revoke
 from evenly.certificates.keeper import OUTCOMES, Keeper
 from evenly.certificates.records import Issued
 from evenly.certificates.renewal import Window
@@ -29,6 +32,9 @@ from evenly.control.status import RenewalStatus
 AT_ONCE = 4
 """Certificates that are asked for at the same time: a file with hundreds must not keep the control plane busy with
 nothing else, nor look like an attack to the issuer."""
+
+
+log = structlog.get_logger("evenly")
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,19 @@ class Keepers:
         if name not in self._kept:
             raise UnknownNameError("certificate with acme", name, sorted(self._kept))
         await self._kept[name].keeper.renew(dry_run=dry_run)
+
+    async def revoke(self, name: str, reason: int) -> None:
+        """Has a certificate revoked once there is another in its place. Raises as `renew`."""
+        if name not in self._kept or (old := self._kept[name].keeper.standing.issued) is None:
+            issued = (each for each, kept in self._kept.items() if kept.keeper.standing.issued is not None)
+            raise UnknownNameError("certificate that was issued over ACME", name, sorted(issued))
+        kept = self._kept[name]
+        issuers = (each for each in kept.keeper.wanted.issuers if each.directory == old.directory)
+        if (issuer := next(issuers, None)) is None:
+            raise IssueError(f"{old.issuer} has issued it, and is none of its issuers any more")
+        await kept.keeper.renew()
+        await revoke(old, issuer, kept.store, reason)
+        log.warning("certificate revoked", certificate=name, issuer=issuer.name, reason=reason)
 
     async def close(self) -> None:
         """Keeps nothing any more."""

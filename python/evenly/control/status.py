@@ -161,8 +161,10 @@ class CertificateStatus(Report):
     days_left: int = Field(description="Whole days until then; negative if it has expired.")
     listeners: list[str] = Field(description="Listeners that show it.")
     problem: str = Field(description="Why what has replaced its files is not used; empty if all is well.")
-    origin: Literal["files", "acme", "placeholder"] = Field(
-        "files", description="Where it comes from; a `placeholder` vouches for itself until one is issued."
+    origin: Literal["files", "acme", "placeholder", "self-signed"] = Field(
+        "files",
+        description="Where it comes from; a `placeholder` vouches for itself until one is issued, and "
+        "`self-signed` is for development.",
     )
     renewal: RenewalStatus | None = Field(None, description="How it is renewed, if that happens over ACME.")
 

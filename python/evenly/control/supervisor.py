@@ -163,6 +163,12 @@ class Supervisor:
         await self.keepers.renew(name, dry_run=dry_run)
         return next(each for each in self.certificates() if each.name == name)
 
+    async def revoke(self, name: str, reason: int) -> CertificateStatus:
+        """Has a certificate revoked, after another has taken its place; how that one stands. Raises as `renew`."""
+        self._must_serve()
+        await self.keepers.revoke(name, reason)
+        return next(each for each in self.certificates() if each.name == name)
+
     async def pool(self, name: str) -> PoolStatus:
         """One pool. Raises `UnknownNameError`."""
         pools = {pool.name: pool for pool in (await self.status()).pools}

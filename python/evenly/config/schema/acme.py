@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from .discovery import ResolverAddress
 from .dns_challenge import DnsChallenge
 from .table import Matching, Table, listed, refused, widened, written
 from .words import FilePath, IssuerName, Name
@@ -48,6 +49,28 @@ class CertifiedHost:
         return self.text
 
 
+class ExternalAccount(Table):
+    """An account that you have with the issuer already (external account binding, RFC 8555, section 7.3.4): commercial
+    issuers ask for it once, when the account over ACME is made."""
+
+    heading: ClassVar[str] = "ACME: external account"
+    where: ClassVar[str] = "[acme.issuers.NAME.external_account]"
+    example: ClassVar[str] = """
+[acme.issuers.zerossl]
+directory = "https://acme.zerossl.com/v2/DV90"
+external_account = { key_id = "kid-1", key_file = "/etc/evenly/zerossl.key" }
+"""
+
+    key_id: Annotated[str, Matching(r"[\x21-\x7e]+", "a text without spaces")] = Field(
+        description="The key's identifier, as the issuer says it.", examples=["kid-1"]
+    )
+    key_file: FilePath = Field(
+        description="A file with the key, as the issuer says it (HMAC, in base64url); relative to the configuration "
+        "file, readable by its owner and group only.",
+        examples=["/etc/evenly/zerossl.key"],
+    )
+
+
 class Issuer(Table):
     """A certificate authority that speaks ACME. Short form: the URL of its directory."""
 
@@ -65,6 +88,11 @@ inside = { directory = "https://ca.internal:14000/dir", ca = "/etc/evenly/ca.pem
         description="A PEM file with the certificates that its own server is verified by, relative to the "
         "configuration file; unset, those of the system's trust store.",
         examples=["/etc/evenly/ca.pem"],
+    )
+    external_account: ExternalAccount | None = Field(
+        default=None,
+        description="Your account with the issuer, if it wants one.",
+        examples=[{"key_id": "kid-1", "key_file": "/etc/evenly/zerossl.key"}],
     )
 
 
@@ -121,6 +149,12 @@ bind = "0.0.0.0:80"
         default=None,
         description="How records for `dns-01` get into the DNS.",
         examples=[{"type": "exec", "command": ["/usr/local/bin/dns-hook"]}],
+    )
+    resolver: ResolverAddress | None = Field(
+        default=None,
+        description="The DNS server that is asked, before an order, whether CAA records let the issuer issue; unset, "
+        "those of the system.",
+        examples=["10.0.0.2"],
     )
     store: FilePath | None = Field(
         default=None,

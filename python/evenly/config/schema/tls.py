@@ -14,8 +14,15 @@ from .words import CertificateName, FilePath
 Alpn = Annotated[str, Matching(r"[\x21-\x7e]{1,255}", 'the name of a protocol such as "h2" or "http/1.1"')]
 
 
+# Names without a dot and addresses are what development has.
+AnyHost = Annotated[
+    str,
+    Matching(r"((\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?|[0-9a-f:]*:[0-9a-f:.]*)", "a host or an address"),
+]
+
+
 class Certificate(Table):
-    """A certificate for listeners with TLS: `cert` and `key`, or `acme`.
+    """A certificate for listeners with TLS: `cert` and `key`, `acme`, or `self_signed`.
 
     Both files are watched: what replaces them is used for new connections, without a reload; whatever is wrong with it
     is told in the log, and the one before stays.
@@ -48,13 +55,24 @@ key = "/etc/evenly/site/privkey.pem"
         examples=[{"hosts": ["example.com"]}],
     )
 
+    self_signed: Annotated[list[AnyHost], widened(listed, AnyHost, list[AnyHost])] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Instead of files, for development: hosts and addresses whose certificate Evenly makes by itself, "
+        "anew with each start. Nobody trusts it.",
+        examples=[["localhost", "127.0.0.1"]],
+    )
+
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
         if self.acme is not None and (self.cert is not None or self.key is not None):
             raise refused("goes instead of `cert` and `key`, not beside them", "acme")
-        if self.acme is None and (self.cert is None or self.key is None):
+        if self.self_signed is not None and (self.acme is not None or self.cert is not None or self.key is not None):
+            raise refused("goes instead of files and `acme`, not beside them", "self_signed")
+        if self.acme is None and self.self_signed is None and (self.cert is None or self.key is None):
             if self.cert is None and self.key is None:
-                raise refused("needs `cert` and `key`, or `acme`")
+                raise refused("needs `cert` and `key`, `acme`, or `self_signed`")
             raise refused("required key is missing", "cert" if self.cert is None else "key")
         return self
 
@@ -213,6 +231,7 @@ class StreamTls(ListenerTls):
     """TLS towards clients of a TCP listener: the pool gets what is inside of it."""
 
     heading: ClassVar[str] = "TCP listener: TLS"
+    where: ClassVar[str] = "[listeners.NAME.tls]"
     example: ClassVar[str] = """
 [listeners.ldaps]
 bind = "0.0.0.0:636"
