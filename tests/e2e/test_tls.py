@@ -29,7 +29,7 @@ def secure(web, authority):
 def test_requests_come_and_are_answered(secure, servers, authority) -> None:
     """Keep-alive, small and large, with HTTP/1.1 agreed on by ALPN."""
     serving = secure(*servers("a"))
-    with authority.connect(serving.port, alpn=["h2", "http/1.1"]) as client:
+    with authority.connect(serving.port, alpn=["http/1.1"]) as client:
         assert client.session.selected_alpn_protocol() == "http/1.1"
         assert client.session.version() == "TLSv1.3"
         for _ in range(3):

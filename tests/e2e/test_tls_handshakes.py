@@ -67,10 +67,10 @@ def test_a_client_that_breaks_off_or_does_not_trust(secure, servers) -> None:
 
 
 def test_nothing_in_common(secure, servers, authority) -> None:
-    """A client that speaks HTTP/2 only is told that by an alert."""
+    """A client that speaks HTTP/3 only is told that by an alert."""
     serving = secure(*servers("a"))
     with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
-        authority.connect(serving.port, alpn=["h2"])
+        authority.connect(serving.port, alpn=["h3"])
     serving.balancer.access(reason="tls-no-match")
 
 

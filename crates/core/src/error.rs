@@ -101,6 +101,10 @@ failures! {
     TlsTimeout = "tls-timeout", 499, Downstream, false;
     /// The client began more handshakes than the listener allows one client.
     TlsLimit = "tls-limit", 499, Downstream, false;
+    /// The client broke HTTP/2's rules; that ended a stream or the connection.
+    Http2Bad = "http2-bad", 499, Downstream, false;
+    /// The client made work without purpose by HTTP/2, which ended the connection.
+    Http2Abuse = "http2-abuse", 499, Downstream, false;
     /// The client closed or reset the connection before it had its answer.
     ClientGone = "client-gone", 499, Downstream, false;
     /// The client took no byte of the response for too long, or took it slower than the minimum rate.
@@ -262,7 +266,11 @@ mod tests {
     fn reasons_are_distinct_words() {
         let reasons: BTreeSet<_> = Failure::ALL.into_iter().map(Failure::reason).collect();
         assert_eq!(reasons.len(), Failure::ALL.len());
-        assert!(reasons.iter().all(|reason| reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        assert!(
+            reasons
+                .iter()
+                .all(|reason| reason.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')))
+        );
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Listener {
     pub on_deny: OnDeny,
     /// Answers after which a UDP session ends, if there is such a number.
     pub responses: Option<u32>,
+    /// Whether HTTP/2 is spoken besides HTTP/1.1.
+    pub http2: bool,
     /// How TLS is terminated, if it is.
     pub tls: Option<Tls>,
     /// How responses are compressed on routes that do not say it themselves.
@@ -156,6 +158,7 @@ impl Listener {
             max_per_client: document.access.max_per_client,
             on_deny: document.access.on_deny,
             responses: document.sessions.as_ref().and_then(|sessions| sessions.responses),
+            http2: document.http2,
             tls: document.tls.as_ref().map(|tls| Tls::build(tls, previous)).transpose()?,
             compression: compression(&document.compression)?,
         })

@@ -25,6 +25,11 @@ pub fn poll_read(
             ready!(session.poll_read(cx, &mut buffer))?;
             Poll::Ready(Ok(buffer))
         }
+        Stream::H2(stream) => {
+            let mut buffer = buffers.lend();
+            ready!(stream.poll_read(cx, &mut buffer))?;
+            Poll::Ready(Ok(buffer))
+        }
     }
 }
 
@@ -37,6 +42,7 @@ pub fn poll_read_into(
     match stream {
         Stream::Plain(socket) => poll_receive(socket, cx, buffer),
         Stream::Tls(session) => session.poll_read(cx, buffer),
+        Stream::H2(stream) => stream.poll_read(cx, buffer),
     }
 }
 
@@ -63,6 +69,7 @@ pub fn poll_write(stream: &mut Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Po
     match stream {
         Stream::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
         Stream::Tls(session) => session.poll_write(cx, bytes, &[]),
+        Stream::H2(stream) => stream.poll_write(cx, bytes, &[]),
     }
 }
 
@@ -78,6 +85,7 @@ pub fn poll_write_both(
             Pin::new(socket).poll_write_vectored(cx, &[io::IoSlice::new(first), io::IoSlice::new(second)])
         }
         Stream::Tls(session) => session.poll_write(cx, first, second),
+        Stream::H2(stream) => stream.poll_write(cx, first, second),
     }
 }
 
@@ -86,13 +94,14 @@ pub fn poll_shutdown(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Resu
     match stream {
         Stream::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
         Stream::Tls(session) => session.poll_shutdown(cx),
+        Stream::H2(stream) => stream.poll_shutdown(),
     }
 }
 
 /// Whether an idle connection is still as it was left: not closed, and nothing on it that nobody asked for. Costs no
 /// system call as long as epoll has reported nothing since the last read that emptied the socket; otherwise one look.
 pub fn is_quiet(stream: &Stream) -> bool {
-    !stream.tls().is_some_and(|session| session.has_input()) && is_silent(stream.socket())
+    !stream.tls().is_some_and(|session| session.has_input()) && stream.socket().is_none_or(is_silent)
 }
 
 /// The same for a socket.
@@ -106,7 +115,9 @@ pub fn is_silent(socket: &TcpStream) -> bool {
 /// Closes with a reset, and without TLS's end, so that the peer cannot take what it got for the whole.
 pub fn abort(stream: impl Into<Stream>) {
     let stream = stream.into();
-    // Best effort: a socket that refuses the option is closed in the ordinary way.
-    let _ = socket2::SockRef::from(stream.socket()).set_linger(Some(std::time::Duration::ZERO));
+    if let Some(socket) = stream.socket() {
+        // Best effort: a socket that refuses the option is closed in the ordinary way.
+        let _ = socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
+    }
     drop(stream);
 }

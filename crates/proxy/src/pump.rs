@@ -379,8 +379,10 @@ impl Pump {
             self.pace.moved(deadline);
             self.wrote(n);
         }
-        while let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
-            self.written += ready!(pipe.poll_drain(cx, sink.socket()))?;
+        while let (Some(pipe), Some(sink)) =
+            (self.pipe.as_mut().filter(|pipe| !pipe.is_empty()), sink.plain())
+        {
+            self.written += ready!(pipe.poll_drain(cx, sink))?;
             self.pace.moved(deadline);
         }
         Poll::Ready(Ok(()))

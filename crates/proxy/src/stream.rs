@@ -1,9 +1,13 @@
-//! A connection, of a client or to an endpoint: bytes as they come, or under TLS.
+//! A connection, of a client or to an endpoint: bytes as they come, or under TLS; or a stream of one.
 //!
-//! An enum and not a trait: which of the two it is costs one branch that the processor foresees, nothing is called
+//! An enum and not a trait: which of them it is costs one branch that the processor foresees, nothing is called
 //! through a table, and a plain connection is as large as its socket.
 
-use crate::tls::Session;
+use crate::http::H2Stream;
+use crate::tls::{Facts, Session};
+use evenly_http1::{BodyLength, BodyReader};
+use std::net::SocketAddr;
+use std::rc::Rc;
 use tokio::net::TcpStream;
 
 /// A connection.
@@ -12,14 +16,25 @@ pub enum Stream {
     Plain(TcpStream),
     /// Boxed: some kilobytes, which plain connections need not carry.
     Tls(Box<Session>),
+    /// One of many that share a connection.
+    H2(H2Stream),
 }
 
 impl Stream {
-    /// The socket under it, to ask it for addresses and to end it.
-    pub fn socket(&self) -> &TcpStream {
+    /// The socket under it, to end it or ask it something; a stream shares one and has none of its own.
+    pub fn socket(&self) -> Option<&TcpStream> {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(session) => session.socket(),
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(session) => Some(session.socket()),
+            Self::H2(_) => None,
+        }
+    }
+
+    /// The address of this end of the connection; a socket that is gone has none any more.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::H2(stream) => stream.local_addr(),
+            Self::Plain(_) | Self::Tls(_) => self.socket().and_then(|socket| socket.local_addr().ok()),
         }
     }
 
@@ -27,15 +42,37 @@ impl Stream {
     pub fn plain(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(socket) => Some(socket),
-            Self::Tls(_) => None,
+            Self::Tls(_) | Self::H2(_) => None,
         }
     }
 
-    /// The TLS session, if there is one.
+    /// The TLS session, if there is one of its own.
     pub fn tls(&self) -> Option<&Session> {
         match self {
-            Self::Plain(_) => None,
             Self::Tls(session) => Some(session),
+            Self::Plain(_) | Self::H2(_) => None,
+        }
+    }
+
+    /// What was agreed on, if it came over TLS.
+    pub fn facts(&self) -> Option<&Rc<Facts>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(session) => Some(session.facts()),
+            Self::H2(stream) => stream.facts(),
+        }
+    }
+
+    /// Whether messages on it end by themselves, so that their bodies need no framing.
+    pub fn frames_messages(&self) -> bool {
+        matches!(self, Self::H2(_))
+    }
+
+    /// How a body that its head says this of is read here.
+    pub fn body(&self, length: BodyLength) -> BodyReader {
+        match length {
+            BodyLength::Chunked if self.frames_messages() => BodyReader::UntilClose,
+            length => BodyReader::from(length),
         }
     }
 }

@@ -132,7 +132,8 @@ pub async fn dial(endpoint: &Endpoint, idle: &IdleConnections) -> io::Result<Ups
 /// Sends a PROXY protocol header on a connection that was just made, before anything else. It is far smaller than what
 /// a new socket takes at once.
 pub fn introduce(stream: &Stream, header: &[u8]) -> io::Result<()> {
-    let sent = stream.socket().try_write(header)?;
+    let socket = stream.socket().ok_or(io::ErrorKind::NotConnected)?;
+    let sent = socket.try_write(header)?;
     if sent < header.len() { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
 }
 

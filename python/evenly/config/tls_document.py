@@ -6,7 +6,7 @@ from typing import Any
 
 from .at import At
 from .resolve import Resolved
-from .schema import HttpTls, ListenerTls, StreamTls
+from .schema import HttpListener, HttpTls, StreamTls, TcpListener
 
 
 def certificates(resolved: Resolved) -> list[At]:
@@ -34,8 +34,9 @@ def session_tickets(resolved: Resolved) -> dict[str, Any]:
     }
 
 
-def termination(tls: ListenerTls | None) -> dict[str, Any] | None:
+def termination(listener: HttpListener | TcpListener) -> dict[str, Any] | None:
     """How a listener terminates it, if it does."""
+    tls = listener.tls
     if tls is None:
         return None
     rate = tls.max_handshakes_per_client
@@ -44,7 +45,7 @@ def termination(tls: ListenerTls | None) -> dict[str, Any] | None:
         "policy": tls.policy,
         "min_version": tls.min_version,
         "strict_sni": tls.strict_sni,
-        "alpn": tls.alpn if isinstance(tls, StreamTls) else At((), ["http/1.1"]),
+        "alpn": tls.alpn if isinstance(tls, StreamTls) else At((), _http_versions(listener)),
         "hsts": str(tls.hsts) if isinstance(tls, HttpTls) and tls.hsts is not None else None,
         "session_tickets": tls.session_tickets,
         "handshake_ms": At(("handshake_timeout",), tls.handshake_timeout.milliseconds),
@@ -52,3 +53,7 @@ def termination(tls: ListenerTls | None) -> dict[str, Any] | None:
             ("max_handshakes_per_client",), rate and {"count": rate.count, "period_ms": rate.period_ms}
         ),
     }
+
+
+def _http_versions(listener: HttpListener | TcpListener) -> list[str]:
+    return ["h2", "http/1.1"] if isinstance(listener, HttpListener) and listener.http2 else ["http/1.1"]

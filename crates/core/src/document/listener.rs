@@ -36,6 +36,9 @@ pub struct Listener {
     /// How TLS is terminated, or `null`: what comes in is taken as it is; not for `udp`.
     #[serde(deserialize_with = "present")]
     pub tls: Option<ListenerTls>,
+    /// Whether HTTP/2 is spoken besides HTTP/1.1: over TLS where `tls.alpn` offers it, otherwise with clients that begin
+    /// with its preface; only for `http`.
+    pub http2: bool,
     /// Who may come in.
     pub access: Access,
     /// How responses are compressed on routes that do not say it themselves, or `null`: not at all.
@@ -154,6 +157,8 @@ pub struct Limits {
     pub headers: u16,
     /// The request target; above it 414.
     pub target_bytes: u32,
+    /// Requests of one HTTP/2 connection at once; further ones are refused.
+    pub streams: u32,
     /// A request body; above it 413. `null`: no limit.
     #[serde(deserialize_with = "present")]
     pub body_bytes: Option<u64>,

@@ -278,6 +278,14 @@ impl Connection {
         self.draining != Draining::No || self.is_peer_leaving
     }
 
+    /// Whether the beginning of something was received that means nothing without its end: the preface, a frame or a
+    /// header block.
+    #[must_use]
+    pub fn is_midway(&self) -> bool {
+        let is_begun = matches!(self.reading, Reading::Preface(1..));
+        is_begun || !self.partial.is_empty() || self.block.is_some()
+    }
+
     /// Whether it has failed or was closed: write the output and close.
     #[must_use]
     pub fn is_closed(&self) -> bool {

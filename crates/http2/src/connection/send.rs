@@ -9,6 +9,9 @@ use crate::hpack;
 use crate::message::{Sent, write_request, write_response, write_trailers};
 use crate::streams::Half;
 
+/// Data in smaller pieces is no reason for the peer to say anything.
+const WORTHWHILE_BYTES: usize = 1024;
+
 impl Connection {
     /// Client role: sends a request, whose head is HTTP/1.1 text.
     ///
@@ -103,9 +106,11 @@ impl Connection {
         if is_end {
             live.local = Half::Done;
         }
-        // Who receives measures, and opens its windows.
-        self.budgets.refund(Budget::Ping, frames);
-        self.budgets.refund(Budget::WindowUpdate, 4 * frames);
+        if taken >= WORTHWHILE_BYTES || is_end {
+            // Who receives measures, and opens its windows; but not for crumbs (CVE-2019-9511).
+            self.budgets.refund(Budget::Ping, frames);
+            self.budgets.refund(Budget::WindowUpdate, 4 * frames);
+        }
         Ok(taken)
     }
 

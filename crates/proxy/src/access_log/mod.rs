@@ -65,7 +65,7 @@ impl Line {
     pub fn request(
         worker: &Rc<Worker>,
         listener: &Listener,
-        (client, peer): (IpAddr, SocketAddr),
+        (client, peer, protocol): (IpAddr, SocketAddr, &str),
         head: &RequestHead<'_, '_>,
         request_id: &str,
     ) -> Option<Self> {
@@ -83,7 +83,7 @@ impl Line {
             method: head.method,
             target: head.target.raw,
             host: head.host,
-            protocol: head.version.as_str(),
+            protocol,
             referer: named(b"referer"),
             user_agent: named(b"user-agent"),
         };

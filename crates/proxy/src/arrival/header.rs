@@ -22,7 +22,7 @@ pub async fn read(
     worker: &Rc<Worker>,
     stream: &TcpStream,
     within: Duration,
-) -> Result<Option<(SocketAddr, Box<Proxied>)>, Failure> {
+) -> Result<Option<(SocketAddr, Rc<Proxied>)>, Failure> {
     let deadline = worker.deadlines.slot();
     poll_fn(|cx| {
         deadline.register(cx);
@@ -47,7 +47,7 @@ pub async fn read(
     let Ok(Parsed::Header(header, _)) = parse(&buffer) else { return Err(Failure::ProxyHeaderBad) };
     Ok(header.addresses.map(|addresses| {
         let proxied = Proxied { destination: addresses.destination, tlvs: header.tlvs.into() };
-        (addresses.source, Box::new(proxied))
+        (addresses.source, Rc::new(proxied))
     }))
 }
 

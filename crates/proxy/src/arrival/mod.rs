@@ -12,7 +12,7 @@
 mod header;
 mod refusal;
 
-pub use refusal::Tarpit;
+pub use refusal::{Tarpit, tell};
 
 use crate::permits::Permit;
 use crate::stream::Stream;
@@ -35,7 +35,7 @@ pub struct Origin {
     /// The configured address that it came to; names the listener in every snapshot.
     pub bind: SocketAddr,
     /// What a trusted proxy said besides.
-    pub proxied: Option<Box<Proxied>>,
+    pub proxied: Option<Rc<Proxied>>,
 }
 
 /// What a PROXY protocol header says besides the client's address.
@@ -48,7 +48,7 @@ pub struct Proxied {
 
 impl Origin {
     /// Both ends of the client's connection, as the client sees them.
-    pub fn addresses(&self, stream: &TcpStream) -> Addresses {
+    pub fn addresses(&self, stream: &Stream) -> Addresses {
         addresses(self.peer, self.bind, self.proxied.as_deref(), stream)
     }
 }
@@ -58,11 +58,11 @@ pub fn addresses(
     peer: SocketAddr,
     bind: SocketAddr,
     proxied: Option<&Proxied>,
-    stream: &TcpStream,
+    stream: &Stream,
 ) -> Addresses {
     let destination = proxied.map(|proxied| proxied.destination);
     // A socket that is gone has no address any more, and its connection nobody to tell.
-    let destination = destination.or_else(|| stream.local_addr().ok()).unwrap_or(bind);
+    let destination = destination.or_else(|| stream.local_addr()).unwrap_or(bind);
     Addresses { source: peer, destination }
 }
 
@@ -170,7 +170,7 @@ async fn secure(
                 stats.slow_client(listener.id.0);
             }
             drop(stats);
-            refusal::tell(worker, listener, origin.peer, failure);
+            tell(worker, listener, (origin.peer, "TCP"), failure);
         }
     }
 }

@@ -62,7 +62,7 @@ pub fn refuse(
     peer: SocketAddr,
     failure: Failure,
 ) {
-    tell(worker, listener, peer, failure);
+    tell(worker, listener, (peer, "TCP"), failure);
     // Who should be a proxy and is not, or is none and should be, is a mistake that shows best as a reset.
     let is_denied = matches!(failure, Failure::ClientDenied | Failure::ClientLimit | Failure::TlsLimit);
     match listener.on_deny {
@@ -72,10 +72,15 @@ pub fn refuse(
     }
 }
 
-/// Counts and logs a connection that came to nothing.
-pub fn tell(worker: &Rc<Worker>, listener: &Listener, peer: SocketAddr, failure: Failure) {
+/// Counts and logs a connection that came to nothing; and what it speaks, as far as that is known.
+pub fn tell(
+    worker: &Rc<Worker>,
+    listener: &Listener,
+    (peer, protocol): (SocketAddr, &str),
+    failure: Failure,
+) {
     worker.stats.borrow_mut().turned_away(listener.id.0, failure);
-    log(worker, listener, peer, failure);
+    log(worker, listener, (peer, protocol), failure);
 }
 
 /// Ends the connection without the client's knowledge: the reset that closing sends does not get past the first router.
@@ -102,8 +107,8 @@ fn detain(worker: &Rc<Worker>, stream: TcpStream) {
     });
 }
 
-fn log(worker: &Rc<Worker>, listener: &Listener, peer: SocketAddr, failure: Failure) {
-    let Some(line) = Line::unread(worker, listener, peer, "TCP") else { return };
+fn log(worker: &Rc<Worker>, listener: &Listener, (peer, protocol): (SocketAddr, &str), failure: Failure) {
+    let Some(line) = Line::unread(worker, listener, peer, protocol) else { return };
     let record = Record {
         listener: listener.id.0,
         route: NONE,

@@ -1,5 +1,6 @@
 //! The downstream connection and what it keeps from one request to the next.
 
+use super::h2::{H2Stream, VERSION};
 use crate::arrival::{Origin, Proxied, addresses};
 use crate::io;
 use crate::permits::Permit;
@@ -11,6 +12,7 @@ use crate::worker::deadlines::Deadline;
 use crate::worker::view::View;
 use evenly_core::listener::Listener;
 use evenly_core::proxy_protocol::Addresses;
+use evenly_http1::Version;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -31,7 +33,7 @@ pub struct Client {
     /// Who is connected, or whom a trusted proxy names in its PROXY protocol header.
     pub peer: SocketAddr,
     /// What that header said besides.
-    pub proxied: Option<Box<Proxied>>,
+    pub proxied: Option<Rc<Proxied>>,
     /// The address it came to; names the listener in every snapshot.
     pub bind: SocketAddr,
     /// The listener as of the last request.
@@ -45,9 +47,10 @@ pub struct Client {
     /// Whether the peer is a trusted proxy.
     pub is_trusted: bool,
     /// `X-Forwarded-For` and `X-Forwarded-Proto` for a client that is not a trusted proxy, rendered once.
-    pub forwarding: Box<[u8]>,
+    pub forwarding: Rc<[u8]>,
     watch: Watch,
-    _permit: Permit,
+    /// Its place among the listener's connections. A stream has none: its connection has.
+    pub permit: Option<Permit>,
 }
 
 /// What is known of the client while it waits for its response.
@@ -93,8 +96,37 @@ impl Client {
             bind,
             listener,
             generation: 0,
-            _permit: permit,
+            permit: Some(permit),
         }
+    }
+
+    /// One of the streams that this connection carries, as a client of its own.
+    pub fn of_stream(&self, stream: H2Stream) -> Self {
+        Self {
+            worker: Rc::clone(&self.worker),
+            stream: Stream::H2(stream),
+            peer: self.peer,
+            proxied: self.proxied.clone(),
+            bind: self.bind,
+            listener: Arc::clone(&self.listener),
+            generation: self.generation,
+            deadline: self.worker.deadlines.slot(),
+            carry: None,
+            is_trusted: self.is_trusted,
+            forwarding: Rc::clone(&self.forwarding),
+            watch: Watch::On,
+            permit: None,
+        }
+    }
+
+    /// Whether a connection's first bytes may be HTTP/2's; over TLS it has to be agreed on (RFC 9113 §3.2).
+    pub fn takes_http2(&self) -> bool {
+        self.listener.http2 && self.stream.plain().is_some()
+    }
+
+    /// What it speaks, where a request's head says `version`.
+    pub fn protocol(&self, version: Version) -> &'static str {
+        if self.stream.frames_messages() { VERSION } else { version.as_str() }
     }
 
     /// The snapshot to serve the next request with; `None` when nothing serves this address any more.
@@ -110,7 +142,7 @@ impl Client {
 
     /// Both ends of the connection, as the client sees them.
     pub fn addresses(&self) -> Addresses {
-        addresses(self.peer, self.bind, self.proxied.as_deref(), self.stream.socket())
+        addresses(self.peer, self.bind, self.proxied.as_deref(), &self.stream)
     }
 
     /// Waits for the next request's first bytes: what the last read brought too much, or a new read.
@@ -149,12 +181,21 @@ impl Client {
 
     /// Whether the client went away while it waits for its response: ready when it did.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Stream::H2(stream) = &mut self.stream {
+            return stream.poll_gone(cx);
+        }
         match self.watch {
             Watch::Off => Poll::Pending,
             Watch::HalfClosed { due } if self.deadline.is_past(due) => Poll::Ready(()),
             Watch::HalfClosed { .. } => Poll::Pending,
             Watch::On => self.poll_more(cx),
         }
+    }
+
+    /// Whether the client went away, where that can be seen. `is_read`: all of its request was taken in; what is left of a
+    /// body must stay where it is, or it would be taken for the next request. A stream need not be read for it.
+    pub fn has_gone(&mut self, is_read: bool, cx: &mut Context<'_>) -> bool {
+        (is_read || self.stream.frames_messages()) && self.poll_gone(cx).is_ready()
     }
 
     /// Reads what comes while the client waits, which is the beginning of its next request or the end of its sending:
@@ -231,10 +272,10 @@ impl Client {
 }
 
 /// The forwarding fields that are the same for all requests of a client that is not a trusted proxy.
-fn forwarding(address: IpAddr, scheme: &str) -> Box<[u8]> {
-    format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: {scheme}\r\n").into_bytes().into_boxed_slice()
+fn forwarding(address: IpAddr, scheme: &str) -> Rc<[u8]> {
+    format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: {scheme}\r\n").into_bytes().into()
 }
 
 fn scheme_of(stream: &Stream) -> &'static str {
-    if stream.tls().is_some() { "https" } else { "http" }
+    if stream.facts().is_some() { "https" } else { "http" }
 }

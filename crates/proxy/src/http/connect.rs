@@ -73,7 +73,7 @@ pub async fn open(
             return Poll::Ready(dialled.map_err(|_| Lost::to(Cause::ConnectFailure, Failure::ConnectFailed)));
         }
         // What is left of the request's body must stay where it is, or it would be taken for the next request.
-        if is_read && client.poll_gone(cx).is_ready() {
+        if client.has_gone(is_read, cx) {
             return Poll::Ready(Err(Lost::for_good(Failure::ClientGone)));
         }
         if client.deadline.is_past(due) {

@@ -1,7 +1,8 @@
 //! A connection's life: request after request until one side has had enough.
 
 use super::client::{Client, NoInput};
-use super::handle::{Next, refuse_late};
+use super::h2::{self, PREFACE};
+use super::handle::{Next, refuse_unread};
 use super::linger::{bid_farewell, linger};
 use crate::arrival::Origin;
 use crate::io;
@@ -9,6 +10,7 @@ use crate::permits::Permit;
 use crate::stream::Stream;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
+use evenly_core::error::Failure;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,10 +29,19 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, permit: P
         Poll::Ready(())
     })
     .await;
-    match requests(client).await {
+    // Boxed like all that few connections need; see below.
+    let (client, end) = if client.stream.facts().is_some_and(|facts| facts.is_h2) {
+        Box::pin(h2::serve(client, None)).await
+    } else {
+        match requests(client).await {
+            (client, End::Http2(input)) => Box::pin(h2::serve(client, Some(input))).await,
+            ended => ended,
+        }
+    };
+    match (client, end) {
         // Boxed, as below; and only TLS has something to say at the end.
         (client, End::Close) if client.stream.tls().is_some() => Box::pin(bid_farewell(client)).await,
-        (_, End::Close) => {}
+        (_, End::Close | End::Http2(_)) => {}
         // Boxed, since it is the last of a connection, which is to be small before that.
         (client, End::Linger) => Box::pin(linger(client)).await,
         (client, End::Abort) => io::abort(client.stream),
@@ -38,21 +49,36 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, permit: P
 }
 
 /// How a connection ends.
-enum End {
+pub enum End {
     /// Nothing is left to say or to hear.
     Close,
     /// The client may still be sending; closing at once would destroy the response on its way.
     Linger,
     /// The client must see that what it got is not the whole.
     Abort,
+    /// What came is the beginning of HTTP/2.
+    Http2(Buffer),
 }
 
 async fn requests(mut client: Box<Client>) -> (Box<Client>, End) {
+    let mut is_first = true;
     loop {
         let Ok(mut input) = client.next_input().await else { return (client, End::Close) };
         client.deadline.set(client.listener.timeouts.header);
         let next = loop {
             let read = input.len();
+            if is_first && client.takes_http2() {
+                if input.starts_with(PREFACE) {
+                    return (client, End::Http2(input));
+                }
+                if PREFACE.starts_with(&input) {
+                    match complete(&mut client, input, read).await {
+                        Ok(more) => input = more,
+                        Err(next) => break next,
+                    }
+                    continue;
+                }
+            }
             let worker = Rc::clone(&client.worker);
             let (same, next) = worker.handlers.handle(client, input).await;
             client = same;
@@ -64,6 +90,7 @@ async fn requests(mut client: Box<Client>) -> (Box<Client>, End) {
                 next => break next,
             }
         };
+        is_first = false;
         match next {
             Next::Request => {}
             Next::Close => return (client, End::Close),
@@ -92,7 +119,7 @@ async fn complete(client: &mut Client, mut head: Buffer, mut seen: usize) -> Res
             Ok(()) => seen = head.len(),
             Err(NoInput::Closed) => return Err(Next::Close),
             // Boxed: it happens once in a connection's life, which is to be small before that.
-            Err(NoInput::Late) => return Err(Box::pin(refuse_late(client)).await),
+            Err(NoInput::Late) => return Err(Box::pin(refuse_unread(client, Failure::RequestTimeout)).await),
         }
     }
 }

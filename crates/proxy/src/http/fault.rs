@@ -40,7 +40,7 @@ async fn wait(client: &mut Client, delay: Duration, is_read: bool) -> Result<(),
             return Poll::Ready(Ok(()));
         }
         // What is left of the request's body must stay where it is.
-        if is_read && client.poll_gone(cx).is_ready() {
+        if client.has_gone(is_read, cx) {
             return Poll::Ready(Err(Failure::ClientGone));
         }
         client.deadline.set_at(client.gone_due());

@@ -81,10 +81,10 @@ pub async fn serve(desk: Rc<Desk>) {
     }
 }
 
-/// Answers a request whose head did not come in time.
-pub async fn refuse_late(client: &mut Client) -> Next {
+/// Answers a request whose head nobody has read: it did not come in time, or is too large.
+pub async fn refuse_unread(client: &mut Client, failure: Failure) -> Next {
     let view = client.worker.pin();
-    let mut planned = refuse(client, &view, Instant::now(), Failure::RequestTimeout);
+    let mut planned = refuse(client, &view, Instant::now(), failure);
     say(client, &mut planned, None).await
 }
 
@@ -92,6 +92,15 @@ pub async fn refuse_late(client: &mut Client) -> Next {
 async fn say(client: &mut Client, planned: &mut Planned, input: Option<Buffer>) -> Next {
     let Planned { answer, tally, route, request_length } = planned;
     tally.status = answer.status;
+    // Before it is sent, since a client that takes nothing is to hold no buffer.
+    let goes_on = match (input, request_length) {
+        (Some(mut input), Some(length)) if answer.keep_alive => {
+            input.consume(*length);
+            client.carry = (!input.is_empty()).then_some(input);
+            true
+        }
+        _ => false,
+    };
     let sent = answer.send(client).await;
     tally.bytes_out = sent.bytes;
     tally.failure = tally.failure.or(sent.failure);
@@ -99,14 +108,7 @@ async fn say(client: &mut Client, planned: &mut Planned, input: Option<Buffer>) 
     if sent.failure.is_some() {
         return Next::Abort;
     }
-    match (input, request_length) {
-        (Some(mut input), Some(length)) if answer.keep_alive => {
-            input.consume(*length);
-            client.carry = (!input.is_empty()).then_some(input);
-            Next::Request
-        }
-        _ => Next::Linger,
-    }
+    if goes_on { Next::Request } else { Next::Linger }
 }
 
 /// *Pick*, *connect*, *forward* and what follows; again if that failed and the retry policy has it so.

@@ -20,7 +20,12 @@ const LEAVING: Duration = Duration::from_secs(1);
 
 /// Closes the sending side and reads until the client closes too, is silent, or has had its time.
 pub async fn linger(mut client: Box<Client>) {
-    if poll_fn(|cx| io::poll_shutdown(&mut client.stream, cx)).await.is_err() {
+    client.deadline.set(client.listener.timeouts.send);
+    let said = poll_fn(|cx| match io::poll_shutdown(&mut client.stream, cx) {
+        Poll::Pending if client.deadline.passed() => Poll::Ready(false),
+        closed => closed.map(|closed| closed.is_ok()),
+    });
+    if !said.await {
         return;
     }
     let mut end = client.deadline.at(WHOLE);

@@ -1,6 +1,6 @@
-//! HTTP/1.1 on the wire: the twelve steps of a request, done.
+//! HTTP on the wire: the twelve steps of a request, done. What comes by HTTP/2 takes them too: `h2/`.
 //!
-//! *accept* is `worker/accept.rs`; *handshake* will be TLS. From there on:
+//! *accept* is `worker/accept.rs`, *handshake* `tls/`. From there on:
 //!
 //! | step | where |
 //! |---|---|
@@ -25,6 +25,7 @@ mod connection;
 mod exchange;
 mod fault;
 mod fields;
+mod h2;
 mod handle;
 mod handlers;
 mod linger;
@@ -34,6 +35,7 @@ mod queue;
 mod record;
 mod relay;
 mod request;
+mod request_id;
 mod retry;
 mod settle;
 mod upgrade;
@@ -42,5 +44,6 @@ mod wait;
 
 pub use admit::Passwords;
 pub use connection::serve;
+pub use h2::H2Stream;
 pub use handlers::Handlers;
 pub use mirror::Tee;

@@ -11,8 +11,10 @@ use super::compress::Coding;
 use super::exchange::{Exchange, Method, Tally};
 use super::fault;
 use super::fields::HeadFields;
+use super::h2;
 use super::mirror::Mirroring;
 use super::request::{Rendering, render};
+use super::request_id::RequestId;
 use crate::access_log::Line;
 use crate::worker::buffers::Buffer;
 use crate::worker::view::View;
@@ -24,8 +26,7 @@ use evenly_core::route::{Action, PoolIndex, Request, Route, RouteTable};
 use evenly_core::target::normalize_path;
 use evenly_core::template::Variables;
 use evenly_http1::{
-    BodyLength, BodyReader, FieldKind, HeadLimits, RequestError, RequestHead, Slots, TargetForm, Version,
-    parse_request,
+    BodyLength, HeadLimits, RequestError, RequestHead, Slots, TargetForm, Version, parse_request,
 };
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -99,7 +100,8 @@ fn refresh(client: &mut Client, view: &View) -> bool {
 /// A head that could not be read: nothing behind it can be, either.
 pub fn refuse(client: &Client, view: &View, started: Instant, failure: Failure) -> Planned {
     let mut tally = Tally::new(started, None);
-    tally.line = Line::unread(&client.worker, &client.listener, client.peer, "-");
+    let protocol = if client.stream.frames_messages() { h2::VERSION } else { "-" };
+    tally.line = Line::unread(&client.worker, &client.listener, client.peer, protocol);
     say_tls(&mut tally.line, client);
     tally.failure = Some(failure);
     let manner = Manner { is_head: false, keep_alive: false, version: Version::Http11 };
@@ -120,8 +122,8 @@ fn routed(
     let request_id = request_id.as_str();
     let fields = HeadFields(head.fields);
     let client_ip = client.listener.trusted.client_address(client.peer.ip().to_canonical(), &fields);
-    let mut line =
-        Line::request(&client.worker, &client.listener, (client_ip, client.peer), head, request_id);
+    let who = (client_ip, client.peer, client.protocol(head.version));
+    let mut line = Line::request(&client.worker, &client.listener, who, head, request_id);
     say_tls(&mut line, client);
     let opened = Opened { started, line };
     let scene = Scene { view, head, request_length: request_length(head, input.len()), known };
@@ -241,6 +243,10 @@ fn exchange(
     }
     let is_bodiless = matches!(head.body, BodyLength::None | BodyLength::Length(0));
     let upgrade = head.upgrade.filter(|to| route.allow_upgrade && is_bodiless && !is_h2c(to));
+    if head.upgrade.is_some() && upgrade.is_none() && client.stream.frames_messages() {
+        // It asks for a tunnel and nothing else: there is no request to go on with.
+        return scene.fail(client, opened, Some(route), Failure::TunnelRefused);
+    }
     let mut text = client.worker.buffers.text();
     let rendering = Rendering { head, route, variables, upgrade, admitted, forwards_left };
     let Ok(host_at) = render(client, &rendering, &mut text) else {
@@ -259,7 +265,7 @@ fn exchange(
         bond: Bond::of(client, view, chosen, taking, (head, request, variables)),
         head: text,
         host_at,
-        body: BodyReader::from(head.body),
+        body: client.stream.body(head.body),
         is_chunked: head.body == BodyLength::Chunked,
         body_limit,
         head_length: head.length,
@@ -356,63 +362,11 @@ fn request_length(head: &RequestHead<'_, '_>, available: usize) -> Option<usize>
     (length <= available).then_some(length)
 }
 
-/// Names a request through all logs: what a trusted proxy named it, or 128 random bits.
-enum RequestId<'a> {
-    Given(&'a str),
-    New(Digits),
-}
-
-impl<'a> RequestId<'a> {
-    /// Longer ones are replaced: they would only fill logs.
-    const MOST: usize = 128;
-
-    fn of(client: &Client, head: &RequestHead<'a, '_>) -> Self {
-        let given = head.fields.iter().find(|field| client.is_trusted && field.kind == FieldKind::XRequestId);
-        match given.and_then(|field| std::str::from_utf8(field.value).ok()) {
-            Some(value) if !value.is_empty() && value.len() <= Self::MOST => Self::Given(value),
-            _ => Self::New(random_hex(client)),
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Given(value) => value,
-            Self::New(digits) => std::str::from_utf8(&digits.0).expect("hexadecimal digits are ASCII"),
-        }
-    }
-}
-
-/// Hexadecimal digits, where a check for ASCII takes eight at a step.
-#[repr(align(8))]
-struct Digits([u8; 32]);
-
 /// Says in the log's line, if there is one, how the client came.
-fn say_tls(line: &mut Option<Line>, client: &Client) {
-    if let (Some(line), Some(session)) = (line, client.stream.tls()) {
-        line.tls(session.facts());
+pub fn say_tls(line: &mut Option<Line>, client: &Client) {
+    if let (Some(line), Some(facts)) = (line, client.stream.facts()) {
+        line.tls(facts);
     }
-}
-
-/// 128 random bits in hexadecimal. They tell requests apart; they are no secret.
-fn random_hex(client: &Client) -> Digits {
-    let mut random = client.worker.random.borrow_mut();
-    let mut digits = [0; 32];
-    let numbers = [random.next(), random.next()].into_iter().flat_map(|bits| [bits >> 32, bits]);
-    for (digits, bits) in digits.as_chunks_mut().0.iter_mut().zip(numbers) {
-        *digits = hex(bits);
-    }
-    Digits(digits)
-}
-
-/// The lower 32 bits in hexadecimal, all digits at once: each half byte gets a byte of its own, and those from 10 on
-/// become letters.
-fn hex(bits: u64) -> [u8; 8] {
-    let mut halves = bits & 0xffff_ffff;
-    halves = (halves | halves << 16) & 0x0000_ffff_0000_ffff;
-    halves = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
-    halves = (halves | halves << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-    let letters = ((halves + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
-    (halves + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 /// Whether an `Upgrade` offers HTTP/2 without TLS. Behind such an upgrade requests would pass that nobody has routed
@@ -438,18 +392,5 @@ fn failure(error: RequestError) -> Failure {
         RequestError::Version => Failure::Version,
         RequestError::TransferCoding | RequestError::MethodTooLong => Failure::NotImplemented,
         RequestError::Expectation => Failure::ExpectationFailed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hex;
-
-    #[test]
-    fn digits_are_hexadecimal() {
-        for bits in [0, 1, 0x0123_4567, 0x89ab_cdef, 0x9a9a_a9a9, 0xffff_ffff] {
-            assert_eq!(std::str::from_utf8(&hex(bits)), Ok(format!("{bits:08x}").as_str()));
-            assert_eq!(hex(bits), hex(bits | 7 << 40));
-        }
     }
 }

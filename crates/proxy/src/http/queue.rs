@@ -48,7 +48,7 @@ pub async fn wait(client: &mut Client, exchange: &mut Exchange, is_read: bool) -
                 picked => return Poll::Ready(picked.map_err(Failure::from)),
             }
         }
-        if is_read && client.poll_gone(cx).is_ready() {
+        if client.has_gone(is_read, cx) {
             return Poll::Ready(Err(Failure::ClientGone));
         }
         if client.deadline.is_past(exchange.due) {

@@ -222,7 +222,7 @@ async fn wait(client: &mut Client, is_read: bool, pause: Duration) -> Result<(),
         if Pin::new(&mut sleep).poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        if is_read && client.poll_gone(cx).is_ready() {
+        if client.has_gone(is_read, cx) {
             return Poll::Ready(Err(Failure::ClientGone));
         }
         client.deadline.set_at(client.gone_due());

@@ -79,6 +79,10 @@ pub fn settle(client: &Client, exchange: &mut Exchange, buffer: &Buffer, upload:
             Settled::Interim(client.worker.buffers.text(), head.length)
         }
         100..200 => Settled::Interim(interim(client, &head), head.length),
+        // Where a stream was to become a tunnel, a success would say that it did (RFC 8441 §5).
+        200..300 if exchange.wants_upgrade && client.stream.frames_messages() => {
+            Settled::Bad(Failure::ResponseBad)
+        }
         _ if is_tunnel => {
             exchange.tally.status = head.status;
             Settled::Switch(interim(client, &head), head.length)
@@ -99,12 +103,13 @@ fn response(
     };
     let is_open_ended =
         coded.stage.is_some() || matches!(head.body, BodyLength::Chunked | BodyLength::UntilClose);
-    let is_chunked = is_open_ended && exchange.version == Version::Http11;
+    let ends_by_itself = client.stream.frames_messages();
+    let is_chunked = is_open_ended && exchange.version == Version::Http11 && !ends_by_itself;
     // HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
     let keep_client = exchange.keep_alive
         && is_sent
         && !exchange.is_cut
-        && (is_chunked || !is_open_ended)
+        && (is_chunked || !is_open_ended || ends_by_itself)
         && !client.is_leaving();
     let mut text = client.worker.buffers.text();
     write_status_line(&mut text, Version::Http11, head.status, head.reason);

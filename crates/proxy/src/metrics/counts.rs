@@ -6,6 +6,7 @@ use evenly_core::affinity::{Ignored, Outcome, Told};
 use evenly_core::error::Failure;
 use evenly_core::retry::Cause;
 use evenly_core::route::{Comparison, Mirrored};
+use evenly_http2::Reason;
 
 /// What belongs to no listener.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,7 @@ pub(super) struct ListenerStats {
     pub datagrams: Datagrams,
     pub compression: CompressionStats,
     pub tls: TlsStats,
+    pub h2: H2Stats,
 }
 
 /// Handshakes with clients.
@@ -53,6 +55,22 @@ impl TlsStats {
         self.failed += other.failed;
         let theirs = other.agreed.iter().flatten();
         self.agreed.iter_mut().flatten().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}
+
+/// Connections that speak HTTP/2.
+#[derive(Debug, Clone, Default)]
+pub(super) struct H2Stats {
+    pub opened: u64,
+    /// What ended a stream, and what a connection; by place in [`Reason::ALL`].
+    pub failed: [[u64; Reason::ALL.len()]; 2],
+}
+
+impl H2Stats {
+    fn merge(&mut self, other: &Self) {
+        self.opened += other.opened;
+        let theirs = other.failed.iter().flatten();
+        self.failed.iter_mut().flatten().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
     }
 }
 
@@ -169,6 +187,7 @@ impl ListenerStats {
         self.datagrams.merge(&other.datagrams);
         self.compression.merge(&other.compression);
         self.tls.merge(&other.tls);
+        self.h2.merge(&other.h2);
     }
 }
 

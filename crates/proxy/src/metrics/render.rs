@@ -5,6 +5,7 @@ mod affinity;
 mod circuits;
 mod endpoints;
 mod experiments;
+mod http2;
 mod levels;
 mod tls;
 
@@ -28,6 +29,7 @@ pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     listeners(&mut exposition, scene.snapshot, stats);
     datagrams(&mut exposition, scene.snapshot, stats);
     tls::handshakes(&mut exposition, scene.snapshot, stats);
+    http2::connections(&mut exposition, scene.snapshot, stats);
     routes(&mut exposition, scene.snapshot, stats);
     experiments::experiments(&mut exposition, scene.snapshot, stats);
     pools(&mut exposition, scene.snapshot, stats);

@@ -9,6 +9,7 @@ use evenly_core::error::Failure;
 use evenly_core::retry::Cause;
 use evenly_core::route::{Comparison, Mirrored};
 use evenly_core::snapshot::Snapshot;
+use evenly_http2::Reason;
 
 /// No route, pool or endpoint took part.
 pub const NONE: u32 = u32::MAX;
@@ -102,6 +103,17 @@ impl WorkerStats {
     /// A client's connection ended.
     pub fn connection_closed(&mut self, listener: u32) {
         self.listeners.at(listener).closed += 1;
+    }
+
+    /// A client speaks HTTP/2.
+    pub fn h2_opened(&mut self, listener: u32) {
+        self.listeners.at(listener).h2.opened += 1;
+    }
+
+    /// A client did what ends a stream or, with `is_connection`, all of them.
+    pub fn h2_failed(&mut self, listener: u32, reason: Reason, is_connection: bool) {
+        let failed = &mut self.listeners.at(listener).h2.failed[usize::from(is_connection)];
+        failed[reason as usize] += 1;
     }
 
     /// A client's TLS handshake ended well.

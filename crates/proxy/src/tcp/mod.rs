@@ -59,7 +59,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, _permit: 
         is_resent: false,
         affinity: Told::default(),
         failure: None,
-        tls: stream.tls().map(|session| Rc::clone(session.facts())),
+        tls: stream.facts().map(Rc::clone),
     };
     let mut connection = Connection { worker: &worker, view, listener: &listener, pool: None, origin };
     tally.failure = connection.serve(stream, routes, &mut tally).await;
@@ -95,7 +95,7 @@ impl Connection<'_> {
             Ok((pool, first)) => {
                 let pool = self.worker.taking(&self.view, pool, tally.started);
                 self.pool = Some(pool);
-                let addresses = || self.origin.addresses(stream.socket());
+                let addresses = || self.origin.addresses(&stream);
                 let permit = self.worker.enter(self.view.pool(pool));
                 let reached = match permit {
                     Some(_) => self.reach(pool, addresses, &deadline, tally).await,

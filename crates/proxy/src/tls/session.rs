@@ -49,6 +49,8 @@ pub struct Facts {
     pub name: Option<Box<str>>,
     /// Whether it goes on with an earlier session.
     pub is_resumed: bool,
+    /// Whether HTTP/2 was chosen (ALPN).
+    pub is_h2: bool,
 }
 
 /// What opening records came to.
@@ -343,6 +345,7 @@ impl Session {
             },
             cipher: suite.and_then(|suite| suite.as_str()).unwrap_or_default(),
             name: self.facts.name.clone(),
+            is_h2: self.tls.alpn_protocol() == Some(b"h2"),
             is_resumed: self.tls.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }

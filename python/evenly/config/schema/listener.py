@@ -57,6 +57,9 @@ class Limits(Table):
         "`head` if that is less.",
         examples=["4KiB"],
     )
+    streams: Annotated[int, integer(1, 1000)] = Field(
+        default=100, description="Requests of one HTTP/2 connection at once; further ones are refused."
+    )
     body: Size | None = Field(
         default=None,
         description="A request body; above it 413. Bodies are never held in memory, so there is no limit by itself.",
@@ -106,7 +109,7 @@ HttpTlsOrAuto = Annotated[
 
 
 class HttpListener(ConnectionListener):
-    """Where HTTP/1.1 and HTTP/1.0 clients connect. Requests go through the routes."""
+    """Where HTTP clients connect, by HTTP/2, HTTP/1.1 or HTTP/1.0. Requests go through the routes."""
 
     heading: ClassVar[str] = "HTTP listener"
     where: ClassVar[str] = "[listeners.NAME]"
@@ -132,6 +135,11 @@ limits = { body = "10MiB" }
         default=None,
         description="How responses are compressed; unset is not at all. `{}` is with all defaults.",
         examples=[{"algorithms": ["zstd", "gzip"]}],
+    )
+    http2: bool = Field(
+        default=True,
+        description="Whether HTTP/2 is spoken as well: over TLS with clients that choose it (ALPN), without TLS with "
+        "clients that begin with it (prior knowledge).",
     )
     tls: HttpTlsOrAuto | None = Field(
         default=None,

@@ -200,7 +200,7 @@ class ListenerTls(Table):
 
 class HttpTls(ListenerTls):
     """TLS towards clients of an HTTP listener. Requests then are `https`: in `{scheme}`, `X-Forwarded-Proto`, and for
-    cookies that are `Secure`. ALPN offers `http/1.1`."""
+    cookies that are `Secure`. ALPN offers `h2`, unless the listener's `http2` is off, and `http/1.1`."""
 
     heading: ClassVar[str] = "HTTP listener: TLS"
     where: ClassVar[str] = "[listeners.NAME.tls]"

@@ -10,7 +10,7 @@ mod service;
 pub use password::Passwords;
 
 use super::client::Client;
-use super::plan::{Opened, Plan, Scene, Sought};
+use super::plan::{Opened, Plan, Scene, Sought, say_tls};
 use super::request::Rendering;
 use crate::access_log::Line;
 use crate::worker::buffers::Text;
@@ -137,8 +137,9 @@ fn hide_key(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, guard: &Gua
     let mut head: RequestHead<'_, '_> = *scene.head;
     head.target.raw = &target;
     let (worker, listener) = (&client.worker, &client.listener);
-    let addresses = (sought.variables.client_ip, client.peer);
-    opened.line = Line::request(worker, listener, addresses, &head, sought.variables.request_id);
+    let who = (sought.variables.client_ip, client.peer, client.protocol(head.version));
+    opened.line = Line::request(worker, listener, who, &head, sought.variables.request_id);
+    say_tls(&mut opened.line, client);
 }
 
 /// What a forward-auth service is told of a request.
