@@ -1,8 +1,10 @@
-"""The load: wrk, h2load, steady.c for a fixed rate, and datagrams.c for UDP; slow.c is what slow endpoints are.
+"""The load: wrk, h2load, steady.c for a fixed rate, handshakes.c for TLS, and datagrams.c for UDP; slow.c is what slow
+endpoints are.
 
-Each on the load's core, each bounded by time or count.
+Each on the load's core, each bounded by time or count. Over TLS each offers what ``openssl.cnf`` says and nothing else.
 """
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,11 @@ SOURCES = Path(__file__).parent
 STEADY = INSTALLED / "steady"
 SLOW = INSTALLED / "slow"
 DATAGRAMS = INSTALLED / "datagrams"
+HANDSHAKES = INSTALLED / "handshakes"
+
+# wrk and handshakes.c take the file's lists; h2load sets its own after reading it.
+TLS_DEFAULTS = SOURCES / "openssl.cnf"
+TLS_OFFER = ("--tls13-ciphers=TLS_AES_128_GCM_SHA256", "--groups=X25519")
 
 
 def wrk(url: str, connections: int, seconds: int, headers: Sequence[str] = (), script: Path | None = None) -> Load:
@@ -34,8 +41,31 @@ def wrk(url: str, connections: int, seconds: int, headers: Sequence[str] = (), s
 
 def counted(url: str, connections: int, requests: int) -> Load:
     """Exactly ``requests`` requests, one at a time on each connection."""
-    command = ["h2load", "--h1", "--clients", str(connections), "--requests", str(requests), url]
+    command = ["h2load", "--h1", *TLS_OFFER, "--clients", str(connections), "--requests", str(requests), url]
     return parse.h2load(_run(command, 120))
+
+
+def multiplexed(url: str, connections: int, streams: int, seconds: int) -> Load:
+    """As many HTTP/2 requests as fit into ``seconds``, ``streams`` at a time on each connection.
+
+    Raises ``RuntimeError`` when it is another protocol.
+    """
+    command = ["h2load", *TLS_OFFER, "--clients", str(connections), "--max-concurrent-streams", str(streams)]
+    told = _run([*command, "--duration", str(seconds), url], seconds)
+    # h2load goes on with HTTP/1.1 where that is all that it is offered.
+    if "Application protocol: h2\n" not in told:
+        raise RuntimeError("no HTTP/2 was agreed on")
+    return parse.h2load(told)
+
+
+def handshakes(port: int, clients: int, seconds: int, *, resumed: bool) -> tuple[int, float]:
+    """TLS 1.3 handshakes, one after the other on each client: how many, and in how many seconds.
+
+    Raises ``RuntimeError`` when one fails, or is not of the kind that was asked for.
+    """
+    command = [str(HANDSHAKES), str(port), str(clients), str(seconds), "resumed" if resumed else "full"]
+    count, took = _run(command, seconds).split()
+    return int(count), float(took)
 
 
 def steady(port: int, connections: int, rate: int, seconds: int) -> list[float]:
@@ -64,6 +94,7 @@ def _run(command: list[str], seconds: float) -> str:
             text=True,
             timeout=seconds + GRACE_SECONDS,
             check=False,
+            env={**os.environ, "OPENSSL_CONF": str(TLS_DEFAULTS)},
         )
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"{command[0]} did not end within {seconds + GRACE_SECONDS:.0f} s") from None

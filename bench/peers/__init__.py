@@ -36,7 +36,7 @@ class Peer:
     command: Callable[[Path, Values], list[str]]
     version: Callable[[], str]
     absent: Callable[[], str | None]
-    serves: tuple[str, ...] = ("HTTP", "TCP")
+    serves: tuple[str, ...] = ("HTTP", "HTTPS", "TCP")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ HAPROXY = Peer(
 )
 NGINX = Peer(
     name="nginx",
-    serves=("HTTP",),
+    serves=("HTTP", "HTTPS"),
     template="nginx.conf.in",
     command=lambda config, _: ["nginx", "-c", str(config), "-e", "stderr"],
     version=lambda: machine.first_line(["nginx", "-v"], r"nginx/(\S+)"),

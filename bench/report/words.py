@@ -25,6 +25,8 @@ FIGURES = {
     "private_bytes": Figure("bytes", 0),
     "proportional_bytes": Figure("bytes", 0),
     "instructions": Figure("", 0),
+    "handshake_cpu_us": Figure("µs", 1),
+    "handshakes_per_cpu_second": Figure("/s", 0),
     "datagram_cpu_us": Figure("µs", 2),
     "core_percent": Figure("% of a core", 1),
     "checks_per_second": Figure("/s", 0),

@@ -29,7 +29,7 @@ class Datagrams:
         return plan.runs
 
     def cost(self, plan: Plan, contenders: int) -> float:
-        return contenders * (1.0 + plan.runs * (plan.seconds + 0.2))
+        return contenders * (1.5 + plan.runs * (plan.seconds + 0.2))
 
     @contextmanager
     def open(self, stage: Stage, plan: Plan) -> Iterator[Measure]:

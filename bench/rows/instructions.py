@@ -39,7 +39,7 @@ class Instructions:
         return 1
 
     def cost(self, plan: Plan, contenders: int) -> float:  # noqa: ARG002 - the protocol's signature
-        return contenders * 12.0
+        return contenders * 11.0
 
     @contextmanager
     def open(self, stage: Stage, plan: Plan) -> Iterator[Measure]:  # noqa: ARG002 - the protocol's signature

@@ -39,7 +39,7 @@ class Rate:
         return plan.runs
 
     def cost(self, plan: Plan, contenders: int) -> float:
-        return contenders * (self.warm_up + plan.runs * (2 * plan.seconds + 0.3))
+        return contenders * (self.warm_up + plan.runs * (2 * plan.seconds + 0.15))
 
     @contextmanager
     def open(self, stage: Stage, plan: Plan) -> Iterator[Measure]:

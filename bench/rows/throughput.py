@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bench import load
 from bench.peers import Contender
@@ -25,7 +26,7 @@ class Throughput:
     path: str = "/"
     headers: tuple[str, ...] = ()
     script: Path | None = None
-    tcp: bool = False
+    over: Literal["http", "https", "tcp"] = "http"
     body: int = 0
     figure: str = "cpu_us"
 
@@ -33,7 +34,7 @@ class Throughput:
         return plan.runs
 
     def cost(self, plan: Plan, contenders: int) -> float:
-        return contenders * (1.0 + plan.runs * (plan.seconds + 0.2))
+        return contenders * (0.5 + plan.runs * (plan.seconds + 0.05))
 
     @contextmanager
     def open(self, stage: Stage, plan: Plan) -> Iterator[Measure]:
@@ -43,7 +44,9 @@ class Throughput:
             yield lambda contender: self._load(company[contender], plan.seconds)
 
     def _url(self, started: Started) -> str:
-        return f"http://127.0.0.1:{started.tcp if self.tcp else started.http}{self.path}"
+        ports = {"http": started.http, "https": started.https, "tcp": started.tcp}
+        scheme = "https" if self.over == "https" else "http"
+        return f"{scheme}://127.0.0.1:{ports[self.over]}{self.path}"
 
     def _load(self, started: Started, seconds: int) -> Sample:
         before = started.running.cpu_ns() if started.running else 0

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from bench import machine, peers
 from bench.peers import DIRECT, NGINX_STREAM, TEMPLATES, Contender, fill
+from bench.stage import certificate
+from bench.stage.certificate import Certificate
 from bench.stage.process import START_SECONDS, Running, started
 
 SMALL_BODY = "x" * 100
@@ -21,6 +23,7 @@ class Started:
     label: str
     running: Running | None
     http: int
+    https: int
     tcp: int
 
 
@@ -34,6 +37,7 @@ class Stage:
     origin: int
     checked: int
     descriptors: int
+    certificate: Certificate
 
     @contextmanager
     def start(
@@ -44,12 +48,12 @@ class Stage:
         ``wrap`` is a command to run it under, such as valgrind. Raises ``RuntimeError`` when it does not come up.
         """
         if contender.peer is DIRECT:
-            yield Started(contender.label, None, self.origin, self.origin)
+            yield Started(contender.label, None, self.origin, self.origin, self.origin)
             return
         peer = contender.peer
         found = dict(zip(peer.serves, machine.free_ports(len(peer.serves)), strict=True))
-        # The floor relays whatever comes, so its one port is good for both kinds of load.
-        ports = dict.fromkeys(("HTTP", "TCP"), found[peer.serves[0]]) | found
+        # The floor relays whatever comes, so its one port is good for every kind of load that the origin takes.
+        ports = dict.fromkeys(("HTTP", "HTTPS", "TCP"), found[peer.serves[0]]) | found
         name = contender.label.replace(" ", "-")
         values = self._values(name) | {key: str(port) for key, port in ports.items()}
         # A row knows no ports when it is written, so its values may name others.
@@ -61,7 +65,7 @@ class Stage:
             config.write_text(fill((TEMPLATES / peer.template).read_text(encoding="utf-8"), values), encoding="utf-8")
         command = machine.pinned(machine.PROXY_CORE, [*wrap, *peer.command(config, values)])
         with started(command, self.work / f"{name}.log", sorted(found.values()), seconds, self.work) as running:
-            yield Started(contender.label, running, ports["HTTP"], ports["TCP"])
+            yield Started(contender.label, running, ports["HTTP"], ports["HTTPS"], ports["TCP"])
 
     def admin(self, name: str) -> Path:
         """Where the contender of that name has its admin socket, if it is one that has."""
@@ -72,6 +76,8 @@ class Stage:
             "ORIGIN": str(self.origin),
             "CHECKED": str(self.checked),
             "WORK": str(self.work),
+            "CERTIFICATE": str(self.certificate.cert),
+            "KEY": str(self.certificate.key),
             "ADMIN": str(self.admin(name)),
             "DESCRIPTORS": str(self.descriptors),
             "STREAM": str(NGINX_STREAM),
@@ -135,4 +141,4 @@ def set_up() -> Iterator[Stage]:
         config.write_text(fill(template, values), encoding="utf-8")
         command = machine.pinned(machine.LOAD_CORE, peers.NGINX.command(config, values))
         stack.enter_context(started(command, work / "origin.log", [origin, checked], directory=work))
-        yield Stage(work, origin, checked, descriptors)
+        yield Stage(work, origin, checked, descriptors, certificate.written(work))

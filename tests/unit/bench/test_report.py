@@ -62,6 +62,17 @@ def test_peers_with_other_settings_stand_in_a_table_of_their_own():
     assert "| Row download1m | haproxy tuned | 4.0 | 1.25 (1.25–1.25) |" in markdown.page(results(row))
 
 
+def test_handshakes_have_a_table_of_their_own_and_are_promised_by_the_second():
+    samples = {
+        label: [{"handshake_cpu_us": cpu_us, "handshakes_per_cpu_second": 1e6 / cpu_us, "rate": 1500.0}]
+        for label, cpu_us in (("evenly", 200.0), ("haproxy", 400.0), ("nginx", 250.0))
+    }
+    page = markdown.page(results(Measured("tls-full", "Handshakes", "handshake_cpu_us", samples)))
+    assert "| Handshakes | haproxy | 400.0 | 2,500 | 1,500 | 0.50 (0.50–0.50) |" in page
+    assert "| Handshakes | ≤ 0.67 × haproxy | 0.50 × | yes |" in page
+    assert "| Handshakes | ≤ 0.67 × nginx | 0.80 × | **no** |" in page
+
+
 def test_the_terminal_line_shouts_failures():
     row = Measured("idle", "Idle", "private_bytes", {"nginx": [{"private_bytes": 515.0, "failures": 2}]})
     assert words.summary(row) == "nginx 515 bytes · nginx: 2 FAILED REQUESTS"
