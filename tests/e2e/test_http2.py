@@ -237,8 +237,9 @@ def test_heads_that_are_too_large(h2, servers) -> None:
     assert client.ask("/").text == "a"
 
 
-def test_websocket_over_http2(h2, endpoint) -> None:
-    """RFC 8441: the endpoint sees an Upgrade of HTTP/1.1, and bytes go both ways."""
+@pytest.mark.parametrize("first", ["client", "endpoint"])
+def test_websocket_over_http2(h2, endpoint, first) -> None:
+    """RFC 8441: the endpoint sees an Upgrade of HTTP/1.1, bytes go both ways, and either side may end it."""
     client, _ = h2(endpoint)
     client.receive()
     assert client.h2.remote_settings.enable_connect_protocol == 1
@@ -259,11 +260,33 @@ def test_websocket_over_http2(h2, endpoint) -> None:
     assert client.wait_head(stream).status == 200
     client.send(stream, b"from the client", ends=False)
     assert peer.read_exactly(15) == b"from the client"
+    if first == "endpoint":
+        peer.half_close()
+        client.wait(stream)
     client.h2.end_stream(stream)
     client.flush()
     peer.expect_end()
     peer.close()
     assert client.wait(stream).text == "from the server"
+
+
+def test_websocket_where_it_is_not_allowed(h2, endpoint) -> None:
+    """Refused, and not taken for an ordinary request."""
+    client, serving = h2(endpoint, routes='[[routes]]\npool = "app"\nallow_upgrade = false\n')
+    client.receive()
+    stream = client.begin("/chat", (":protocol", "websocket"), method="CONNECT", ends=False)
+    assert client.wait(stream).status == 405
+    assert serving.balancer.access(target="/chat")["reason"] == "tunnel-refused"
+    assert not endpoint.is_asked()
+
+
+def test_websocket_that_the_endpoint_takes_for_a_request(h2, endpoint) -> None:
+    """A 200 would say that there is a tunnel."""
+    client, _ = h2(endpoint)
+    client.receive()
+    stream = client.begin("/chat", (":protocol", "websocket"), method="CONNECT", ends=False)
+    endpoint.serve("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+    assert client.wait(stream).status == 502
 
 
 def test_a_drain_says_goodbye(h2, endpoint) -> None:
@@ -291,6 +314,15 @@ def test_half_a_frame_is_not_waited_for_long(h2, servers) -> None:
     client, _ = h2(*servers("a"), listener='timeouts = { header = "200ms" }')
     client.socket.sendall(client.frame(1, 4, 1, b"\x82" * 20)[:12])
     assert client.wait_closed() is not None
+
+
+def test_a_preface_in_pieces(web, servers) -> None:
+    """Whether it is HTTP/2 shows only when all of it is there."""
+    serving = web(*servers("a"))
+    peer = serving.connect()
+    for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0":
+        peer.send(bytes([byte]))
+    assert peer.read_exactly(9)[3] == 4
 
 
 def test_without_http2(web, servers, authority) -> None:

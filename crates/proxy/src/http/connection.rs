@@ -29,22 +29,25 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, permit: P
         Poll::Ready(())
     })
     .await;
-    // Boxed like all that few connections need; see below.
-    let (client, end) = if client.stream.facts().is_some_and(|facts| facts.is_h2) {
-        Box::pin(h2::serve(client, None)).await
-    } else {
-        match requests(client).await {
-            (client, End::Http2(input)) => Box::pin(h2::serve(client, Some(input))).await,
-            ended => ended,
-        }
-    };
-    match (client, end) {
+    // Boxed, like all that few connections need; see below.
+    if client.stream.facts().is_some_and(|facts| facts.is_h2) {
+        return Box::pin(h2::serve(client, None)).await;
+    }
+    match requests(client).await {
+        (client, End::Http2(input)) => Box::pin(h2::serve(client, Some(input))).await,
+        (client, end) => finish(client, end).await,
+    }
+}
+
+/// Ends a connection.
+pub async fn finish(client: Box<Client>, end: End) {
+    match end {
         // Boxed, as below; and only TLS has something to say at the end.
-        (client, End::Close) if client.stream.tls().is_some() => Box::pin(bid_farewell(client)).await,
-        (_, End::Close | End::Http2(_)) => {}
+        End::Close if client.stream.tls().is_some() => Box::pin(bid_farewell(client)).await,
+        End::Close | End::Http2(_) => {}
         // Boxed, since it is the last of a connection, which is to be small before that.
-        (client, End::Linger) => Box::pin(linger(client)).await,
-        (client, End::Abort) => io::abort(client.stream),
+        End::Linger => Box::pin(linger(client)).await,
+        End::Abort => io::abort(client.stream),
     }
 }
 

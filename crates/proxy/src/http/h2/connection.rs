@@ -6,7 +6,7 @@ use super::mux::{End as StreamEnd, Mux};
 use super::stream::H2Stream;
 use crate::arrival::tell;
 use crate::http::client::Client;
-use crate::http::connection::End;
+use crate::http::connection::{End, finish};
 use crate::http::handle::{Next, refuse_unread};
 use crate::io;
 use crate::pump::Pace;
@@ -42,7 +42,7 @@ const LEAVE: Duration = Duration::from_secs(1);
 const NEVER: u64 = u64::MAX;
 
 /// Serves a client by HTTP/2, from its first bytes (`input`, if some are there) to its last.
-pub async fn serve(mut client: Box<Client>, input: Option<Buffer>) -> (Box<Client>, End) {
+pub async fn serve(mut client: Box<Client>, input: Option<Buffer>) {
     let now = millis(&client);
     let connection = Connection::server(limits(&client.listener), now);
     let facts = client.stream.facts().map(Rc::clone);
@@ -59,7 +59,8 @@ pub async fn serve(mut client: Box<Client>, input: Option<Buffer>) -> (Box<Clien
     state.connection.close(ErrorCode::NO_ERROR);
     state.slots.break_all();
     drop(state);
-    (task.client, end)
+    // The permit, which is the streams' as well, is held until here.
+    finish(task.client, end).await;
 }
 
 /// What a connection may cost, as its listener has it.
