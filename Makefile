@@ -6,6 +6,8 @@ CARGO ?= cargo
 # How long `make fuzz` runs each target, and how long `make demo` runs (0: until Ctrl-C).
 SECONDS ?= 60
 DEMO_SECONDS ?= 0
+# How the packet path is compiled: `dev` shares what `cargo test` compiles, and is not for measuring.
+PROFILE ?= release
 # Test processes at once; end-to-end tests start balancers of their own, so more than the cores does not help.
 JOBS ?= 2
 
@@ -14,7 +16,7 @@ export PIP_QUIET := 1
 
 BIN := .venv/bin
 VENV := .build/venv.stamp
-NATIVE := .build/native.stamp
+NATIVE := .build/native-$(PROFILE).stamp
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 PYTEST := $(BIN)/python -m pytest
 
@@ -36,8 +38,8 @@ $(VENV): pyproject.toml
 	@mkdir -p .build && touch $@
 
 $(NATIVE): $(VENV) $(RUST_SOURCES)
-	$(BIN)/maturin develop --release --locked --quiet
-	@mkdir -p .build && touch $@
+	$(BIN)/maturin develop --profile $(PROFILE) --locked --quiet
+	@mkdir -p .build && rm -f .build/native-*.stamp && touch $@
 
 demo: $(NATIVE) ## three endpoints, one balancer, a live table (DEMO_SECONDS=10 to stop by itself)
 	$(BIN)/evenly demo $(if $(filter-out 0,$(DEMO_SECONDS)),--seconds $(DEMO_SECONDS))
