@@ -32,9 +32,11 @@ def endpoint():
 
 @pytest.fixture(scope="module")
 def serving(endpoint):
-    """One balancer for the whole corpus; without reuse, so that each request has a connection of its own."""
+    """One balancer for the whole corpus; without reuse, so that each request has a connection of its own.
+
+    Of HTTP/1.1 only, as one of the requests is what HTTP/2 begins with."""
     port = Port()
-    text = configuration(endpoint, bind=port, pool="keepalive = { max_idle = 0 }")
+    text = configuration(endpoint, bind=port, listener="http2 = false", pool="keepalive = { max_idle = 0 }")
     with Balancer(text).until_ready() as balancer:
         yield Web(balancer, port)
     port.release()
