@@ -2,7 +2,6 @@
 
 import contextlib
 import getpass
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import dns.resolver
 import pytest
 
 from ..support.load import Load
+from ..support.programs import program
 from .test_discovery import has, text
 
 
@@ -66,10 +66,7 @@ class Dnsmasq:
 @pytest.fixture
 def dnsmasq(tmp_path, port) -> Iterator[Dnsmasq]:
     """dnsmasq, or the reason why it is skipped."""
-    program = shutil.which("dnsmasq") or shutil.which("dnsmasq", path="/usr/sbin")
-    if program is None:
-        pytest.skip("dnsmasq is not installed")
-    with Dnsmasq(program, tmp_path, port()) as server:
+    with Dnsmasq(program("dnsmasq"), tmp_path, port()) as server:
         yield server
 
 
@@ -118,16 +115,13 @@ def test_answers_change_under_load(run, port, servers, dnsmasq) -> None:
 
 def test_srv_records(run, port, servers, tmp_path) -> None:
     """Port, weight and priority of each record; the next priority stands by."""
-    program = shutil.which("dnsmasq") or shutil.which("dnsmasq", path="/usr/sbin")
-    if program is None:
-        pytest.skip("dnsmasq is not installed")
     backends = servers("a", "b", "c")
     numbers = [str(each).rpartition(":")[2] for each in backends]
     records = [
         f"--srv-host=_http._tcp.test,app.test,{number},{priority},{weight}"
         for number, priority, weight in zip(numbers, (10, 10, 20), (3, 1, 1), strict=True)
     ]
-    with Dnsmasq(program, tmp_path, port(), *records) as server:
+    with Dnsmasq(program("dnsmasq"), tmp_path, port(), *records) as server:
         server.say("127.0.0.1")
         server.start()
         bound = port()

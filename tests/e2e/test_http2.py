@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from ..support.http2 import Http2Client
+from ..support.programs import program
 from ..support.server import pattern
 
 SECURE = 'tls = { certificates = "site" }'
@@ -46,8 +47,8 @@ def test_curl_over_tls(web, servers, authority, tmp_path) -> None:
     (body := tmp_path / "body").write_bytes(pattern(0, size))
     port = serving.port.number
     curl = [
-        "curl", "-sS", "--http2", "--cacert", str(authority.bundle), "--resolve", f"shop.test:{port}:127.0.0.1",
-        "-w", "%{http_version} %{http_code}", "-o", str(tmp_path / "out"),
+        program("curl"), "-sS", "--http2", "--cacert", str(authority.bundle),
+        "--resolve", f"shop.test:{port}:127.0.0.1", "-w", "%{http_version} %{http_code}", "-o", str(tmp_path / "out"),
     ]  # fmt: skip
     for arguments in (
         [f"https://shop.test:{port}/bytes/{size}"],

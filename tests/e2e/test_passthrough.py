@@ -1,7 +1,6 @@
 """TLS passed through: the route goes by what the client asks for, and the endpoint sees every byte."""
 
 import contextlib
-import shutil
 import socket
 import ssl
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ..support.programs import program
 from ..support.wire import DEADLINE, Peer
 
 
@@ -46,11 +46,11 @@ class TlsServer:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory) -> Path:
     """A directory with a key and a certificate that nobody has signed."""
-    program = shutil.which("openssl") or pytest.skip("openssl is not installed")
+    openssl = program("openssl")
     place: Path = tmp_path_factory.mktemp("certificate")
     command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test"
     subprocess.run(
-        [program, *command.split(), "-keyout", place / "key.pem", "-out", place / "certificate.pem"],
+        [openssl, *command.split(), "-keyout", place / "key.pem", "-out", place / "certificate.pem"],
         check=True, capture_output=True,
     )  # fmt: skip
     return place
@@ -116,7 +116,7 @@ def test_openssl_and_curl(passthrough) -> None:
     command = f"openssl s_client -connect {bound} -servername a.example.com -alpn h2,postgresql -ign_eof -quiet"
     done = subprocess.run(command.split(), input=b"x", capture_output=True, timeout=DEADLINE, check=False)
     assert done.stdout.endswith(b"grpc a.example.com h2")
-    curl = shutil.which("curl") or pytest.skip("curl is not installed")
+    curl = program("curl")
     url = f"https://shop.example.com:{bound.number}/"
     resolve = f"shop.example.com:{bound.number}:127.0.0.1"
     done = subprocess.run(

@@ -1,25 +1,22 @@
 """Programs that others wrote: curl as the client, nginx as the endpoint."""
 
-import shutil
 import subprocess
 
 import pytest
 
 from ..support.balancer import Lines
+from ..support.programs import program
 
 
 @pytest.fixture
 def curl() -> str:
     """curl, or the reason why it is skipped."""
-    return shutil.which("curl") or pytest.skip("curl is not installed")
+    return program("curl")
 
 
 @pytest.fixture
 def nginx(tmp_path, port):
     """nginx on a reserved port, serving a folder; its address."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        pytest.skip("nginx is not installed")
     (tmp_path / "html").mkdir()
     (tmp_path / "html" / "large.bin").write_bytes(bytes(range(256)) * 40_000)
     bound = port()
@@ -29,7 +26,9 @@ def nginx(tmp_path, port):
         f"events {{}}\nhttp {{ access_log off; server {{ listen {bound} reuseport; root {tmp_path}/html; gzip off;\n"
         "location /upload { client_max_body_size 0; return 200 done; } } }\n"
     )
-    process = subprocess.Popen([program, "-c", str(file), "-p", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [program("nginx"), "-c", str(file), "-p", str(tmp_path)], stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     log = Lines(process.stderr)
     # Said once the sockets listen.

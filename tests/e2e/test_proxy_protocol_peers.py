@@ -1,6 +1,5 @@
 """PROXY protocol with programs that others wrote: nginx and HAProxy read our headers, and HAProxy writes one for us."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ..support.programs import program
 from ..support.wire import DEADLINE, Peer
-
-
-def program(name: str) -> str:
-    """Where a program is, or the reason why the test is skipped."""
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin") or pytest.skip(f"{name} is not installed")
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """HTTPS: requests over TLS are served as all others are, and endpoints, logs and metrics know that they came so."""
 
 import contextlib
-import shutil
 import ssl
 import subprocess
 import threading
 
 import pytest
 
+from ..support.programs import program
 from ..support.server import pattern
 
 SECURE = 'tls = { certificates = "site" }'
@@ -109,11 +109,9 @@ def test_policies(secure, servers, authority) -> None:
 
 def test_curl(secure, servers, authority) -> None:
     """A client that nobody here has written is content, without `-k`."""
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
     serving = secure(*servers("a"))
     command = [
-        "curl",
+        program("curl"),
         "-sS",
         "--cacert",
         str(authority.bundle),

@@ -2,13 +2,13 @@
 
 import contextlib
 import re
-import shutil
 import socket
 import ssl
 import subprocess
 
 import pytest
 
+from ..support.programs import program
 from ..support.wire import Peer
 
 SECURE = 'tls = { certificates = "site" }'
@@ -179,10 +179,8 @@ def test_hello_byte_by_byte(secure, servers, authority) -> None:
 
 def test_openssl_agrees_on_the_policy(secure, servers, authority) -> None:
     """openssl s_client: the chain is whole, early data is off, and the groups are the policy's."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
     serving = secure(*servers("a"), tls=', policy = "intermediate"')
-    base = ["openssl", "s_client", "-connect", str(serving.port), "-servername", "shop.test",
+    base = [program("openssl"), "s_client", "-connect", str(serving.port), "-servername", "shop.test",
             "-CAfile", str(authority.bundle), "-verify_return_error"]  # fmt: skip
 
     def said(*options: str) -> str:

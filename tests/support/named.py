@@ -1,7 +1,6 @@
 """A name server that others wrote, BIND, with one zone that takes signed updates."""
 
 import secrets
-import shutil
 import subprocess
 import tempfile
 from base64 import b64encode
@@ -12,10 +11,10 @@ from pathlib import Path
 import dns.exception
 import dns.message
 import dns.query
-import pytest
 
 from .balancer import Lines
 from .pebble import free_port
+from .programs import program
 
 START = 20.0
 
@@ -50,11 +49,8 @@ class Named:
         file = directory / "named.conf"
         file.write_text(CONFIGURATION.format(secret=self.secret, directory=directory, port=self.port))
         (directory / "zone").write_text(ZONE)
-        program = shutil.which("named") or shutil.which("named", path="/usr/sbin")
-        if program is None:
-            pytest.skip("named is not installed")
         self.process = subprocess.Popen(
-            [program, "-g", "-n", "1", "-c", str(file)],
+            [program("named"), "-g", "-n", "1", "-c", str(file)],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         assert self.process.stderr is not None

@@ -5,7 +5,6 @@ It asks the ports that a test chooses for `http-01`; names are answered by pebbl
 
 import json
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -16,18 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from .authority import Authority
 from .balancer import Lines
 from .ports import Port
+from .programs import program
 
 START = 20.0
-
-
-def program(name: str) -> str:
-    """Where a program is, or the reason why the test is skipped."""
-    return shutil.which(name) or pytest.skip(f"{name} is not installed")
 
 
 def free_port() -> int:
