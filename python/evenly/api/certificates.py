@@ -38,16 +38,16 @@ def routes(supervisor: Supervisor) -> APIRouter:
     @router.get("")
     async def certificates() -> list[CertificateStatus]:
         """All certificates. Keys are told to nobody."""
-        return supervisor.certificates()
+        return supervisor.certificates.statuses()
 
     @router.post("/{name}/renew")
     async def renew(name: str, options: Renew | None = None) -> CertificateStatus:
         """Has a certificate issued anew over ACME; answers when that is done, or has failed, which takes seconds."""
-        return await supervisor.renew(name, dry_run=options is not None and options.dry_run)
+        return await supervisor.certificates.renew(name, dry_run=options is not None and options.dry_run)
 
     @router.post("/{name}/revoke")
     async def revoke(name: str, options: Revoke | None = None) -> CertificateStatus:
         """Gets another certificate with another key, shows it, and has the old one revoked by its issuer."""
-        return await supervisor.revoke(name, REASONS["unspecified" if options is None else options.reason])
+        return await supervisor.certificates.revoke(name, REASONS["unspecified" if options is None else options.reason])
 
     return router

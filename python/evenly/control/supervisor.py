@@ -16,23 +16,20 @@ import structlog
 from evenly import __version__
 from evenly.config import ConfigError, Duration, expand, load_text
 from evenly.config.edits import Edits
-from evenly.config.front_routes import Answers
 from evenly.control import exposition
 from evenly.control.admin import AdminError, AdminServer, OpenAdmin
 from evenly.control.binding import ListenError
-from evenly.control.certificates import right_now, statuses, warn_of_expiry
 from evenly.control.dataplane import Dataplane, check
 from evenly.control.difference import Difference, difference
 from evenly.control.editing import UnknownNameError
 from evenly.control.endpoints import Endpoints, found_of, known_of
-from evenly.control.keepers import Keepers
 from evenly.control.origin import Configuration, Origin
 from evenly.control.process import systemd
 from evenly.control.process.watch import watch as watch_files
 from evenly.control.reload import apply, report
+from evenly.control.shown import ShownCertificates
 from evenly.control.states import returned, standing_in, with_state
 from evenly.control.status import (
-    CertificateStatus,
     Changes,
     Edited,
     EndpointStatus,
@@ -85,9 +82,10 @@ class Supervisor:
         self._ending_now = asyncio.Event()
         self._deadline = math.inf
         self._asked_to_end = False
-        self._certificates_problem = ""
         self._handed_over = False
-        self.keepers = Keepers(self._publish_answers, self._install_issued)
+        self.certificates = ShownCertificates(
+            lambda: self.configuration, self._alter, origin.with_certificates, self._must_serve
+        )
         # The loop keeps weak references only.
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -96,23 +94,19 @@ class Supervisor:
         await self.admin.start(self)
         self._in_background(self.endpoints.apply_changes(self._apply_found))
         self._in_background(
-            watch_files(
-                lambda: self.configuration.certificates_fingerprint,
-                lambda: self._in_background(self._apply_certificates()),
-            )
+            watch_files(self.certificates.fingerprint, lambda: self._in_background(self.certificates.reread()))
         )
-        self.keepers.follow(self.configuration.resolved.loaded)
-        self._in_background(warn_of_expiry(self.certificates))
+        self.certificates.follow(self.configuration)
+        self._in_background(self.certificates.warn_of_expiry())
         if watch:
             self._in_background(
                 watch_files(lambda: self.configuration.fingerprint, lambda: self.request_reload("--watch"))
             )
-        interval = systemd.watchdog_interval(os.environ)
-        if interval is not None:
-            self._in_background(_feed_watchdog(interval))
+        if (interval := systemd.watchdog_interval(os.environ)) is not None:
+            self._in_background(systemd.feed_watchdog(interval))
         await self._ending.wait()
         await self.endpoints.close()
-        await self.keepers.close()
+        await self.certificates.close()
         if not self._handed_over and self.endpoints.known:
             # Not after a handover: the file is the successor's then.
             await self._keep_found()
@@ -138,36 +132,17 @@ class Supervisor:
             splits=self.configuration.splits.status(self.configuration.resolved),
             configuration=self.origin.name,
             renewals_failing={
-                each.name: each.renewal.error for each in self.certificates() if each.renewal and each.renewal.error
+                each.name: each.renewal.error
+                for each in self.certificates.statuses()
+                if each.renewal and each.renewal.error
             },
             edits=len(self.configuration.edits),
         )
 
     async def metrics(self) -> str:
         """All metrics in Prometheus' text format."""
-        own = exposition.render(self.endpoints.watchers, len(self.configuration.edits), self.certificates())
+        own = exposition.render(self.endpoints.watchers, len(self.configuration.edits), self.certificates.statuses())
         return await asyncio.to_thread(self.dataplane.metrics) + own
-
-    def certificates(self) -> list[CertificateStatus]:
-        """What listeners show to TLS clients."""
-        return statuses(self.configuration, self._certificates_problem, right_now(), self.keepers.status)
-
-    async def renew(self, name: str, *, dry_run: bool) -> CertificateStatus:
-        """Has a certificate issued anew over ACME, however long that takes; how it stands afterwards.
-
-        A dry run ends when the issuer has seen that the hosts are ours. Raises `UnknownNameError`, `DrainingError`,
-        and if it fails `IssueError`, `BusyError` or `StoreError`.
-        """
-        self._must_serve()
-        log.info("renewing", certificate=name, dry_run=dry_run)
-        await self.keepers.renew(name, dry_run=dry_run)
-        return next(each for each in self.certificates() if each.name == name)
-
-    async def revoke(self, name: str, reason: int) -> CertificateStatus:
-        """Has a certificate revoked, after another has taken its place; how that one stands. Raises as `renew`."""
-        self._must_serve()
-        await self.keepers.revoke(name, reason)
-        return next(each for each in self.certificates() if each.name == name)
 
     async def pool(self, name: str) -> PoolStatus:
         """One pool. Raises `UnknownNameError`."""
@@ -365,8 +340,8 @@ class Supervisor:
             self.endpoints.discard(prepared)
             raise
         self.endpoints.follow(prepared)
-        self.configuration, self._certificates_problem = configuration, ""
-        self.keepers.follow(configuration.resolved.loaded)
+        self.configuration = configuration
+        self.certificates.follow(configuration)
         for route in running.splits.by_route.keys() - configuration.splits.by_route.keys():
             log.info("split cleared", route=route, reason="its own weights have changed")
         await self._restore_states(running)
@@ -390,31 +365,6 @@ class Supervisor:
                 await self._restore_states(running)
                 log.info("endpoints applied", generation=changes.generation, pools=", ".join(changes.pools.changed))
             await self._keep_found()
-
-    async def _apply_certificates(self) -> None:
-        """Shows what has replaced certificates to new clients; whatever is wrong with it, the ones before stay."""
-        try:
-            changes = await self._alter(self.origin.with_certificates)
-        except (ConfigError, OSError) as error:
-            self._certificates_problem = str(error)
-            log.error("certificates not replaced", problem=str(error), result="the ones before stay")  # noqa: TRY400
-            return
-        if changes is not None:
-            self._certificates_problem = ""
-            log.info("certificates replaced", generation=changes.generation)
-
-    async def _publish_answers(self, answers: Answers) -> None:
-        await self._alter(lambda running: running.with_answers(answers))
-
-    async def _install_issued(self) -> None:
-        """Shows the certificates that the store has to new clients; those that are open stay as they are."""
-        try:
-            changes = await self._alter(lambda running: running.with_issued())
-        except (ConfigError, OSError) as error:
-            log.error("certificate not shown", problem=str(error), result="the ones before stay")  # noqa: TRY400
-            return
-        if changes is not None:
-            log.info("certificates replaced", generation=changes.generation)
 
     async def _alter(self, change: Callable[[Configuration], Configuration]) -> Changes | None:
         """Makes the running configuration another one that touches no socket; `None` once the process drains.
@@ -498,10 +448,3 @@ class Supervisor:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _feed_watchdog(interval: float) -> None:
-    """Tells systemd that the loop turns, until cancelled."""
-    while True:
-        systemd.notify("WATCHDOG=1")
-        await asyncio.sleep(interval)

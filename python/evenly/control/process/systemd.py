@@ -7,6 +7,7 @@ systemd every call does nothing.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import time
@@ -56,6 +57,14 @@ def watchdog_interval(environment: Mapping[str, str]) -> float | None:
         return None
     microseconds = environment.get("WATCHDOG_USEC", "")
     return int(microseconds) / 2_000_000 if microseconds.isdigit() and int(microseconds) > 0 else None
+
+
+async def feed_watchdog(interval: float) -> None:
+    """Tells systemd every `interval` seconds that the loop turns, until cancelled."""
+    while True:
+        notify("WATCHDOG=1")
+        # The interval is what systemd asks for: nothing else is waited for.
+        await asyncio.sleep(interval)
 
 
 def listening_sockets(environment: Mapping[str, str]) -> list[tuple[str, list[int]]]:

@@ -1,0 +1,105 @@
+"""The certificates that clients are shown, while the process runs: what replaces them, and who has them renewed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from evenly.config import ConfigError
+from evenly.config.front_routes import Answers
+from evenly.control.certificates import right_now, statuses, warn_of_expiry
+from evenly.control.keepers import Keepers
+from evenly.control.origin import Configuration
+from evenly.control.process.watch import Fingerprint
+from evenly.control.status import CertificateStatus, Changes
+
+Alter = Callable[[Callable[[Configuration], Configuration]], Awaitable[Changes | None]]
+"""Makes the running configuration another one that touches no socket; `None` once the process drains."""
+
+log = structlog.get_logger("evenly")
+
+
+class ShownCertificates:
+    """All of them. `running` is the running configuration, `alter` changes it, `replaced` reads the files again, and
+    `must_serve` raises `DrainingError` once the process drains."""
+
+    def __init__(
+        self,
+        running: Callable[[], Configuration],
+        alter: Alter,
+        replaced: Callable[[Configuration], Configuration],
+        must_serve: Callable[[], None],
+    ) -> None:
+        self._running = running
+        self._alter = alter
+        self._replaced = replaced
+        self._must_serve = must_serve
+        self._problem = ""
+        self._keepers = Keepers(self._publish_answers, self._install_issued)
+
+    def statuses(self) -> list[CertificateStatus]:
+        """How each stands."""
+        return statuses(self._running(), self._problem, right_now(), self._keepers.status)
+
+    def fingerprint(self) -> Fingerprint:
+        """Changes when their files do."""
+        return self._running().certificates_fingerprint
+
+    def follow(self, configuration: Configuration) -> None:
+        """Another configuration runs, whose files were just read."""
+        self._problem = ""
+        self._keepers.follow(configuration.resolved.loaded)
+
+    async def warn_of_expiry(self) -> None:
+        """Says in the log what clients refuse, or soon will; until cancelled."""
+        await warn_of_expiry(self.statuses)
+
+    async def close(self) -> None:
+        """Ends what renews them."""
+        await self._keepers.close()
+
+    async def renew(self, name: str, *, dry_run: bool) -> CertificateStatus:
+        """Has one issued anew over ACME, however long that takes; how it stands afterwards.
+
+        A dry run ends when the issuer has seen that the hosts are ours. Raises `UnknownNameError`, `DrainingError`,
+        and if it fails `IssueError`, `BusyError` or `StoreError`.
+        """
+        self._must_serve()
+        log.info("renewing", certificate=name, dry_run=dry_run)
+        await self._keepers.renew(name, dry_run=dry_run)
+        return self._status(name)
+
+    async def revoke(self, name: str, reason: int) -> CertificateStatus:
+        """Has one revoked, after another has taken its place; how that one stands. Raises as `renew`."""
+        self._must_serve()
+        await self._keepers.revoke(name, reason)
+        return self._status(name)
+
+    async def reread(self) -> None:
+        """Shows what has replaced files to new clients; whatever is wrong with it, the ones before stay."""
+        try:
+            changes = await self._alter(self._replaced)
+        except (ConfigError, OSError) as error:
+            self._problem = str(error)
+            log.error("certificates not replaced", problem=str(error), result="the ones before stay")  # noqa: TRY400
+            return
+        if changes is not None:
+            self._problem = ""
+            log.info("certificates replaced", generation=changes.generation)
+
+    def _status(self, name: str) -> CertificateStatus:
+        return next(each for each in self.statuses() if each.name == name)
+
+    async def _publish_answers(self, answers: Answers) -> None:
+        await self._alter(lambda running: running.with_answers(answers))
+
+    async def _install_issued(self) -> None:
+        """Shows the certificates that the store has to new clients; those that are open stay as they are."""
+        try:
+            changes = await self._alter(lambda running: running.with_issued())
+        except (ConfigError, OSError) as error:
+            log.error("certificate not shown", problem=str(error), result="the ones before stay")  # noqa: TRY400
+            return
+        if changes is not None:
+            log.info("certificates replaced", generation=changes.generation)
