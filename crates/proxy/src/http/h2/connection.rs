@@ -55,10 +55,7 @@ pub async fn serve(mut client: Box<Client>, input: Option<Buffer>) {
         task.take(&input);
     }
     let end = poll_fn(|cx| task.poll(cx)).await;
-    let mut state = task.mux.state();
-    state.connection.close(ErrorCode::NO_ERROR);
-    state.slots.break_all();
-    drop(state);
+    task.mux.end();
     // The permit, which is the streams' as well, is held until here.
     finish(task.client, end).await;
 }

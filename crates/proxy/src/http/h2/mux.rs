@@ -3,7 +3,7 @@
 use crate::permits::Permit;
 use crate::tls::Facts;
 use crate::worker::buffers::Buffer;
-use evenly_http2::{Connection, SendError, StreamId};
+use evenly_http2::{Connection, ErrorCode, SendError, StreamId};
 use rustc_hash::FxHashMap;
 use std::cell::{RefCell, RefMut};
 use std::io;
@@ -90,6 +90,13 @@ impl Mux {
     /// The state, for a step that does not await.
     pub fn state(&self) -> RefMut<'_, State> {
         self.state.borrow_mut()
+    }
+
+    /// The connection is no more, and with it each of its streams.
+    pub fn end(&self) {
+        let mut state = self.state.borrow_mut();
+        state.connection.close(ErrorCode::NO_ERROR);
+        state.slots.break_all();
     }
 }
 
