@@ -6,6 +6,7 @@ closed while idle just as the request came. A balancer under change has means to
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from typing import Self
 
@@ -14,12 +15,16 @@ from .wire import DEADLINE
 
 
 class Load:
-    """Asks `connections` times at once until left; `answers` counts by status, `failures` says what went wrong."""
+    """Asks `connections` times at once until left; `answers` counts by status, `failures` says what went wrong.
+
+    `times` are the seconds that answers took.
+    """
 
     def __init__(self, port: Port, *, connections: int = 8, path: str = "/", fresh: bool = False) -> None:
         self.answers: Counter[int] = Counter()
         self.bodies: Counter[str] = Counter()
         self.failures: list[str] = []
+        self.times: list[float] = []
         self._port, self._path, self._fresh = port, path, fresh
         self._connections = connections
         self._loop = asyncio.new_event_loop()
@@ -49,6 +54,10 @@ class Load:
             reached = self._progress.wait_for(lambda: self.count + len(self.failures) >= target, deadline)
         assert reached, f"{self.count} answers, {len(self.failures)} failures, waiting for {target}"
 
+    def percentile(self, share: float) -> float:
+        """The time that this share of the answers did not exceed."""
+        return sorted(self.times)[round(share * (len(self.times) - 1))]
+
     def assert_clean(self) -> None:
         """Every request was answered with 200."""
         assert not self.failures, f"{len(self.failures)} of {self.count} failed: {self.failures[:5]}"
@@ -77,9 +86,11 @@ class Load:
 
     async def _ask(self, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request; whether the connection goes on."""
+        began = time.monotonic()
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         body = await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
+        self.times.append(time.monotonic() - began)
         self._count(status=int(head.split(" ", 2)[1]), body=body)
         return "connection: close" not in head
 

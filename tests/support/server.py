@@ -38,7 +38,9 @@ def pattern(offset: int, count: int) -> bytes:
 class Server:
     """One endpoint. `requests` counts by path; `healthy` decides what `/healthz` answers.
 
-    Of the requests that any other path gets, each `fails_every`-th is answered 503; 0 is none.
+    Of the requests that any other path gets, each `fails_every`-th is answered 503, and each `slow_every`-th after
+    `slow_for` seconds; 0 is none. One that is `paused` answers no such request until it is not; `given_up` counts those
+    whose connection was closed meanwhile.
     """
 
     def __init__(self, name: str) -> None:
@@ -47,8 +49,13 @@ class Server:
         self.connections = 0
         self.healthy = True
         self.fails_every = 0
+        self.slow_every = 0
+        self.slow_for = 0.0
+        self.paused = False
+        self.given_up = 0
         self.address = ""
         self._held: list[asyncio.Event] = []
+        self._hangs_up = False
 
     def __str__(self) -> str:
         return self.address
@@ -106,9 +113,35 @@ class Server:
             status = 200 if self.healthy else 503
         elif path.startswith("/status/"):
             status = int(path.removeprefix("/status/"))
+        elif self.paused or (self.slow_every and self.served % self.slow_every == 0):
+            await self._stall(reader)
         elif self.fails_every and self.served % self.fails_every == 0:
             status = 503
         writer.write(f"HTTP/1.1 {status} -\r\nContent-Length: {len(self.name)}\r\n\r\n{self.name}".encode())
+
+    def hang_up(self) -> None:
+        """Closes the connections of all requests that wait because it is paused, without an answer."""
+        self._hangs_up = True
+
+    async def _stall(self, reader: asyncio.StreamReader) -> None:
+        """Waits as long as it is slow or paused, unless whoever asked closes the connection."""
+        waited = asyncio.create_task(self._pass_time())
+        # Nobody asks anything before the answer has come.
+        gone = asyncio.create_task(reader.read(1))
+        done, pending = await asyncio.wait({waited, gone}, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        if gone in done:
+            self.given_up += 1
+            raise ConnectionResetError
+        await waited
+
+    async def _pass_time(self) -> None:
+        await asyncio.sleep(self.slow_for)
+        while self.paused:
+            await asyncio.sleep(0.01)
+            if self._hangs_up:
+                raise ConnectionResetError
 
     @staticmethod
     async def _send_bytes(count: int, writer: asyncio.StreamWriter) -> None:

@@ -13,7 +13,7 @@
 //!   endpoints.
 //! * [`circuit`] — when a pool is spared requests, and how many it gets at once.
 //! * [`queue`] — whose turn it is when a pool is full.
-//! * [`retry`] — what follows a try that failed.
+//! * [`retry`] — what follows a try that failed; [`hedge`] — when a second one begins beside the first.
 //! * [`proxy_protocol`], [`client_hello`] and [`passthrough`] — who a connection's client is, and which pool it goes to;
 //!   [`sessions`] — the same for datagrams.
 //! * [`certificates`] and [`client_rate`] — what a TLS client is shown, and how often one may come.
@@ -36,6 +36,7 @@ pub mod document;
 pub mod error;
 pub mod hash_key;
 pub mod health;
+pub mod hedge;
 pub mod ids;
 pub mod listener;
 pub mod max_forwards;

@@ -10,10 +10,12 @@ from evenly.control.status import (
     AffinityStatus,
     CircuitStatus,
     EndpointStatus,
+    HedgeStatus,
     LevelStatus,
     ListenerStatus,
     Phase,
     PoolStatus,
+    RetryStatus,
     SplitStatus,
     Status,
     TlsStatus,
@@ -50,7 +52,7 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
         parts += [Text(), *(_evacuation(zone, now) for zone in status.zones if zone.evacuated_until)]
     for pool in status.pools:
         parts += [Text(), _pool_title(pool), *_source(pool, now), *_circuit(pool.circuit), *map(_level, pool.levels)]
-        parts += [_endpoints(pool, before.get(pool.name), elapsed)]
+        parts += [*_retries(pool.retries), *_hedge(pool.hedge), _endpoints(pool, before.get(pool.name), elapsed)]
         parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy" or endpoint.reason]
     return Group(*parts)
 
@@ -157,6 +159,27 @@ def _circuit(circuit: CircuitStatus | None) -> list[Text]:
     room = "" if circuit.max_requests is None else f" · {circuit.in_flight:,} of {circuit.max_requests:,} under way"
     state = (circuit.state, CIRCUIT_STYLES[circuit.state])
     return [Text.assemble("  circuit ", state, f"{reason}{left}{failed}{room}")]
+
+
+def _retries(retries: RetryStatus) -> list[Text]:
+    """How often requests were tried again and after what; nothing for a pool that never had to."""
+    total = sum(retries.causes.values())
+    if total + retries.refused == 0:
+        return []
+    causes = ", ".join(f"{count:,} {cause}" for cause, count in retries.causes.items() if count)
+    return [Text.assemble(f"  {total:,} retries", f" ({causes})" if causes else "", _refused(retries.refused))]
+
+
+def _hedge(hedge: HedgeStatus | None) -> list[Text]:
+    """When requests get a second try beside the first, and how often that was the faster one."""
+    if hedge is None:
+        return []
+    delay = f"after {hedge.delay * 1000:,.1f} ms" if hedge.delay else "when enough response times are known"
+    return [Text.assemble(f"  hedges {delay} · {hedge.sent:,} sent · {hedge.won:,} won", _refused(hedge.refused))]
+
+
+def _refused(count: int) -> tuple[str, str]:
+    return (f" · {count:,} over budget" if count else "", "red")
 
 
 def _affinity(affinity: AffinityStatus | None) -> str:

@@ -66,6 +66,9 @@ def _streams_hashed_by_requests(settings: Settings) -> Iterator[tuple[Place, str
             if hash_key is not None and hash_key.source != "client_ip":
                 message = f'pools.{key(pool)} hashes "{hash_key}", which a {what} does not have'
                 yield ("listeners", name, *place), message
+            if settings.pools[pool].hedge is not None:
+                message = f"pools.{key(pool)} has `hedge`, which is for requests: a {what} cannot be sent twice"
+                yield ("listeners", name, *place), message
             if isinstance(listener, UdpListener) and settings.pools[pool].proxy_protocol == "v1":
                 message = f'pools.{key(pool)} has proxy_protocol = "v1", which is not made for datagrams; use "v2"'
                 yield ("listeners", name, *place), message

@@ -54,6 +54,11 @@ def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str, 
             "percent": At(("share",), pool.retry_budget.share.percent),
             "min_per_second": pool.retry_budget.min_per_second,
         },
+        "hedge": pool.hedge
+        and {
+            "permille": At(("percentile",), round(pool.hedge.percentile * 10)),
+            "min_delay_ms": ms("min_delay", pool.hedge.min_delay),
+        },
         "proxy_protocol": pool.proxy_protocol,
         "queue": pool.queue and {"size": pool.queue.size, "timeout_ms": ms("timeout", pool.queue.timeout)},
     }

@@ -109,6 +109,22 @@ class CircuitStatus(Report):
     max_requests: int | None = Field(description="How many may be.")
 
 
+class RetryStatus(Report):
+    """Tries of a pool's requests after a first one that failed."""
+
+    causes: dict[str, int] = Field(description="How many, by what had failed.")
+    refused: int = Field(description="Not made because the pool's retry budget was used up.")
+
+
+class HedgeStatus(Report):
+    """Second tries of a pool's requests, beside first ones that take long."""
+
+    delay: float = Field(description="After how many seconds one begins, as of the last request; 0 if not known.")
+    sent: int = Field(description="How many began.")
+    won: int = Field(description="Of these, how many answered first.")
+    refused: int = Field(description="Not made because the pool's retry budget was used up.")
+
+
 class PoolStatus(Report):
     """A pool and its endpoints."""
 
@@ -118,6 +134,8 @@ class PoolStatus(Report):
     fallback: str | None = Field(description="The pool that takes over while no endpoint of this one can be picked.")
     levels: list[LevelStatus] = Field(description="By priority and zone; empty when all endpoints are alike in that.")
     circuit: CircuitStatus | None = Field(None, description="Its circuit breaker, if it has one.")
+    retries: RetryStatus = Field(RetryStatus(causes={}, refused=0), description="Tries after failed ones.")
+    hedge: HedgeStatus | None = Field(None, description="Tries beside slow ones, if it hedges.")
     endpoints: list[EndpointStatus]
     discovery: DiscoveryStatus | None = Field(None, description="Its source, if it has one; added by the process.")
 

@@ -6,9 +6,11 @@ from evenly.control.status import (
     DiscoveryState,
     DiscoveryStatus,
     EndpointStatus,
+    HedgeStatus,
     ListenerStatus,
     Phase,
     PoolStatus,
+    RetryStatus,
     Status,
 )
 from rich.console import Console
@@ -102,6 +104,17 @@ def test_bars_are_drawn_in_eighths() -> None:
 def test_durations_are_said_as_a_person_would() -> None:
     said = [duration(seconds) for seconds in (-1, 0, 59, 60, 7200, 200_000)]
     assert said == ["0 s", "0 s", "59 s", "1 min", "2 h", "2 d"]
+
+
+def test_further_tries_are_counted() -> None:
+    before = status(endpoint("10.0.0.1:9000", 1))
+    assert "retries" not in drawn(before, NOW)
+    retries = RetryStatus(causes={"connect-failure": 3, "reset": 0, "status": 1200}, refused=4)
+    hedge = HedgeStatus(delay=0.0124, sent=1204, won=402, refused=0)
+    pools = [before.pools[0].model_copy(update={"retries": retries, "hedge": hedge})]
+    text = drawn(before.model_copy(update={"pools": pools}), NOW)
+    assert "1,203 retries (3 connect-failure, 1,200 status) · 4 over budget" in text
+    assert "hedges after 12.4 ms · 1,204 sent · 402 won" in text
 
 
 def test_a_circuit_says_where_it_is_and_why() -> None:

@@ -27,7 +27,7 @@ pub use outlier::OutlierDetection;
 pub use pool::{
     Balance, Endpoint, HashKey, HashSource, HealthCheck, KeepAlive, Pool, PoolTimeouts, Probe, StatusRange,
 };
-pub use retry::{Queue, Retry, RetryBudget};
+pub use retry::{Hedge, Queue, Retry, RetryBudget};
 pub use route::{
     Action, Fault, FieldMatch, FieldRules, HostRewrite, Methods, Mirror, PathMatch, PathRewrite, Route,
     RouteTimeouts, ValueMatch,

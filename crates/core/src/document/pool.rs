@@ -1,6 +1,6 @@
 //! Pools as the document states them.
 
-use super::{Affinity, CircuitBreaker, OutlierDetection, Queue, Retry, RetryBudget, present};
+use super::{Affinity, CircuitBreaker, Hedge, OutlierDetection, Queue, Retry, RetryBudget, present};
 use crate::proxy_protocol::Version;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -52,6 +52,9 @@ pub struct Pool {
     pub retry: Retry,
     /// How many requests may be, over all routes.
     pub retry_budget: RetryBudget,
+    /// When a request gets a second try beside the first, or `null`: never.
+    #[serde(deserialize_with = "present")]
+    pub hedge: Option<Hedge>,
     /// The PROXY protocol header that endpoints get in front of each connection or datagram, or `null` for none.
     #[serde(deserialize_with = "present")]
     pub proxy_protocol: Option<Version>,

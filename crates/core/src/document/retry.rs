@@ -49,6 +49,16 @@ impl Retry {
     }
 }
 
+/// When a request gets a second try beside the first.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hedge {
+    /// So many of a thousand first tries are not late enough; 500 to 999.
+    pub permille: u32,
+    /// Never before this.
+    pub min_delay_ms: u64,
+}
+
 /// Where requests wait for a pool whose endpoints are all full.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -102,6 +102,13 @@ impl Traffic {
         }
     }
 
+    /// Counts a try that was cancelled after so long: nothing is known of its end, so that it ends no run of failures
+    /// and begins none, but one who is always slower than others is to be found out.
+    pub fn observe_slow(&self, nanos: u64) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        self.micros.fetch_add(nanos / 1_000, Ordering::Relaxed);
+    }
+
     /// Takes away what was counted.
     pub(super) fn take(&self) -> Reading {
         Reading {

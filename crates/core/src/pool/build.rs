@@ -5,6 +5,7 @@ use super::level;
 use super::{Endpoint, EndpointId, Health, Level, Member, Pool, PoolId};
 use crate::circuit::Circuit;
 use crate::document::{self, Balance, DocumentError, Probe};
+use crate::hedge::Hedge;
 use crate::ids::Ids;
 use crate::retry::Policy;
 use crate::route::inside;
@@ -84,6 +85,7 @@ impl Pool {
             keepalive: document.keepalive.clone(),
             retry: Policy::build(&document.retry).map_err(inside("retry"))?,
             retry_budget: document.retry_budget.clone(),
+            hedge: hedge(document)?,
             queue: document.queue.clone(),
             health_check: document.health_check.clone(),
             proxy_protocol: document.proxy_protocol,
@@ -136,6 +138,17 @@ fn check(pool: &document::Pool) -> Result<(), DocumentError> {
         return Err(DocumentError::new("overprovisioning_percent", format!("must be from {low} to {high}")));
     }
     pool.health_check.as_ref().map_or(Ok(()), check_health_check)
+}
+
+fn hedge(pool: &document::Pool) -> Result<Option<Hedge>, DocumentError> {
+    let Some(hedge) = &pool.hedge else { return Ok(None) };
+    if pool.retry.attempts < 2 {
+        return Err(DocumentError::new(
+            "hedge",
+            "the second try is one of the attempts, and there is only one",
+        ));
+    }
+    Ok(Some(Hedge::build(hedge).map_err(inside("hedge"))?))
 }
 
 fn check_endpoints(endpoints: &[document::Endpoint]) -> Result<(), DocumentError> {

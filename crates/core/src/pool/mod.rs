@@ -38,6 +38,7 @@ pub use resident::Resident;
 
 use crate::circuit::{Circuit, Permit};
 use crate::document;
+use crate::hedge::Hedge;
 use crate::outlier::Outcome;
 use crate::proxy_protocol::Version;
 use crate::retry::Policy;
@@ -86,6 +87,8 @@ pub struct Pool {
     pub retry: Policy,
     /// How many requests may be.
     pub retry_budget: document::RetryBudget,
+    /// When a request gets a second try beside the first, if ever.
+    pub hedge: Option<Hedge>,
     /// Where requests wait when every endpoint is full.
     pub queue: Option<document::Queue>,
     /// Active checks, if any.
@@ -160,6 +163,16 @@ impl Pool {
     pub fn observe(&self, endpoint: &Endpoint, outcome: Outcome, nanos: u64) {
         if let Some(policy) = &self.outlier_detection {
             endpoint.traffic().observe(outcome, nanos, policy);
+        }
+    }
+
+    /// A try was cancelled after so long, as another one was faster: no failure, but how long it took at least.
+    pub fn observe_cancelled(&self, endpoint: &Endpoint, nanos: u64, now: Nanos) {
+        if self.outlier_detection.is_some() {
+            endpoint.traffic().observe_slow(nanos);
+        }
+        if self.balance == document::Balance::PeakEwma {
+            endpoint.observe_latency(nanos, now);
         }
     }
 

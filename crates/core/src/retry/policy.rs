@@ -161,6 +161,12 @@ impl Policy {
         if may_repeat { self.body_bytes } else { 0 }
     }
 
+    /// Whether a second try may begin while the first is under way: never of what is not idempotent, as both may be
+    /// acted upon.
+    pub fn may_hedge(&self, is_idempotent: bool) -> bool {
+        self.attempts > 1 && is_idempotent
+    }
+
     /// The pause before the try after `failed`.
     ///
     /// The first retry goes to another endpoint at once: what it waited for would help nobody there. So does one whose
@@ -301,6 +307,14 @@ mod tests {
         assert_eq!(policy().kept_bytes(false), 0);
         let off = Policy::build(&document::Retry { attempts: 1, ..document() }).unwrap();
         assert_eq!(off.kept_bytes(true), 0);
+    }
+
+    #[test]
+    fn only_what_is_idempotent_is_hedged() {
+        let told = Policy::build(&document::Retry { non_idempotent: true, ..document() }).unwrap();
+        assert!(told.may_hedge(true) && !told.may_hedge(false));
+        let off = Policy::build(&document::Retry { attempts: 1, ..document() }).unwrap();
+        assert!(!off.may_hedge(true));
     }
 
     #[test]

@@ -47,6 +47,11 @@ pub(super) fn compressed(out: &mut Vec<u8>, coding: &str, bytes: u64) {
     let _ = write!(out, ",\"bytes_before_coding\":{bytes}");
 }
 
+/// Writes what became of the second try.
+pub(super) fn hedged(out: &mut Vec<u8>, word: &str) {
+    field(out, "hedge", word.as_bytes());
+}
+
 /// Writes what is known at the end.
 pub(super) fn finish(out: &mut Vec<u8>, record: &Record, names: &Names<'_>) {
     field(out, "route", names.route.unwrap_or_default().as_bytes());

@@ -144,6 +144,13 @@ impl Line {
         }
     }
 
+    /// Says that a second try began beside the first, and whether it was the faster one; text lines have no place for it.
+    pub fn hedged(&mut self, word: &str) {
+        if self.format == LogFormat::Json {
+            json::hedged(&mut self.text, word);
+        }
+    }
+
     /// Finishes the line and hands it over; when the ring is full it is dropped there and counted.
     pub fn finish(mut self, worker: &Worker, record: &Record, names: &Names<'_>) {
         match self.format {

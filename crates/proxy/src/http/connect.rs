@@ -2,8 +2,9 @@
 
 use super::client::Client;
 use super::exchange::Exchange;
-use crate::arrival::introduction;
+use crate::arrival::{Proxied, introduction};
 use crate::upstream::{Upstream, dial, introduce};
+use crate::worker::Worker;
 use evenly_core::error::Failure;
 use evenly_core::pool::{Endpoint, Pool};
 use evenly_core::proxy_protocol::{Addresses, Version};
@@ -57,6 +58,24 @@ pub fn idle(client: &Client, endpoint: &Endpoint, told: &Told) -> Option<Upstrea
     Some(upstream)
 }
 
+/// A new connection to `endpoint`, which is told whose it is. The caller holds the deadline.
+pub async fn reach(
+    worker: &Worker,
+    endpoint: &Endpoint,
+    told: Told,
+    proxied: Option<&Proxied>,
+) -> Result<Upstream, Lost> {
+    let failed = || Lost::to(Cause::ConnectFailure, Failure::ConnectFailed);
+    let mut upstream = dial(endpoint, &worker.idle).await.map_err(|_| failed())?;
+    if let Some((version, addresses)) = told {
+        let header = introduction(version, *addresses, proxied);
+        introduce(&upstream.stream, &header).map_err(|_| failed())?;
+        upstream.client = Some(addresses);
+    }
+    worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
+    Ok(upstream)
+}
+
 /// A new connection to `endpoint`, which is told whose it is, until the tick `due`. `is_read`: all of the request was
 /// taken in.
 pub async fn open(
@@ -67,10 +86,11 @@ pub async fn open(
     is_read: bool,
 ) -> Result<Upstream, Lost> {
     let worker = Rc::clone(&client.worker);
-    let mut dialling = pin!(dial(endpoint, &worker.idle));
-    let dialled = poll_fn(|cx| {
+    let proxied = client.proxied.clone();
+    let mut dialling = pin!(reach(&worker, endpoint, told, proxied.as_deref()));
+    poll_fn(|cx| {
         if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
-            return Poll::Ready(dialled.map_err(|_| Lost::to(Cause::ConnectFailure, Failure::ConnectFailed)));
+            return Poll::Ready(dialled);
         }
         // What is left of the request's body must stay where it is, or it would be taken for the next request.
         if client.has_gone(is_read, cx) {
@@ -82,16 +102,7 @@ pub async fn open(
         client.deadline.set_at(due.min(client.gone_due()));
         Poll::Pending
     })
-    .await;
-    let mut upstream = dialled?;
-    if let Some((version, addresses)) = told {
-        let header = introduction(version, *addresses, client.proxied.as_deref());
-        introduce(&upstream.stream, &header)
-            .map_err(|_| Lost::to(Cause::ConnectFailure, Failure::ConnectFailed))?;
-        upstream.client = Some(addresses);
-    }
-    client.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
-    Ok(upstream)
+    .await
 }
 
 /// A connection to `endpoint`. When the request was lost on one, it gets a new one: what is idle may be as stale.

@@ -2,6 +2,7 @@
 
 use super::bond::Bond;
 use super::compress::Coding;
+use super::hedge::Hedged;
 use super::mirror::Mirroring;
 use super::retry::Tries;
 use crate::worker::Worker;
@@ -139,6 +140,8 @@ pub struct Tally {
     pub endpoint: Option<(EndpointId, SocketAddr)>,
     /// The tries that failed.
     pub tries: Tries,
+    /// Whether a second try began beside the first.
+    pub hedged: Hedged,
     /// Why it ended other than by the endpoint's whole answer.
     pub failure: Option<Failure>,
     /// The request's part of its access-log line.
@@ -159,6 +162,7 @@ impl Tally {
             status: 0,
             endpoint: None,
             tries: Tries::default(),
+            hedged: Hedged::No,
             failure: None,
             line,
         }

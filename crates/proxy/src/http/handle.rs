@@ -9,6 +9,7 @@ use super::connect::{Lost, connect};
 use super::exchange::Exchange;
 use super::fault::inject;
 use super::handlers::Desk;
+use super::hedge;
 use super::mirror;
 use super::plan::{Plan, Planned, plan, refuse};
 use super::queue;
@@ -126,7 +127,7 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
     mirror::begin(exchange, upload.is_none());
     exchange.due = exchange.request_timeout().map_or(u64::MAX, |whole| client.deadline.at(whole));
     loop {
-        let lease = match pick(client, exchange) {
+        let mut lease = match pick(client, exchange) {
             Ok(lease) => lease,
             Err(full) if full.is_full() && exchange.waits() => {
                 // Boxed like the retry below.
@@ -139,10 +140,19 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
         };
         let endpoint = lease.endpoint();
         exchange.tally.endpoint = Some((endpoint.id(), endpoint.address()));
-        let outcome = match connect(client, exchange, endpoint, upload.is_none()).await {
-            Ok(upstream) => attempt(client, exchange, &mut upload, upstream, &lease).await,
+        let connected = if hedge::applies(exchange, upload.as_deref()) {
+            // Boxed like the retry below: two of everything.
+            let raced = Box::pin(hedge::race(client, exchange, lease)).await;
+            lease = raced.lease;
+            raced.outcome.map(|(upstream, buffer)| (upstream, Some(buffer)))
+        } else {
+            connect(client, exchange, endpoint, upload.is_none()).await.map(|upstream| (upstream, None))
+        };
+        let outcome = match connected {
+            Ok((upstream, first)) => attempt(client, exchange, &mut upload, (upstream, first), &lease).await,
             Err(now) => Err(now),
         };
+        let endpoint = lease.endpoint();
         let lost = match outcome {
             Ok(next) => return next,
             Err(lost) => lost,
@@ -175,16 +185,22 @@ fn pick(client: &Client, exchange: &mut Exchange) -> Result<Lease, Failure> {
     Ok(pick_for(&exchange.view, exchange.pool, &mut exchange.bond, ask)?)
 }
 
-/// *Forward*, *settle* and *relay* on one connection. An error means that the client got nothing of a response yet.
+/// *Forward*, *settle* and *relay* on one connection, where the request may have been sent and its response begun. An
+/// error means that the client got nothing of a response yet.
 async fn attempt(
     client: &mut Client,
     exchange: &mut Exchange,
     upload: &mut Option<Box<Pump>>,
-    mut upstream: Upstream,
+    (mut upstream, first): (Upstream, Option<Buffer>),
     lease: &Lease,
 ) -> Result<Next, Lost> {
-    upload::send(client, exchange, upload, &mut upstream).await?;
-    let mut buffer = response_head(client, exchange, upload, &mut upstream).await?;
+    let mut buffer = match first {
+        None => {
+            upload::send(client, exchange, upload, &mut upstream).await?;
+            response_head(client, exchange, upload, &mut upstream).await?
+        }
+        Some(buffer) => buffer,
+    };
     loop {
         match settle(client, exchange, &buffer, upload.as_deref()) {
             Settled::MoreHead => more_head(client, exchange, upload, &mut upstream, &mut buffer).await?,

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | read, keep-alive | `connection.rs`, `client.rs` |
 //! | pin, route, admit | `plan.rs`; `admit/` where a route has a guard |
-//! | pick, connect, forward | `handle.rs` and `connect.rs`; `queue.rs` when all are full; `request.rs` renders the head, `upload.rs` brings the body |
+//! | pick, connect, forward | `handle.rs` and `connect.rs`; `queue.rs` when all are full; `request.rs` renders the head, `upload.rs` brings the body; `hedge.rs` does it twice at once |
 //! | faults on purpose | `fault.rs`, before *pick* |
 //! | mirror | `mirror.rs`: what the exchange lays aside, and the copy's own task |
 //! | settle | `wait.rs`, `settle.rs`; `retry.rs` for another try; `answer.rs` for what Evenly says itself |
@@ -28,6 +28,7 @@ mod fields;
 mod h2;
 mod handle;
 mod handlers;
+mod hedge;
 mod linger;
 mod mirror;
 mod plan;

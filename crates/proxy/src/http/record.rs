@@ -13,7 +13,10 @@ use std::time::Duration;
 
 /// Records an exchange with an endpoint.
 pub fn record(client: &Client, exchange: &mut Exchange) {
-    let line = exchange.tally.line.take();
+    let mut line = exchange.tally.line.take();
+    if let (Some(line), Some(word)) = (&mut line, exchange.tally.hedged.word()) {
+        line.hedged(word);
+    }
     let (route, pool) = (exchange.route(), exchange.pool());
     let names =
         Names { route: Some(&route.name), pool: Some(&pool.name), endpoint: endpoint(&exchange.tally) };

@@ -58,6 +58,16 @@ impl Tries {
         self.entry().spare = Some(pump);
     }
 
+    /// Another try was under way beside the one that counts, at this endpoint: the next one goes elsewhere.
+    pub fn beside(&mut self, endpoint: EndpointId) {
+        self.entry().endpoints.push(endpoint);
+    }
+
+    /// The try that counts began then, when connecting had taken so long.
+    pub fn began(&mut self, at: Instant, connect: Duration) {
+        self.entry().began = Some((at, connect));
+    }
+
     fn entry(&mut self) -> &mut Failed {
         self.0.get_or_insert_with(|| {
             Box::new(Failed {

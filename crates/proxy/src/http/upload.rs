@@ -8,12 +8,15 @@ use super::mirror;
 use crate::io;
 use crate::pump::{Course, Pace, Patience, Pump};
 use crate::upstream::Upstream;
-use crate::worker::buffers::Buffer;
+use crate::worker::buffers::{Buffer, Text};
 use evenly_core::error::Failure;
+use evenly_core::pool::EndpointId;
 use evenly_core::retry::Cause;
 use evenly_http1::BodyReader;
 use std::future::poll_fn;
 use std::io::Write;
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -81,7 +84,7 @@ pub async fn send(
     upload: &mut Option<Box<Pump>>,
     upstream: &mut Upstream,
 ) -> Result<(), Lost> {
-    put_host(exchange, upstream);
+    put_host(exchange, upstream.endpoint);
     if let Some(pump) = upload {
         let empty = client.worker.buffers.text();
         pump.lead(std::mem::replace(&mut exchange.head, empty));
@@ -117,16 +120,22 @@ pub async fn send(
 }
 
 /// Puts the endpoint's address where the request's `Host` belongs, in place of that of an endpoint tried before.
-fn put_host(exchange: &mut Exchange, upstream: &Upstream) {
+pub fn put_host(exchange: &mut Exchange, endpoint: EndpointId) {
     let Some(at) = exchange.host_at.clone() else { return };
-    let Some((_, address)) = exchange.tally.endpoint.filter(|(id, _)| *id == upstream.endpoint) else {
+    let Some((_, address)) = exchange.tally.endpoint.filter(|(id, _)| *id == endpoint) else {
         return;
     };
+    exchange.host_at = Some(write_host(&mut exchange.head, at, address));
+}
+
+/// Puts an endpoint's address where a head's `Host` belongs; where it stands then.
+pub fn write_host(head: &mut Text, at: Range<usize>, address: SocketAddr) -> Range<usize> {
     let mut line = Vec::with_capacity(64);
     // Writing to memory does not fail.
     let _ = write!(line, "Host: {address}\r\n");
-    exchange.host_at = Some(at.start..at.start + line.len());
-    if exchange.head.get(at.clone()).is_some() {
-        exchange.head.splice(at, line);
+    let now = at.start..at.start + line.len();
+    if head.get(at.clone()).is_some() {
+        head.splice(at, line);
     }
+    now
 }

@@ -135,6 +135,8 @@ pub(super) struct PoolStats {
     pub retries: [u64; Cause::KINDS.len()],
     /// Not made because the budget was used up.
     pub retries_refused: u64,
+    /// Second tries beside a first one.
+    pub hedges: HedgeStats,
     /// Requests that its fallback took over.
     pub fallbacks: u64,
     pub affinity: AffinityStats,
@@ -144,6 +146,27 @@ pub(super) struct PoolStats {
     pub queue_full: u64,
     /// By an open circuit.
     pub circuit_rejected: u64,
+}
+
+/// Second tries that begin while the first is under way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct HedgeStats {
+    pub sent: u64,
+    pub won: u64,
+    /// Not made because the budget was used up.
+    pub refused: u64,
+    /// After how many nanoseconds the last request would have had one.
+    pub delay: u64,
+}
+
+impl HedgeStats {
+    fn merge(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.won += other.won;
+        self.refused += other.refused;
+        // Each worker has its own; the longest says most.
+        self.delay = self.delay.max(other.delay);
+    }
 }
 
 /// What became of clients' affinity.
@@ -196,6 +219,7 @@ impl PoolStats {
         self.resends += other.resends;
         self.retries.iter_mut().zip(other.retries).for_each(|(mine, theirs)| *mine += theirs);
         self.retries_refused += other.retries_refused;
+        self.hedges.merge(&other.hedges);
         self.fallbacks += other.fallbacks;
         self.affinity.merge(&other.affinity);
         self.queue_entered += other.queue_entered;

@@ -5,6 +5,7 @@ mod affinity;
 mod circuits;
 mod endpoints;
 mod experiments;
+mod hedges;
 mod http2;
 mod levels;
 mod tls;
@@ -35,6 +36,7 @@ pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     pools(&mut exposition, scene.snapshot, stats);
     levels::levels(&mut exposition, scene, stats);
     circuits::circuits(&mut exposition, scene, stats);
+    hedges::hedges(&mut exposition, scene.snapshot, stats);
     affinity::affinity(&mut exposition, scene, stats);
     endpoints::endpoints(&mut exposition, scene, stats);
 }

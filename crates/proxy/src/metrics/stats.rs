@@ -209,6 +209,26 @@ impl WorkerStats {
         self.pools.at(pool).retries_refused += 1;
     }
 
+    /// A request would be hedged after so many nanoseconds.
+    pub fn hedge_delay(&mut self, pool: u32, nanos: u64) {
+        self.pools.at(pool).hedges.delay = nanos;
+    }
+
+    /// A second try has begun beside a first one.
+    pub fn hedged(&mut self, pool: u32) {
+        self.pools.at(pool).hedges.sent += 1;
+    }
+
+    /// A second try answered first.
+    pub fn hedge_won(&mut self, pool: u32) {
+        self.pools.at(pool).hedges.won += 1;
+    }
+
+    /// There was no second try because the pool's budget was used up.
+    pub fn hedge_refused(&mut self, pool: u32) {
+        self.pools.at(pool).hedges.refused += 1;
+    }
+
     /// Credentials came, and this came of them.
     pub fn password(&mut self, result: Password) {
         self.access.passwords[result as usize] += 1;

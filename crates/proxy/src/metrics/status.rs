@@ -1,5 +1,6 @@
 //! What `evenly status` shows, as the JSON that `_native.pyi` states.
 
+mod tries;
 mod zones;
 
 use super::counts::{EndpointStats, ListenerStats};
@@ -79,6 +80,8 @@ fn pool(
         "fallback": document.and_then(|document| document.fallback.as_deref()),
         "levels": zones::levels(scene, pool),
         "circuit": pool.circuit.as_ref().map(|circuit| self::circuit(&circuit.report(now))),
+        "retries": tries::retries(pool, stats),
+        "hedge": tries::hedge(pool, stats),
         "endpoints": endpoints,
     })
 }

@@ -3,6 +3,7 @@
 use super::waiting::Waiting;
 use crate::permits::ListenerPermits;
 use crate::tls::Termination;
+use evenly_core::hedge::Delays;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::pool::{EndpointId, Nanos, Picker, Pool, PoolId};
 use evenly_core::random::Random;
@@ -27,6 +28,8 @@ pub struct View {
     budgets: Vec<Rc<RefCell<Budget>>>,
     /// Likewise.
     waiting: Vec<Rc<Waiting>>,
+    /// Likewise; only of pools that hedge.
+    delays: Vec<Option<Rc<RefCell<Delays>>>>,
     /// By the route's number: its place in the snapshot.
     routes: Vec<usize>,
     /// The same of pools: looked for by each connection over tcp, and by each pool of the next snapshot.
@@ -52,6 +55,7 @@ impl View {
         let workers = snapshot.document.workers;
         let budgets = snapshot.pools.iter().map(|pool| budget(pool, workers, previous)).collect();
         let waiting = snapshot.pools.iter().map(|pool| waiting(pool, previous)).collect();
+        let delays = snapshot.pools.iter().map(|pool| delays(pool, previous)).collect();
         let routes = places(&snapshot);
         let pools = snapshot.pools.iter().enumerate().map(|(place, pool)| (pool.id, place)).collect();
         let (by_bind, by_datagrams) = (by_bind(&snapshot, false), by_bind(&snapshot, true));
@@ -62,6 +66,7 @@ impl View {
             pickers,
             budgets,
             waiting,
+            delays,
             routes,
             pools,
             by_bind,
@@ -86,6 +91,11 @@ impl View {
     /// Who waits for a pool, by its place in the snapshot.
     pub fn waiting(&self, pool: usize) -> &Rc<Waiting> {
         &self.waiting[pool]
+    }
+
+    /// How long a pool's requests take, by its place in the snapshot, where that is measured.
+    pub fn delays(&self, pool: usize) -> Option<&RefCell<Delays>> {
+        self.delays[pool].as_deref()
     }
 
     /// The place of one of the snapshot's routes in it.
@@ -191,6 +201,13 @@ fn budget(pool: &Pool, workers: u16, previous: Option<&View>) -> Rc<RefCell<Budg
         }
         None => Rc::new(RefCell::new(Budget::new(&pool.retry_budget, workers, 0))),
     }
+}
+
+/// What was known of a pool's response times is still true.
+fn delays(pool: &Pool, previous: Option<&View>) -> Option<Rc<RefCell<Delays>>> {
+    pool.hedge?;
+    let kept = previous.and_then(|view| view.delays[view.place(pool.id)?].clone());
+    Some(kept.unwrap_or_default())
 }
 
 /// Who waited for a pool goes on waiting, beside those that come.

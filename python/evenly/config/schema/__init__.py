@@ -30,7 +30,7 @@ from .match import PathPattern, ValueCondition
 from .node import Node
 from .outlier import OutlierOptions
 from .pool import Endpoint, HashKey, KeepAlive, Pool, PoolTimeouts
-from .retry import Retry, RetryBudget
+from .retry import HedgeOptions, Retry, RetryBudget
 from .route import ACTIONS, FORWARDING_ONLY, FieldRules, HostLiteral, Redirect, Respond, Rewrite, Route, RouteTimeouts
 from .settings import AccessLog, ErrorPage, Settings
 from .stream import StreamTimeouts, TcpListener, TlsRoute
@@ -72,6 +72,7 @@ __all__ = [
     "FileDiscovery",
     "HashKey",
     "HealthCheck",
+    "HedgeOptions",
     "HostLiteral",
     "HostPattern",
     "HttpCheck",

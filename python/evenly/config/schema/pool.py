@@ -10,7 +10,7 @@ from .circuit import CircuitBreaker
 from .discovery import Discovery
 from .health_check import HealthCheck
 from .outlier import OutlierDetection
-from .retry import Queue, Retry, RetryBudget, RetryOrAttempts
+from .retry import Hedge, Queue, Retry, RetryBudget, RetryOrAttempts
 from .table import Bounds, Table, integer, listed, refused, widened, written
 from .units import Duration, Percent, Timeout, durations
 from .words import EndpointAddress, Name, PoolName
@@ -251,6 +251,12 @@ hash_balance_factor = 1.25
     retry_budget: RetryBudget = Field(
         default=RetryBudget(), description="How many requests may be, over all routes to this pool."
     )
+    hedge: Hedge = Field(
+        default=None,
+        description="When a request that takes longer than most is sent to a second endpoint as well; the first good "
+        "answer counts. `true` takes every default.",
+        examples=[True],
+    )
     proxy_protocol: Literal["v1", "v2"] | None = Field(
         default=None,
         description=(
@@ -277,6 +283,12 @@ hash_balance_factor = 1.25
         outlier = self.outlier_detection
         if outlier is not None and outlier.max_ejection_time < outlier.base_ejection_time:
             raise refused("max_ejection_time is less than base_ejection_time", "outlier_detection")
+        return self
+
+    @model_validator(mode="after")
+    def _check_hedge(self) -> Self:
+        if self.hedge is not None and self.retry.attempts == 1:
+            raise refused("the second try is one of `retry.attempts`, and there is only one", "hedge")
         return self
 
     @model_validator(mode="after")

@@ -120,6 +120,44 @@ RetryOrAttempts = Annotated[
 ]
 
 
+class HedgeOptions(Table):
+    """When a request gets a second try beside the first, so that one slow response is not what its client waits for.
+    Short form: `hedge = true`.
+
+    A request that takes longer than most is sent to another endpoint as well; the first good answer is the client's,
+    and the other try is cancelled: its connection is closed, and no failure is counted. Only requests are hedged whose
+    method is idempotent and whose body, if any, is at hand; never those that ask for an upgrade, and never those whose
+    client belongs to an endpoint (`affinity`). The second try is one of the retry policy's `attempts` and is paid for
+    by the retry budget.
+    """
+
+    heading: ClassVar[str] = "Hedge"
+    where: ClassVar[str] = "[pools.NAME.hedge]"
+    example: ClassVar[str] = """
+[pools.search]
+endpoints = ["10.0.0.1:9000", "10.0.0.2:9000", "10.0.0.3:9000"]
+hedge = { percentile = 95, min_delay = "10ms" }
+retry_budget = { share = "10%" }
+"""
+
+    percentile: Annotated[float, Bounds(50.0, 99.9, "a number")] = Field(
+        default=95.0,
+        description="How many of a hundred requests are not late: the delay is this percentile of the pool's response "
+        "times of the last 10 to 20 seconds, measured by each worker. Until 100 are known nothing is hedged. One "
+        "decimal counts.",
+    )
+    min_delay: Annotated[Duration, durations("1ms", "1h")] = Field(
+        default=Duration.parse("5ms"), description="The second try never begins before this."
+    )
+
+
+# `false` is the same as leaving it out, which is what a switch should say.
+Hedge = Annotated[
+    HedgeOptions | None,
+    widened(lambda v: {True: {}, False: None}[v] if isinstance(v, bool) else v, bool, HedgeOptions | None),
+]
+
+
 class Queue(Table):
     """Where requests wait while every endpoint of a pool has as many as its `max_connections` allows.
 

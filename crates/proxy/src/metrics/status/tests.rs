@@ -40,6 +40,9 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
         assert!(endpoint["since"].as_f64().unwrap() > 1.6e9);
         endpoint["since"] = json!(0);
     }
+    let no_retries = json!({
+        "causes": {"connect-failure": 0, "reset": 0, "timeout": 0, "status": 0}, "refused": 0,
+    });
     let expected = json!({
         "generation": 1, "workers": 2, "connections": 5, "requests": 2,
         "zone": null, "zones": [],
@@ -48,7 +51,8 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
             {"name": "db", "protocol": "tcp", "bind": ["127.0.0.1:8080"], "connections": 0, "accepted": 0, "requests": 1, "tls": null},
         ],
         "pools": [
-            {"name": "app", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null, "endpoints": [
+            {"name": "app", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null,
+                "retries": no_retries, "hedge": null, "endpoints": [
                 {"address": "10.0.0.1:80", "weight": 1, "backup": false, "zone": null, "priority": 0, "evacuated": false,
                     "share": 100, "state": "healthy", "reason": "", "since": 0,
                     "in_flight": 0, "requests": 1, "failures": 1},
@@ -56,7 +60,8 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
                     "share": 100, "state": "draining",
                     "reason": "set by the operator", "since": 0, "in_flight": 0, "requests": 0, "failures": 0},
             ]},
-            {"name": "db", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null, "endpoints": []},
+            {"name": "db", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null,
+                "retries": no_retries, "hedge": null, "endpoints": []},
         ],
     });
     assert_eq!(status, expected);
