@@ -1,16 +1,20 @@
 //! Reads and writes on connections, in one place, so that another way of I/O (io_uring) has one place to go.
 //!
-//! A read takes a buffer only when there is something to read, and a short read counts as "the socket is empty":
-//! tokio clears the readiness then, so no second read is spent on learning it (EAGAIN).
+//! A read takes a buffer only when there is something to read, and a short read counts as "the socket is empty": the
+//! readiness is cleared then, so no second read is spent on learning it (EAGAIN); likewise a short write. Both are tried
+//! before the task is registered to be woken, which most of them never need, and call the kernel without libc, whose
+//! calls are points of cancellation.
 
 use crate::stream::Stream;
 use crate::worker::buffers::{Buffer, Buffers};
+use rustix::net::{RecvFlags, SendFlags};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
+use tokio::task::coop::poll_proceed;
 
 /// Reads into a fresh buffer once there is something; an empty buffer is the end of the stream.
 pub fn poll_read(
@@ -58,16 +62,58 @@ pub fn poll_receive(
 }
 
 fn poll_read_room(socket: &mut TcpStream, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-    let mut room = ReadBuf::new(room);
-    ready!(Pin::new(socket).poll_read(cx, &mut room))?;
-    Poll::Ready(Ok(room.filled().len()))
+    loop {
+        let received = attempt(socket, Interest::READABLE, room.len(), || {
+            // Every loop of a task reads: this has each of them let the others have their turn.
+            let Poll::Ready(turn) = poll_proceed(cx) else { return Ok(Poll::Pending) };
+            let (n, _) = rustix::net::recv(&*socket, &mut *room, RecvFlags::empty())?;
+            turn.made_progress();
+            Ok(Poll::Ready(n))
+        });
+        match received {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_read_ready(cx))?,
+            Err(error) => return Poll::Ready(Err(error)),
+            Ok(received) => return received.map(Ok),
+        }
+    }
+}
+
+fn poll_send(socket: &TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    loop {
+        let sent = attempt(socket, Interest::WRITABLE, bytes.len(), || {
+            Ok(Poll::Ready(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?))
+        });
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_write_ready(cx))?,
+            Err(error) => return Poll::Ready(Err(error)),
+            Ok(sent) => return sent.map(Ok),
+        }
+    }
+}
+
+/// Moves bytes, at most `whole`, if the socket is ready, which after fewer it is no more.
+fn attempt(
+    socket: &TcpStream,
+    interest: Interest,
+    whole: usize,
+    operation: impl FnOnce() -> io::Result<Poll<usize>>,
+) -> io::Result<Poll<usize>> {
+    let mut short = None;
+    let outcome = socket.try_io(interest, || match operation()? {
+        Poll::Ready(n) if (1..whole).contains(&n) => {
+            short = Some(n);
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        moved => Ok(moved),
+    });
+    short.map_or(outcome, |n| Ok(Poll::Ready(n)))
 }
 
 /// Writes some of `bytes`. Once it was not ready, the next write must begin with the same bytes: under TLS some of them
 /// are sealed already.
 pub fn poll_write(stream: &mut Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
     match stream {
-        Stream::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+        Stream::Plain(socket) => poll_send(socket, cx, bytes),
         Stream::Tls(session) => session.poll_write(cx, bytes, &[]),
         Stream::H2(stream) => stream.poll_write(cx, bytes, &[]),
     }
