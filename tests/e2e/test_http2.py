@@ -177,6 +177,21 @@ def test_who_takes_nothing_holds_nobody_up(h2, servers) -> None:
     assert serving.balancer.memory() - before < 4 << 20
 
 
+@pytest.mark.parametrize("window", [0, 1])
+def test_a_shut_window_costs_nothing(h2, servers, window) -> None:
+    """A stream whose client takes nothing is given up in the end, and is not worked for until then."""
+    client, serving = h2(*servers("a"), listener='timeouts = { send = "2s" }\n', client={"takes": False})
+    assert client.ask("/small").text == "a"
+    client.h2.update_settings({4: window})
+    client.flush()
+    held = client.begin("/bytes/50000000")
+    client.wait_head(held)
+    before = serving.balancer.cpu()
+    client.wait(held)
+    assert client.answers[held].reset is not None
+    assert serving.balancer.cpu() - before < 0.25, "it was busy while it waited"
+
+
 def test_a_stream_that_is_given_up(h2, endpoint) -> None:
     """Its endpoint's connection is closed, as for a client that has gone; others go on."""
     client, serving = h2(endpoint)

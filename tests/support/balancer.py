@@ -207,6 +207,11 @@ class Balancer:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def cpu(self) -> float:
+        """CPU time so far, of all threads, in seconds. Source: the first field of `/proc/PID/task/TID/schedstat`."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
     def pipe_ends(self) -> int:
         """Descriptors of the process that are ends of pipes, now."""
         found = 0
