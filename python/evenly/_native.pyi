@@ -49,6 +49,7 @@ class Dataplane:
         "pools": [{"name", "balance", "affinity": {"by", "entries"}, "fallback",
         "levels": [{"priority", "zone", "backup", "usable_weight", "weight", "share"}],
         "circuit": {"state", "reason", "open_for", "requests", "failed", "in_flight", "max_requests"},
+        "concurrency": {"limit", "in_flight", "unloaded", "last"},
         "retries": {"causes": {"connect-failure", "reset", "timeout", "status"}, "refused"},
         "hedge": {"delay", "sent", "won", "refused"},
         "endpoints": [{"address", "weight", "backup", "zone", "priority", "evacuated", "share", "state",

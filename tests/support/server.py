@@ -39,8 +39,8 @@ class Server:
     """One endpoint. `requests` counts by path; `healthy` decides what `/healthz` answers.
 
     Of the requests that any other path gets, each `fails_every`-th is answered 503, and each `slow_every`-th after
-    `slow_for` seconds; 0 is none. One that is `paused` answers no such request until it is not; `given_up` counts those
-    whose connection was closed meanwhile.
+    `slow_for` seconds; 0 is none. `works_on` makes it work on so many at once; the others wait. One that is `paused`
+    answers no such request until it is not; `given_up` counts those whose connection was closed meanwhile.
     """
 
     def __init__(self, name: str) -> None:
@@ -56,6 +56,9 @@ class Server:
         self.address = ""
         self._held: list[asyncio.Event] = []
         self._hangs_up = False
+        self.most_at_once = 0
+        self._at_once = 0
+        self._work: tuple[asyncio.Semaphore, float] | None = None
 
     def __str__(self) -> str:
         return self.address
@@ -113,11 +116,26 @@ class Server:
             status = 200 if self.healthy else 503
         elif path.startswith("/status/"):
             status = int(path.removeprefix("/status/"))
+        elif self._work is not None:
+            await self._do_work(*self._work)
         elif self.paused or (self.slow_every and self.served % self.slow_every == 0):
             await self._stall(reader)
         elif self.fails_every and self.served % self.fails_every == 0:
             status = 503
         writer.write(f"HTTP/1.1 {status} -\r\nContent-Length: {len(self.name)}\r\n\r\n{self.name}".encode())
+
+    def works_on(self, count: int, seconds: float) -> None:
+        """From now on it works on so many requests at once, so long on each; `most_at_once` is how many it had."""
+        self._work = (asyncio.Semaphore(count), seconds)
+
+    async def _do_work(self, room: asyncio.Semaphore, seconds: float) -> None:
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            async with room:
+                await asyncio.sleep(seconds)
+        finally:
+            self._at_once -= 1
 
     def hang_up(self) -> None:
         """Closes the connections of all requests that wait because it is paused, without an answer."""

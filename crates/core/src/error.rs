@@ -149,6 +149,8 @@ failures! {
     NoEndpointFull = "no-endpoint-full", 503, Internal, false;
     /// The pool has as many requests under way as its circuit breaker's `max_requests` allows.
     PoolFull = "pool-full", 503, Internal, false;
+    /// The pool has as many requests under way as it was found to take without slowing down (adaptive concurrency).
+    PoolLimited = "pool-limited", 503, Internal, false;
     /// Too many of the pool's requests fail, so that its circuit breaker spares it this one.
     CircuitOpen = "circuit-open", 503, Upstream, false;
     /// Every endpoint is full, and so is the pool's queue.
@@ -195,7 +197,7 @@ impl Failure {
 
     /// Whether there will be room again when a request ends.
     pub const fn is_full(self) -> bool {
-        matches!(self, Self::NoEndpointFull | Self::PoolFull)
+        matches!(self, Self::NoEndpointFull | Self::PoolFull | Self::PoolLimited)
     }
 
     /// Its place in [`Failure::ALL`], for arrays of counters.
@@ -217,6 +219,7 @@ impl Failure {
             | Self::ForwardAuthFailed
             | Self::NoEndpointFull
             | Self::PoolFull
+            | Self::PoolLimited
             | Self::CircuitOpen
             | Self::QueueFull
             | Self::QueueTimeout
@@ -245,6 +248,7 @@ impl From<NoEndpoint> for Failure {
             NoEndpoint::OnlyExcluded => Self::NoEndpointOther,
             NoEndpoint::AllFull => Self::NoEndpointFull,
             NoEndpoint::PoolFull => Self::PoolFull,
+            NoEndpoint::PoolLimited => Self::PoolLimited,
         }
     }
 }
@@ -294,6 +298,7 @@ mod tests {
             NoEndpoint::OnlyExcluded,
             NoEndpoint::AllFull,
             NoEndpoint::PoolFull,
+            NoEndpoint::PoolLimited,
         ] {
             assert_eq!(Failure::from(reason).reason(), reason.reason());
         }

@@ -11,7 +11,7 @@
 //!   it.
 //! * [`pool`] and [`balancer`] — route → endpoint; [`affinity`] comes before them, [`health`] and [`outlier`] judge
 //!   endpoints.
-//! * [`circuit`] — when a pool is spared requests, and how many it gets at once.
+//! * [`circuit`] — when a pool is spared requests, and how many it gets at once; [`concurrency`] — how many it can take.
 //! * [`queue`] — whose turn it is when a pool is full.
 //! * [`retry`] — what follows a try that failed; [`hedge`] — when a second one begins beside the first.
 //! * [`proxy_protocol`], [`client_hello`] and [`passthrough`] — who a connection's client is, and which pool it goes to;
@@ -26,11 +26,13 @@ pub mod access;
 pub mod affinity;
 pub mod answer;
 pub mod balancer;
+pub mod buckets;
 pub mod certificates;
 pub mod circuit;
 pub mod client_hello;
 pub mod client_rate;
 pub mod compression;
+pub mod concurrency;
 pub mod dns;
 pub mod document;
 pub mod error;

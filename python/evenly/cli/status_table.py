@@ -9,6 +9,7 @@ from rich.text import Text
 from evenly.control.status import (
     AffinityStatus,
     CircuitStatus,
+    ConcurrencyStatus,
     EndpointStatus,
     HedgeStatus,
     LevelStatus,
@@ -52,7 +53,8 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
         parts += [Text(), *(_evacuation(zone, now) for zone in status.zones if zone.evacuated_until)]
     for pool in status.pools:
         parts += [Text(), _pool_title(pool), *_source(pool, now), *_circuit(pool.circuit), *map(_level, pool.levels)]
-        parts += [*_retries(pool.retries), *_hedge(pool.hedge), _endpoints(pool, before.get(pool.name), elapsed)]
+        parts += [*_concurrency(pool.concurrency), *_retries(pool.retries), *_hedge(pool.hedge)]
+        parts += [_endpoints(pool, before.get(pool.name), elapsed)]
         parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy" or endpoint.reason]
     return Group(*parts)
 
@@ -159,6 +161,19 @@ def _circuit(circuit: CircuitStatus | None) -> list[Text]:
     room = "" if circuit.max_requests is None else f" · {circuit.in_flight:,} of {circuit.max_requests:,} under way"
     state = (circuit.state, CIRCUIT_STYLES[circuit.state])
     return [Text.assemble("  circuit ", state, f"{reason}{left}{failed}{room}")]
+
+
+def _concurrency(concurrency: ConcurrencyStatus | None) -> list[Text]:
+    """How much of an adaptive limit is taken, and the response times that it follows."""
+    if concurrency is None:
+        return []
+    last, unloaded = concurrency.last, concurrency.unloaded
+    times = ""
+    if last is not None and unloaded is not None:
+        times = f" · {last * 1000:,.1f} ms, {unloaded * 1000:,.1f} ms without load"
+    style = "yellow" if concurrency.in_flight >= concurrency.limit else ""
+    taken = (f"{concurrency.in_flight:,} of {concurrency.limit:,} under way", style)
+    return [Text.assemble("  adaptive limit: ", taken, times)]
 
 
 def _retries(retries: RetryStatus) -> list[Text]:

@@ -6,6 +6,8 @@ from . import acme_checks
 from .problems import Place, dotted, key
 from .schema import HttpListener, Listener, Settings, TcpListener, UdpListener
 
+_FOR_REQUESTS = {"hedge": "cannot be sent twice", "adaptive_concurrency": "has no response time"}
+
 
 def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
     """Everything that does not fit together, in file order of its tables: place and message."""
@@ -66,9 +68,10 @@ def _streams_hashed_by_requests(settings: Settings) -> Iterator[tuple[Place, str
             if hash_key is not None and hash_key.source != "client_ip":
                 message = f'pools.{key(pool)} hashes "{hash_key}", which a {what} does not have'
                 yield ("listeners", name, *place), message
-            if settings.pools[pool].hedge is not None:
-                message = f"pools.{key(pool)} has `hedge`, which is for requests: a {what} cannot be sent twice"
-                yield ("listeners", name, *place), message
+            for option, why in _FOR_REQUESTS.items():
+                if getattr(settings.pools[pool], option) is not None:
+                    message = f"pools.{key(pool)} has `{option}`, which is for requests: a {what} {why}"
+                    yield ("listeners", name, *place), message
             if isinstance(listener, UdpListener) and settings.pools[pool].proxy_protocol == "v1":
                 message = f'pools.{key(pool)} has proxy_protocol = "v1", which is not made for datagrams; use "v2"'
                 yield ("listeners", name, *place), message

@@ -34,6 +34,12 @@ def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str, 
         "health_check": check and _health_check(check, reuses=_keeps_connections(pool, check)),
         "outlier_detection": pool.outlier_detection and _outlier_detection(pool.outlier_detection),
         "circuit_breaker": pool.circuit_breaker and _circuit_breaker(pool.circuit_breaker),
+        "adaptive_concurrency": pool.adaptive_concurrency
+        and {
+            "min_limit": pool.adaptive_concurrency.min_limit,
+            "max_limit": pool.adaptive_concurrency.max_limit,
+            "tolerance_percent": At(("tolerance",), round(pool.adaptive_concurrency.tolerance * 100)),
+        },
         "slow_start_ms": ms("slow_start", pool.slow_start),
         "panic_threshold_percent": At(("panic_threshold",), pool.panic_threshold.percent),
         "overprovisioning_percent": At(("overprovisioning",), round(pool.overprovisioning * 100)),

@@ -109,6 +109,15 @@ class CircuitStatus(Report):
     max_requests: int | None = Field(description="How many may be.")
 
 
+class ConcurrencyStatus(Report):
+    """How many requests a pool can take at once, as far as that was found out."""
+
+    limit: int = Field(description="How many may be under way.")
+    in_flight: int = Field(description="How many are.")
+    unloaded: float | None = Field(description="Median response time without load, in seconds; null if not known yet.")
+    last: float | None = Field(description="The same as of now.")
+
+
 class RetryStatus(Report):
     """Tries of a pool's requests after a first one that failed."""
 
@@ -134,6 +143,7 @@ class PoolStatus(Report):
     fallback: str | None = Field(description="The pool that takes over while no endpoint of this one can be picked.")
     levels: list[LevelStatus] = Field(description="By priority and zone; empty when all endpoints are alike in that.")
     circuit: CircuitStatus | None = Field(None, description="Its circuit breaker, if it has one.")
+    concurrency: ConcurrencyStatus | None = Field(None, description="Its adaptive limit, if it has one.")
     retries: RetryStatus = Field(RetryStatus(causes={}, refused=0), description="Tries after failed ones.")
     hedge: HedgeStatus | None = Field(None, description="Tries beside slow ones, if it hedges.")
     endpoints: list[EndpointStatus]

@@ -3,6 +3,7 @@
 from evenly.cli.status_table import bar, duration, render
 from evenly.control.status import (
     CircuitStatus,
+    ConcurrencyStatus,
     DiscoveryState,
     DiscoveryStatus,
     EndpointStatus,
@@ -104,6 +105,17 @@ def test_bars_are_drawn_in_eighths() -> None:
 def test_durations_are_said_as_a_person_would() -> None:
     said = [duration(seconds) for seconds in (-1, 0, 59, 60, 7200, 200_000)]
     assert said == ["0 s", "0 s", "59 s", "1 min", "2 h", "2 d"]
+
+
+def test_an_adaptive_limit_says_what_it_follows() -> None:
+    before = status(endpoint("10.0.0.1:9000", 1))
+    for times, line in [
+        ({"unloaded": None, "last": None}, "adaptive limit: 7 of 42 under way"),
+        ({"unloaded": 0.0081, "last": 0.012}, "adaptive limit: 7 of 42 under way · 12.0 ms, 8.1 ms without load"),
+    ]:
+        limit = ConcurrencyStatus.model_validate({"limit": 42, "in_flight": 7} | times)
+        pools = [before.pools[0].model_copy(update={"concurrency": limit})]
+        assert f"  {line}\n" in drawn(before.model_copy(update={"pools": pools}), NOW)
 
 
 def test_further_tries_are_counted() -> None:

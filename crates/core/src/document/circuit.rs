@@ -1,4 +1,4 @@
-//! Circuit breakers as the document states them.
+//! What a pool is spared, as the document states it.
 
 use super::present;
 use serde::Deserialize;
@@ -22,4 +22,16 @@ pub struct CircuitBreaker {
     /// Requests (tcp: connections, udp: sessions) that the pool gets at once, over all workers, or `null` for no limit.
     #[serde(deserialize_with = "present")]
     pub max_requests: Option<u32>,
+}
+
+/// How a pool's limit of requests under way is found out.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptiveConcurrency {
+    /// The limit is never below this; at least 1.
+    pub min_limit: u32,
+    /// The limit is never above this.
+    pub max_limit: u32,
+    /// How much slower than without load responses may be, in percent of that: 150 is half as long again. At least 105.
+    pub tolerance_percent: u32,
 }

@@ -1,6 +1,9 @@
 //! Pools as the document states them.
 
-use super::{Affinity, CircuitBreaker, Hedge, OutlierDetection, Queue, Retry, RetryBudget, present};
+use super::{
+    AdaptiveConcurrency, Affinity, CircuitBreaker, Hedge, OutlierDetection, Queue, Retry, RetryBudget,
+    present,
+};
 use crate::proxy_protocol::Version;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -33,6 +36,9 @@ pub struct Pool {
     /// When too many requests fail, or are under way, for it to get more; `null`: never.
     #[serde(deserialize_with = "present")]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// How it is found out how many requests it gets at once, or `null`: it is not.
+    #[serde(deserialize_with = "present")]
+    pub adaptive_concurrency: Option<AdaptiveConcurrency>,
     /// For how long an endpoint's share grows once it begins to serve; `null`: it gets all of it at once.
     #[serde(deserialize_with = "present")]
     pub slow_start_ms: Option<u64>,

@@ -1,16 +1,9 @@
 //! How long a pool's requests take: a histogram that forgets, of which a percentile is the delay.
 
 use super::Hedge;
+use crate::buckets::{BUCKETS, bucket, percentile};
 use crate::pool::Nanos;
 use std::time::Duration;
-
-/// Buckets for each doubling of the time: a percentile is at most a sixteenth too high.
-const FINE: usize = 16;
-const FINE_BITS: u32 = FINE.trailing_zeros();
-
-/// Times are counted in microseconds up to 2^27, which are two minutes: whatever takes longer is as late as that.
-const LONGEST_BITS: u32 = 27;
-const BUCKETS: usize = (LONGEST_BITS - FINE_BITS + 1) as usize * FINE;
 
 /// Response times without which a percentile says little: of a hundred, five are later than the 95th.
 const ENOUGH: u32 = 100;
@@ -92,13 +85,8 @@ impl Delays {
         if count < u64::from(ENOUGH) {
             return None;
         }
-        let rank = (count * u64::from(permille)).div_ceil(1_000);
-        let mut seen = 0;
-        let place = self.current.iter().zip(self.before.iter()).position(|(now, before)| {
-            seen += u64::from(*now) + u64::from(*before);
-            seen >= rank
-        });
-        Some(highest(place.unwrap_or(BUCKETS - 1)))
+        let both = self.current.iter().zip(self.before.iter());
+        Some(percentile(both.map(|(now, before)| u64::from(*now) + u64::from(*before)), count, permille))
     }
 
     /// Begins a new half when the present one has lasted long enough.
@@ -121,25 +109,10 @@ impl Delays {
     }
 }
 
-/// The bucket of a time in microseconds.
-fn bucket(micros: u64) -> usize {
-    let micros = micros.min((1 << LONGEST_BITS) - 1);
-    let Some(octave) = micros.checked_ilog2().and_then(|bits| bits.checked_sub(FINE_BITS)) else {
-        return usize::try_from(micros).unwrap_or_default();
-    };
-    let within = usize::try_from(micros >> octave).unwrap_or_default() - FINE;
-    (octave as usize + 1) * FINE + within
-}
-
-/// The longest time in microseconds that a bucket stands for.
-fn highest(bucket: usize) -> u64 {
-    let Some(octave) = (bucket / FINE).checked_sub(1) else { return bucket as u64 };
-    (((bucket % FINE + FINE + 1) as u64) << octave) - 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buckets::FINE;
     use crate::random::Random;
     use proptest::prelude::*;
 
@@ -147,18 +120,6 @@ mod tests {
 
     fn hedge(permille: u32) -> Hedge {
         Hedge { permille, least: Duration::ZERO }
-    }
-
-    #[test]
-    fn buckets_follow_one_another_without_a_gap() {
-        let mut expected = 0;
-        for place in 0..BUCKETS {
-            assert_eq!(bucket(expected), place, "{expected} µs");
-            assert_eq!(bucket(highest(place)), place);
-            expected = highest(place) + 1;
-        }
-        assert_eq!(expected, 1 << LONGEST_BITS);
-        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::endpoint::Padded;
 use super::level;
 use super::{Endpoint, EndpointId, Health, Level, Member, Pool, PoolId};
 use crate::circuit::Circuit;
+use crate::concurrency::Concurrency;
 use crate::document::{self, Balance, DocumentError, Probe};
 use crate::hedge::Hedge;
 use crate::ids::Ids;
@@ -78,6 +79,10 @@ impl Pool {
                 .circuit_breaker
                 .clone()
                 .map(|policy| Circuit::new(policy, previous.and_then(|pool| pool.circuit.as_ref()))),
+            concurrency: document
+                .adaptive_concurrency
+                .as_ref()
+                .map(|policy| Concurrency::new(policy, previous.and_then(|pool| pool.concurrency.as_ref()))),
             slow_start: document.slow_start_ms.map(|window| window.saturating_mul(1_000_000)),
             panic_threshold_percent: document.panic_threshold_percent,
             overprovisioning_percent: document.overprovisioning_percent,
@@ -133,6 +138,9 @@ fn check(pool: &document::Pool) -> Result<(), DocumentError> {
     }
     pool.outlier_detection.as_ref().map_or(Ok(()), check_outlier_detection)?;
     pool.circuit_breaker.as_ref().map_or(Ok(()), check_circuit_breaker)?;
+    pool.adaptive_concurrency
+        .as_ref()
+        .map_or(Ok(()), |policy| Concurrency::check(policy).map_err(inside("adaptive_concurrency")))?;
     if !OVERPROVISIONING.contains(&pool.overprovisioning_percent) {
         let (low, high) = OVERPROVISIONING.into_inner();
         return Err(DocumentError::new("overprovisioning_percent", format!("must be from {low} to {high}")));

@@ -49,6 +49,8 @@ pub enum NoEndpoint {
     AllFull,
     /// The pool has as many requests under way as its circuit breaker's `max_requests` allows.
     PoolFull,
+    /// The pool has as many requests under way as it was found to take without slowing down.
+    PoolLimited,
 }
 
 impl Tier {
@@ -89,7 +91,7 @@ impl Tier {
 impl NoEndpoint {
     /// Whether there will be room again when a request ends.
     pub fn is_full(self) -> bool {
-        matches!(self, Self::AllFull | Self::PoolFull)
+        matches!(self, Self::AllFull | Self::PoolFull | Self::PoolLimited)
     }
 
     /// As `evenly explain`, the metrics and the logs write it.
@@ -103,6 +105,7 @@ impl NoEndpoint {
             Self::OnlyExcluded => "no-endpoint-other",
             Self::AllFull => "no-endpoint-full",
             Self::PoolFull => "pool-full",
+            Self::PoolLimited => "pool-limited",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Endpoint, Member, Pool};
 use crate::circuit::{Circuit, Room};
+use crate::concurrency::Concurrency;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -26,41 +27,46 @@ struct Shared {
     most: u32,
     /// The pool's own room, where that is limited.
     room: Option<Room>,
+    /// The same, where it is found out.
+    measured: Option<Room>,
 }
 
 impl Leasable {
     /// `most`: leases that may be held on it at once, over all workers; `u32::MAX` for no limit.
     #[cfg(test)]
     pub(crate) fn new(endpoint: Arc<Endpoint>, most: u32) -> Self {
-        Self(Rc::new(Shared { endpoint, most, room: None }))
+        Self(Rc::new(Shared { endpoint, most, room: None, measured: None }))
     }
 
     /// A member as its pool leases it.
     pub(crate) fn of(member: &Member, pool: &Pool) -> Self {
         let room = pool.circuit.as_ref().and_then(Circuit::room);
+        let measured = pool.concurrency.as_ref().map(Concurrency::room);
         let endpoint = Arc::clone(&member.endpoint);
-        Self(Rc::new(Shared { endpoint, most: member.max_connections, room }))
+        Self(Rc::new(Shared { endpoint, most: member.max_connections, room, measured }))
     }
 
     /// Leases the endpoint; `None` when as many leases are held on it, or on its pool, as may be.
     #[inline]
     pub(crate) fn lease(&self) -> Option<Lease> {
-        let Shared { endpoint, most, room } = &*self.0;
+        let Shared { endpoint, most, room, measured } = &*self.0;
         if room.as_ref().is_some_and(|room| !room.count_in()) {
             return None;
         }
-        if !endpoint.count_in(*most) {
-            if let Some(room) = room {
-                room.count_out();
+        if measured.as_ref().is_none_or(Room::count_in) {
+            if endpoint.count_in(*most) {
+                return Some(Lease { endpoint: self.clone() });
             }
-            return None;
+            measured.as_ref().inspect(|room| room.count_out());
         }
-        Some(Lease { endpoint: self.clone() })
+        room.as_ref().inspect(|room| room.count_out());
+        None
     }
 
     /// Whether one more lease would fit at this moment.
     pub(crate) fn has_room(&self) -> bool {
-        self.0.endpoint.in_flight() < self.0.most && self.0.room.as_ref().is_none_or(Room::has_room)
+        let Shared { endpoint, most, room, measured } = &*self.0;
+        endpoint.in_flight() < *most && room.iter().chain(measured).all(Room::has_room)
     }
 }
 
@@ -77,6 +83,9 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.endpoint().count_out();
         if let Some(room) = &self.endpoint.0.room {
+            room.count_out();
+        }
+        if let Some(room) = &self.endpoint.0.measured {
             room.count_out();
         }
     }

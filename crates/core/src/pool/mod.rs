@@ -37,6 +37,7 @@ pub use picker::Picker;
 pub use resident::Resident;
 
 use crate::circuit::{Circuit, Permit};
+use crate::concurrency::Concurrency;
 use crate::document;
 use crate::hedge::Hedge;
 use crate::outlier::Outcome;
@@ -73,6 +74,8 @@ pub struct Pool {
     pub outlier_detection: Option<document::OutlierDetection>,
     /// What spares it requests while too many fail, and limits those under way, if anything does.
     pub circuit: Option<Circuit>,
+    /// How many requests it can take at once, where that is found out.
+    pub concurrency: Option<Concurrency>,
     /// For how long a share grows once an endpoint begins to serve.
     pub slow_start: Option<Nanos>,
     /// Below this share of healthy endpoints all that are not in maintenance get traffic; 0 turns it off.
@@ -164,12 +167,20 @@ impl Pool {
         if let Some(policy) = &self.outlier_detection {
             endpoint.traffic().observe(outcome, nanos, policy);
         }
+        if let Some(concurrency) = &self.concurrency
+            && outcome == Outcome::Success
+        {
+            concurrency.observe(nanos);
+        }
     }
 
     /// A try was cancelled after so long, as another one was faster: no failure, but how long it took at least.
     pub fn observe_cancelled(&self, endpoint: &Endpoint, nanos: u64, now: Nanos) {
         if self.outlier_detection.is_some() {
             endpoint.traffic().observe_slow(nanos);
+        }
+        if let Some(concurrency) = &self.concurrency {
+            concurrency.observe(nanos);
         }
         if self.balance == document::Balance::PeakEwma {
             endpoint.observe_latency(nanos, now);
@@ -198,8 +209,13 @@ impl Pool {
 
     /// Why there is no room: the pool's own limit, or the endpoints'.
     fn why_full(&self) -> NoEndpoint {
-        let is_full = self.circuit.as_ref().is_some_and(Circuit::is_full);
-        if is_full { NoEndpoint::PoolFull } else { NoEndpoint::AllFull }
+        if self.circuit.as_ref().is_some_and(Circuit::is_full) {
+            NoEndpoint::PoolFull
+        } else if self.concurrency.as_ref().is_some_and(Concurrency::is_full) {
+            NoEndpoint::PoolLimited
+        } else {
+            NoEndpoint::AllFull
+        }
     }
 
     /// To be called before an endpoint that did not serve is made healthy: with slow start it begins with little.

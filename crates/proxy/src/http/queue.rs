@@ -10,7 +10,7 @@ use crate::worker::waiting::Waiting;
 use evenly_core::affinity::Ask;
 use evenly_core::document::Queue;
 use evenly_core::error::Failure;
-use evenly_core::pool::{Lease, NoEndpoint};
+use evenly_core::pool::Lease;
 use evenly_core::queue::Place;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -44,7 +44,7 @@ pub async fn wait(client: &mut Client, exchange: &mut Exchange, is_read: bool) -
             let now = client.worker.nanos(Instant::now());
             let ask = Ask { key: exchange.key, tried: &[], now };
             match pick_for(&exchange.view, exchange.pool, &mut exchange.bond, ask) {
-                Err(NoEndpoint::AllFull | NoEndpoint::PoolFull) => {}
+                Err(why) if why.is_full() => {}
                 picked => return Poll::Ready(picked.map_err(Failure::from)),
             }
         }

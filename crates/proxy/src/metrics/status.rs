@@ -8,6 +8,7 @@ use super::{Scene, WorkerStats};
 use crate::service::EndpointChecks;
 use evenly_core::affinity::Affinity;
 use evenly_core::circuit::Report;
+use evenly_core::concurrency;
 use evenly_core::document::Balance;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::outlier::FULL_SHARE;
@@ -80,6 +81,7 @@ fn pool(
         "fallback": document.and_then(|document| document.fallback.as_deref()),
         "levels": zones::levels(scene, pool),
         "circuit": pool.circuit.as_ref().map(|circuit| self::circuit(&circuit.report(now))),
+        "concurrency": pool.concurrency.as_ref().map(|concurrency| self::concurrency(concurrency.report())),
         "retries": tries::retries(pool, stats),
         "hedge": tries::hedge(pool, stats),
         "endpoints": endpoints,
@@ -96,6 +98,17 @@ fn circuit(report: &Report) -> Value {
         "failed": report.reading.failed,
         "in_flight": report.under_way,
         "max_requests": report.max_requests,
+    })
+}
+
+/// How many requests the pool can take at once, as far as that is known.
+fn concurrency(report: concurrency::Report) -> Value {
+    let seconds = |nanos: Option<Nanos>| nanos.map(|nanos| nanos as f64 / 1e9);
+    json!({
+        "limit": report.limit,
+        "in_flight": report.under_way,
+        "unloaded": seconds(report.unloaded),
+        "last": seconds(report.last),
     })
 }
 

@@ -1,5 +1,5 @@
-//! Circuit breakers get their clock here, ten times a second, and their transitions are told. What is decided, and how,
-//! stands in `evenly_core::circuit`.
+//! Circuit breakers and adaptive limits get their clock here, ten times a second, and the breakers' transitions are told.
+//! What is decided, and how, stands in `evenly_core::circuit` and `evenly_core::concurrency`.
 
 use super::events::{Event, Events, Level, Subject};
 use evenly_core::circuit::{Phase, Transition};
@@ -25,6 +25,9 @@ impl Circuits {
         for pool in pools {
             if let Some(transition) = pool.circuit.as_ref().and_then(|circuit| circuit.sweep(now)) {
                 self.tell(pool, transition);
+            }
+            if let Some(concurrency) = &pool.concurrency {
+                concurrency.sweep(now);
             }
         }
     }

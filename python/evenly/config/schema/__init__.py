@@ -10,6 +10,7 @@ from .acme import Acme, AcmeCertificate, CertifiedHost, Challenge, Issuer
 from .admin import Admin, AdminAddress
 from .affinity import Affinity, AffinityCookie, AffinitySecrets, Prefixes
 from .circuit import CircuitOptions
+from .concurrency import ConcurrencyOptions
 from .datagram import DatagramTimeouts, UdpListener
 from .discovery import (
     ConsulDiscovery,
@@ -57,6 +58,7 @@ __all__ = [
     "CertifiedHost",
     "Challenge",
     "CircuitOptions",
+    "ConcurrencyOptions",
     "ConsulDiscovery",
     "DatagramTimeouts",
     "Discovery",

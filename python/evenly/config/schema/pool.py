@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from .affinity import Affinity
 from .circuit import CircuitBreaker
+from .concurrency import AdaptiveConcurrency
 from .discovery import Discovery
 from .health_check import HealthCheck
 from .outlier import OutlierDetection
@@ -216,6 +217,12 @@ hash_balance_factor = 1.25
         default=None,
         description="Spares the whole pool its requests for a while when too many fail, and limits how many it gets at "
         "once. `true` takes every default.",
+        examples=[True],
+    )
+    adaptive_concurrency: AdaptiveConcurrency = Field(
+        default=None,
+        description="Finds out from response times how many requests the pool can take at once, and gives it no more. "
+        "`true` takes every default.",
         examples=[True],
     )
     slow_start: Annotated[Duration, durations("100ms", "24h")] | None = Field(

@@ -1,4 +1,4 @@
-//! Metrics of circuit breakers; only of pools that have one.
+//! Metrics of circuit breakers and of adaptive limits; only of pools that have one.
 
 use crate::metrics::exposition::{Exposition, Kind};
 use crate::metrics::{Scene, WorkerStats};
@@ -43,9 +43,38 @@ pub(super) fn circuits(to: &mut Exposition<'_>, scene: &Scene<'_>, stats: &Worke
         Kind::Gauge,
         "Requests (tcp: connections) under way; only pools that limit them.",
     );
-    for (pool, _, report) in &all {
-        if let Some(count) = report.under_way {
-            to.sample(&[("pool", pool)], count);
+    for pool in &scene.snapshot.pools {
+        let measured = pool.concurrency.as_ref().map(|concurrency| concurrency.report().under_way);
+        let limited = pool.circuit.as_ref().and_then(|circuit| circuit.report(now).under_way);
+        if let Some(count) = measured.or(limited) {
+            to.sample(&[("pool", &pool.name)], count);
+        }
+    }
+    limits(to, scene);
+}
+
+/// All families about adaptive limits.
+fn limits(to: &mut Exposition<'_>, scene: &Scene<'_>) {
+    let all = || {
+        let pools = scene.snapshot.pools.iter();
+        pools.filter_map(|pool| Some((&*pool.name, pool.concurrency.as_ref()?.report())))
+    };
+    to.family(
+        "evenly_pool_concurrency_limit",
+        Kind::Gauge,
+        "Requests that a pool with an adaptive limit gets at once at most.",
+    );
+    all().for_each(|(pool, report)| to.sample(&[("pool", pool)], report.limit));
+    to.family(
+        "evenly_pool_response_time_seconds",
+        Kind::Gauge,
+        "Median response time of a pool with an adaptive limit: without load, and in the last tenth of a second with enough.",
+    );
+    for (pool, report) in all() {
+        for (load, nanos) in [("none", report.unloaded), ("present", report.last)] {
+            if let Some(nanos) = nanos {
+                to.sample(&[("pool", pool), ("load", load)], nanos as f64 / 1e9);
+            }
         }
     }
 }

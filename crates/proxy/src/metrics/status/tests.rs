@@ -52,7 +52,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
         ],
         "pools": [
             {"name": "app", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null,
-                "retries": no_retries, "hedge": null, "endpoints": [
+                "concurrency": null, "retries": no_retries, "hedge": null, "endpoints": [
                 {"address": "10.0.0.1:80", "weight": 1, "backup": false, "zone": null, "priority": 0, "evacuated": false,
                     "share": 100, "state": "healthy", "reason": "", "since": 0,
                     "in_flight": 0, "requests": 1, "failures": 1},
@@ -61,7 +61,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
                     "reason": "set by the operator", "since": 0, "in_flight": 0, "requests": 0, "failures": 0},
             ]},
             {"name": "db", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null,
-                "retries": no_retries, "hedge": null, "endpoints": []},
+                "concurrency": null, "retries": no_retries, "hedge": null, "endpoints": []},
         ],
     });
     assert_eq!(status, expected);
