@@ -128,9 +128,9 @@ def test_srv_records(run, port, servers, tmp_path) -> None:
         balancer = run(text(bound, f'{{ type = "srv", name = "_http._tcp.test", resolver = "{server.bound}" }}'))
         has(balancer, *backends)
         found = {
-            each["address"]: (each["weight"], each["backup"]) for each in balancer.status()["pools"][0]["endpoints"]
+            each["address"]: (each["weight"], each["priority"]) for each in balancer.status()["pools"][0]["endpoints"]
         }
-        assert found == {str(backends[0]): (3, False), str(backends[1]): (1, False), str(backends[2]): (1, True)}
+        assert found == {str(backends[0]): (3, 0), str(backends[1]): (1, 0), str(backends[2]): (1, 1)}
         with Load(bound, connections=4) as load:
             load.wait_for(400)
         load.assert_clean()

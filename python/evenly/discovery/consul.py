@@ -23,6 +23,10 @@ PAUSE_SECONDS = 0.1
 """Between two queries: a service whose checks flap must not make them a busy loop (the documentation asks for it)."""
 
 
+ZONE_META = "zone"
+"""The key of a service's metadata that names the zone."""
+
+
 @dataclass(frozen=True)
 class ConsulSource:
     """One service."""
@@ -87,4 +91,5 @@ def _instance(entry: dict[str, Any], options: ConsulDiscovery) -> Endpoint:
     weight = (service.get("Weights") or {}).get("Passing", options.weight)
     if not isinstance(weight, int) or isinstance(weight, bool) or not 0 <= weight <= 65_535:
         raise SourceError("invalid", f"{host}: expected a weight from 0 to 65535, found {weight!r}")
-    return endpoint(str(host), int(service["Port"]), weight)
+    zone = (service.get("Meta") or {}).get(ZONE_META)
+    return endpoint(str(host), int(service["Port"]), weight, zone=zone)

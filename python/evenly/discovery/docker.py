@@ -33,6 +33,7 @@ EVENTS = ["start", "die", "pause", "unpause", "rename", "health_status"]
 
 PORT_LABEL = "evenly.port"
 WEIGHT_LABEL = "evenly.weight"
+ZONE_LABEL = "evenly.zone"
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ def _container(entry: dict[str, Any], options: DockerDiscovery) -> Endpoint | No
     if address is None:
         return None
     port = _number(name, labels, PORT_LABEL, 1, options.port or _exposed(name, entry))
-    return endpoint(address, port, _number(name, labels, WEIGHT_LABEL, 0, options.weight))
+    weight = _number(name, labels, WEIGHT_LABEL, 0, options.weight)
+    return endpoint(address, port, weight, zone=labels.get(ZONE_LABEL))
 
 
 def _exposed(name: str, entry: dict[str, Any]) -> int | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from pydantic import ValidationError
+
 from evenly.config.schema import Endpoint, EndpointAddress
 
 Reason = Literal["timeout", "unreachable", "denied", "nxdomain", "refused", "invalid", "empty", "internal"]
@@ -64,10 +66,13 @@ class Source(Protocol):
         """
 
 
-def endpoint(host: str, port: int, weight: int, *, backup: bool = False) -> Endpoint:
-    """An endpoint that a source found. Raises `SourceError` if that is no address to connect to."""
+def endpoint(host: str, port: int, weight: int, *, priority: int = 0, zone: str | None = None) -> Endpoint:
+    """An endpoint that a source found. Raises `SourceError` if its address or its zone is none."""
     try:
         address = EndpointAddress.parse(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except ValueError as error:
         raise SourceError("invalid", f"expected an address and port, found {host!r} and {port}") from error
-    return Endpoint(address=address, weight=weight, backup=backup)
+    try:
+        return Endpoint(address=address, weight=weight, priority=priority, zone=zone)
+    except ValidationError as error:
+        raise SourceError("invalid", f"{host}: expected a zone's name, found {zone!r}") from error

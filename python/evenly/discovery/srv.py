@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import dns.asyncresolver
@@ -18,6 +19,9 @@ SMALL_CHANCE = 100
 """By how much the other weights grow beside records of weight 0, which RFC 2782 gives "a very small chance"."""
 
 LARGEST_WEIGHT = 65_535
+
+LAST_PRIORITY = 255
+"""The highest that an endpoint can have; nobody has records of so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,9 @@ class SrvSource:
         usable = usable_records(records, options.max_endpoints)
         addresses, ttl = await self._targets(resolver, {record.target for record in usable})
         weights = weights_of(usable, options.weight)
-        first = min((record.priority for record in usable if addresses[record.target]), default=0)
+        levels = levels_of(record.priority for record in usable if addresses[record.target])
         endpoints = [
-            endpoint(address, record.port, weight, backup=record.priority > first)
+            endpoint(address, record.port, weight, priority=levels[record.priority])
             for record, weight in zip(usable, weights, strict=True)
             for address in addresses[record.target]
         ]
@@ -102,6 +106,11 @@ def usable_records(records: list[Record], most: int) -> list[Record]:
     """Records that name something, by priority, at most so many; "." as target says that there is no such service."""
     named = [record for record in records if record.target != "." and record.port > 0]
     return sorted(named, key=lambda record: (record.priority, -record.weight, record.target, record.port))[:most]
+
+
+def levels_of(priorities: Iterable[int]) -> dict[int, int]:
+    """The priority of endpoints by that of their records: of those, only the order matters, and the first is 0."""
+    return {priority: min(place, LAST_PRIORITY) for place, priority in enumerate(sorted(set(priorities)))}
 
 
 def weights_of(records: list[Record], default: int) -> list[int]:

@@ -12,11 +12,15 @@ from tests.support.json_server import Asked, Reply, serving
 from tests.unit.discovery.asking import source, watching
 
 
-def instance(address: str, port: int, node: str = "10.9.9.9", weight: int | None = None) -> dict[str, Any]:
+def instance(
+    address: str, port: int, node: str = "10.9.9.9", weight: int | None = None, zone: str | None = None
+) -> dict[str, Any]:
     """An entry of `/v1/health/service/NAME`, as far as it matters."""
     service: dict[str, Any] = {"ID": f"app-{port}", "Service": "app", "Address": address, "Port": port}
     if weight is not None:
         service["Weights"] = {"Passing": weight, "Warning": 1}
+    if zone is not None:
+        service["Meta"] = {"zone": zone}
     return {"Node": {"Node": "n", "Address": node}, "Service": service, "Checks": []}
 
 
@@ -49,9 +53,12 @@ def test_a_change_shows_at_once() -> None:
             watching(source(type="consul", service="app", url=url, wait="10m")) as watched,
         ):
             assert await watched.addresses() == ["192.0.2.1:80"]
-            consul.change(instance("", 81, weight=5), instance("2001:db8::1", 82), index=8)
+            consul.change(instance("", 81, weight=5), instance("2001:db8::1", 82, zone="b"), index=8)
             found = await watched.endpoints()
-            assert [(str(each.address), each.weight) for each in found] == [("10.9.9.9:81", 5), ("[2001:db8::1]:82", 1)]
+            assert [(str(each.address), each.weight, each.zone) for each in found] == [
+                ("10.9.9.9:81", 5, None),
+                ("[2001:db8::1]:82", 1, "b"),
+            ]
         assert consul.asked[0].path == "/v1/health/service/app"
         assert consul.asked[0].query == {"passing": "1"}
         assert consul.asked[1].query == {"passing": "1", "index": "7", "wait": "600000ms"}
@@ -91,6 +98,7 @@ def test_the_next_index(last: int, answered: str, index: int) -> None:
         (Reply(body={"a": 1}, headers={"X-Consul-Index": "1"}), "not what Consul answers"),
         (Reply(body=[instance("bad host", 1)], headers={"X-Consul-Index": "1"}), "expected an address and port"),
         (Reply(body=[instance("192.0.2.1", 1, weight=70_000)], headers={"X-Consul-Index": "1"}), "weight"),
+        (Reply(body=[instance("192.0.2.1", 1, zone="a b")], headers={"X-Consul-Index": "1"}), "a zone's name"),
         (Reply(500, "No cluster leader"), r"500 \(No cluster leader\)"),
     ],
 )

@@ -62,9 +62,9 @@ def test_an_event_shows_at_once(tmp_path: Path) -> None:
             watching(source(type="docker", socket=path)) as watched,
         ):
             assert await watched.addresses() == ["172.17.0.2:80"]
-            docker.happen(container("172.17.0.3", 8080, evenly_weight="4"))
+            docker.happen(container("172.17.0.3", 8080, evenly_weight="4", evenly_zone="b"))
             found = await watched.endpoints()
-            assert [(str(each.address), each.weight) for each in found] == [("172.17.0.3:8080", 4)]
+            assert [(str(each.address), each.weight, each.zone) for each in found] == [("172.17.0.3:8080", 4, "b")]
         # Subscribed before the list, so that nothing between the two is missed.
         assert [asked.path for asked in docker.asked] == ["/events", "/containers/json", "/containers/json"]
         filters = [json.loads(asked.query["filters"]) for asked in docker.asked[:2]]
@@ -159,6 +159,11 @@ def test_which_network() -> None:
 def test_labels_that_are_no_numbers(label: str, value: str) -> None:
     with pytest.raises(SourceError, match="expected an integer"):
         listed(container("172.17.0.2", 80, **{label: value}))
+
+
+def test_a_label_that_is_no_zone() -> None:
+    with pytest.raises(SourceError, match="expected a zone's name"):
+        listed(container("172.17.0.2", 80, evenly_zone="a b"))
 
 
 def test_what_is_no_list_of_containers() -> None:

@@ -14,9 +14,9 @@ from tests.unit.discovery.asking import source, watching
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("app.json", '{"endpoints": ["192.0.2.1:80", {"address": "192.0.2.2:80", "weight": 3, "backup": true}]}'),
-        ("app.json", '["192.0.2.1:80", {"address": "192.0.2.2:80", "weight": 3, "backup": true}]'),
-        ("app.toml", 'endpoints = ["192.0.2.1:80", { address = "192.0.2.2:80", weight = 3, backup = true }]'),
+        ("app.json", '{"endpoints": ["192.0.2.1:80", {"address": "192.0.2.2:80", "weight": 3, "zone": "b"}]}'),
+        ("app.json", '["192.0.2.1:80", {"address": "192.0.2.2:80", "weight": 3, "zone": "b"}]'),
+        ("app.toml", 'endpoints = ["192.0.2.1:80", { address = "192.0.2.2:80", weight = 3, zone = "b" }]'),
     ],
 )
 def test_it_says_what_a_pool_may_say(tmp_path: Path, name: str, text: str) -> None:
@@ -24,8 +24,8 @@ def test_it_says_what_a_pool_may_say(tmp_path: Path, name: str, text: str) -> No
 
     async def ask() -> None:
         async with watching(source(tmp_path, type="file", path=name, weight=5)) as watched:
-            found = [(str(each.address), each.weight, each.backup) for each in await watched.endpoints()]
-            assert found == [("192.0.2.1:80", 5, False), ("192.0.2.2:80", 3, True)]
+            found = [(str(each.address), each.weight, each.zone) for each in await watched.endpoints()]
+            assert found == [("192.0.2.1:80", 5, None), ("192.0.2.2:80", 3, "b")]
 
     asyncio.run(ask())
 

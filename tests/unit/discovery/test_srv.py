@@ -28,30 +28,32 @@ def asking(server: NameServer, **more: object) -> Source:
     return source(**written | more)
 
 
-def found(server: NameServer, **more: object) -> dict[str, tuple[int, bool]]:
-    """Weight and backup by address, of the first answer."""
+def found(server: NameServer, **more: object) -> dict[str, tuple[int, int]]:
+    """Weight and priority by address, of the first answer."""
 
-    async def ask() -> dict[str, tuple[int, bool]]:
+    async def ask() -> dict[str, tuple[int, int]]:
         async with watching(asking(server, **more)) as watched:
-            return {str(each.address): (each.weight, each.backup) for each in await watched.endpoints()}
+            return {str(each.address): (each.weight, each.priority) for each in await watched.endpoints()}
 
     return asyncio.run(ask())
 
 
 def test_port_weight_and_priority(server: NameServer) -> None:
-    server.set(NAME, "SRV", "10 60 8001 a.test.", "10 40 8002 b.test.", "20 5 8003 a.test.")
+    """Of the priorities only the order counts."""
+    server.set(NAME, "SRV", "10 60 8001 a.test.", "10 40 8002 b.test.", "20 5 8003 a.test.", "9000 1 8004 a.test.")
     assert found(server) == {
-        "192.0.2.1:8001": (60, False),
-        "192.0.2.2:8002": (40, False),
-        "192.0.2.3:8002": (40, False),
-        "192.0.2.1:8003": (5, True),
+        "192.0.2.1:8001": (60, 0),
+        "192.0.2.2:8002": (40, 0),
+        "192.0.2.3:8002": (40, 0),
+        "192.0.2.1:8003": (5, 1),
+        "192.0.2.1:8004": (1, 2),
     }
 
 
 def test_a_target_that_is_gone_does_not_hold_up_the_others(server: NameServer) -> None:
-    """And if that was all of a priority, the next one is no backup."""
+    """And if that was all of a priority, the next one is the first."""
     server.set(NAME, "SRV", "10 1 8001 gone.test.", "20 1 8002 a.test.")
-    assert found(server) == {"192.0.2.1:8002": (1, False)}
+    assert found(server) == {"192.0.2.1:8002": (1, 0)}
 
 
 def test_no_such_service(server: NameServer) -> None:

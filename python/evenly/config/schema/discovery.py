@@ -152,7 +152,8 @@ discovery = { type = "dns", name = "app.internal", port = 9000 }
 class SrvDiscovery(_Dns):
     """Each SRV record of a name is one or more endpoints: the addresses of its target, with its port and its weight.
 
-    Records of the lowest priority value are used; the others are backups. Weights are RFC 2782's.
+    Records of the lowest priority value are asked first, the others are endpoints of a higher `priority`. Weights are
+    RFC 2782's.
     """
 
     heading: ClassVar[str] = "Discovery by SRV records"
