@@ -53,7 +53,7 @@ class Dataplane:
         "retries": {"causes": {"connect-failure", "reset", "timeout", "status"}, "refused"},
         "hedge": {"delay", "sent", "won", "refused"},
         "endpoints": [{"address", "weight", "backup", "zone", "priority", "evacuated", "share", "state",
-        "reason", "since", "in_flight", "requests", "failures"}]}]}`.
+        "reason", "since", "in_flight", "requests", "failures", "tls": {"handshakes", "resumed", "trouble"}}]}]}`.
 
         `state` is "starting", "healthy", "unhealthy", "ejected", "draining" or "maintenance"; `reason` says why it is
         not healthy ("connect: connection refused") or gets less than its weight, else ""; `share` is percent of the

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +72,20 @@ class Authority:
             context.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
         return context
 
+    def server(
+        self, files: Files, *, alpn: Sequence[str] = (), clients: bool = False, only: ssl.TLSVersion | None = None
+    ) -> ssl.SSLContext:
+        """A server that shows a certificate, and takes only clients that show one of this authority if `clients`."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files.cert, files.key)
+        context.set_alpn_protocols(list(alpn))
+        if clients:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.bundle)
+        if only is not None:
+            context.minimum_version = context.maximum_version = only
+        return context
+
     def connect(self, port: Any, name: str | None = "shop.test", **options: Any) -> "TlsPeer":
         """A client that asks for a name, and has verified that it gets it."""
         context = options.pop("context", None) or self.context(**options)
@@ -107,6 +122,13 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
 def _signed(
     subject: str,
     key: Any,
@@ -132,7 +154,7 @@ def _signed(
         )  # fmt: skip
         builder = builder.add_extension(usage, critical=True)
     if names:
-        listed = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        listed = x509.SubjectAlternativeName([_general(name) for name in names])
         builder = builder.add_extension(listed, critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 

@@ -117,6 +117,10 @@ failures! {
     NotImplemented = "not-implemented", 501, Downstream, false;
     /// No connection to the endpoint could be made.
     ConnectFailed = "connect-failed", 502, Upstream, true;
+    /// The endpoint and Evenly did not agree on a TLS session.
+    UpstreamTlsFailed = "upstream-tls-failed", 502, Upstream, true;
+    /// The endpoint's certificate is not valid: for another name, expired, or of nobody who is trusted.
+    UpstreamCertificateBad = "upstream-certificate-bad", 502, Upstream, true;
     /// The endpoint's response breaks HTTP's grammar or framing rules.
     ResponseBad = "response-bad", 502, Upstream, false;
     /// The endpoint closed or reset the connection before a response head.

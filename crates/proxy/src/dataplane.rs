@@ -12,7 +12,7 @@ use crate::metrics::{self, Scene, WorkerStats};
 use crate::permits::{ListenerPermits, Permits};
 use crate::service::{Event, Events, Service};
 use crate::sockets::{Bind, BindError, Sockets};
-use crate::tls::Terminations;
+use crate::tls::{Originations, Terminations};
 use crate::udp::Datagrams;
 use crate::worker::{self, Command, Configuration, WorkerHandle};
 use evenly_core::document::{Document, DocumentError, Secret};
@@ -56,6 +56,7 @@ struct Control {
     has_successor: bool,
     permits: HashMap<ListenerId, Arc<ListenerPermits>>,
     terminations: Terminations,
+    originations: Originations,
     workers: Vec<WorkerHandle>,
     /// `None` once stopped.
     service: Option<Service>,
@@ -95,9 +96,10 @@ impl Dataplane {
         let secret = inheritance.secret().map_or_else(random_secret, Ok)?;
         let mut snapshot = Snapshot::build(parse(document, &secret)?, None)?;
         let terminations = Terminations::build(&snapshot.document, &secret, None)?;
+        let events = Arc::new(Events::default());
+        let originations = Originations::build(&snapshot, &terminations, None, &events)?;
         inheritance.settle(&mut snapshot);
         let snapshot = Arc::new(snapshot);
-        let events = Arc::new(Events::default());
         let permits = Arc::new(Permits::default());
         let sessions = Arc::new(Permits::default());
         sessions.limit(u32::MAX);
@@ -108,6 +110,7 @@ impl Dataplane {
             has_successor: false,
             permits: HashMap::new(),
             terminations,
+            originations,
             workers: Vec::new(),
             service: Some(Service::start(Arc::clone(&events), started)?),
         };
@@ -124,7 +127,7 @@ impl Dataplane {
             let configuration = control.configuration(&snapshot, share);
             control.workers.push(worker::start(index, seed(), started, configuration)?);
         }
-        control.service().apply(Arc::clone(&snapshot));
+        control.check(&snapshot);
         let control = Mutex::new(control);
         Ok(Self { control, permits, sessions, events, secret, started, is_draining: AtomicBool::new(false) })
     }
@@ -137,7 +140,8 @@ impl Dataplane {
         // Only whether there is a secret matters here.
         let secret = Secret("0".repeat(32));
         let snapshot = Snapshot::build(parse(document, &secret)?, None)?;
-        Terminations::build(&snapshot.document, &secret, None)?;
+        let terminations = Terminations::build(&snapshot.document, &secret, None)?;
+        Originations::build(&snapshot, &terminations, None, &Arc::default())?;
         Ok(snapshot.warnings())
     }
 
@@ -151,9 +155,12 @@ impl Dataplane {
         let snapshot = Arc::new(Snapshot::build(parse(document, &self.secret)?, Some(&running))?);
         let before = Some(&control.terminations);
         let terminations = Terminations::build(&snapshot.document, &self.secret, before)?;
+        let before = Some(&control.originations);
+        let originations = Originations::build(&snapshot, &terminations, before, &self.events)?;
         let workers = control.workers.len();
         let shares = control.bind(&snapshot, workers, Some(&running))?;
         control.terminations = terminations;
+        control.originations = originations;
         control.limit(&snapshot, &self.permits, &self.sessions);
         control.sockets.hold_off(|address| !is_bound(&snapshot, address, false));
         control.service().zones().mark(&snapshot.pools);
@@ -168,7 +175,7 @@ impl Dataplane {
         for _ in 0..workers {
             let _ = answers.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         }
-        control.service().apply(Arc::clone(&snapshot));
+        control.check(&snapshot);
         control.retain(&snapshot);
         let mut warnings = snapshot.warnings();
         if usize::from(snapshot.document.workers) != workers {
@@ -269,6 +276,7 @@ impl Dataplane {
         }
         let scene = Scene {
             snapshot: &control.snapshot,
+            targets: control.originations.targets(),
             service: control.service.as_ref(),
             connections: self.permits.open(),
             workers: control.workers.len(),
@@ -359,7 +367,13 @@ impl Control {
             .as_ref()
             .map(|log| Log { format: log.format, ring: self.service().logs().ring(log.ring_bytes as usize) });
         let terminations = self.terminations.listeners().to_vec();
-        Configuration { snapshot: Arc::clone(snapshot), permits, terminations, sockets, datagrams, log }
+        let (snapshot, targets) = (Arc::clone(snapshot), Arc::clone(self.originations.targets()));
+        Configuration { snapshot, permits, terminations, targets, sockets, datagrams, log }
+    }
+
+    /// Has the endpoints of a snapshot checked from now on.
+    fn check(&self, snapshot: &Arc<Snapshot>) {
+        self.service().apply(Arc::clone(snapshot), Arc::clone(self.originations.targets()));
     }
 
     fn service(&self) -> &Service {

@@ -29,6 +29,11 @@ pub fn poll_read(
             ready!(session.poll_read(cx, &mut buffer))?;
             Poll::Ready(Ok(buffer))
         }
+        Stream::TlsOut(session) => {
+            let mut buffer = buffers.lend();
+            ready!(session.poll_read(cx, &mut buffer))?;
+            Poll::Ready(Ok(buffer))
+        }
         Stream::H2(stream) => {
             let mut buffer = buffers.lend();
             ready!(stream.poll_read(cx, &mut buffer))?;
@@ -46,6 +51,7 @@ pub fn poll_read_into(
     match stream {
         Stream::Plain(socket) => poll_receive(socket, cx, buffer),
         Stream::Tls(session) => session.poll_read(cx, buffer),
+        Stream::TlsOut(session) => session.poll_read(cx, buffer),
         Stream::H2(stream) => stream.poll_read(cx, buffer),
     }
 }
@@ -115,6 +121,7 @@ pub fn poll_write(stream: &mut Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Po
     match stream {
         Stream::Plain(socket) => poll_send(socket, cx, bytes),
         Stream::Tls(session) => session.poll_write(cx, bytes, &[]),
+        Stream::TlsOut(session) => session.poll_write(cx, bytes, &[]),
         Stream::H2(stream) => stream.poll_write(cx, bytes, &[]),
     }
 }
@@ -131,6 +138,7 @@ pub fn poll_write_both(
             Pin::new(socket).poll_write_vectored(cx, &[io::IoSlice::new(first), io::IoSlice::new(second)])
         }
         Stream::Tls(session) => session.poll_write(cx, first, second),
+        Stream::TlsOut(session) => session.poll_write(cx, first, second),
         Stream::H2(stream) => stream.poll_write(cx, first, second),
     }
 }
@@ -140,6 +148,7 @@ pub fn poll_shutdown(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Resu
     match stream {
         Stream::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
         Stream::Tls(session) => session.poll_shutdown(cx),
+        Stream::TlsOut(session) => session.poll_shutdown(cx),
         Stream::H2(stream) => stream.poll_shutdown(),
     }
 }
@@ -147,7 +156,7 @@ pub fn poll_shutdown(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Resu
 /// Whether an idle connection is still as it was left: not closed, and nothing on it that nobody asked for. Costs no
 /// system call as long as epoll has reported nothing since the last read that emptied the socket; otherwise one look.
 pub fn is_quiet(stream: &Stream) -> bool {
-    !stream.tls().is_some_and(|session| session.has_input()) && stream.socket().is_none_or(is_silent)
+    !stream.has_input() && stream.socket().is_none_or(is_silent)
 }
 
 /// The same for a socket.

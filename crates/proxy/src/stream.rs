@@ -4,7 +4,7 @@
 //! through a table, and a plain connection is as large as its socket.
 
 use crate::http::H2Stream;
-use crate::tls::{Facts, Session};
+use crate::tls::{Facts, Inward, Outward};
 use evenly_http1::{BodyLength, BodyReader};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,7 +15,9 @@ pub enum Stream {
     /// What is read is what came.
     Plain(TcpStream),
     /// Boxed: some kilobytes, which plain connections need not carry.
-    Tls(Box<Session>),
+    Tls(Box<Inward>),
+    /// The same to an endpoint.
+    TlsOut(Box<Outward>),
     /// One of many that share a connection.
     H2(H2Stream),
 }
@@ -26,6 +28,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => Some(socket),
             Self::Tls(session) => Some(session.socket()),
+            Self::TlsOut(session) => Some(session.socket()),
             Self::H2(_) => None,
         }
     }
@@ -34,7 +37,7 @@ impl Stream {
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::H2(stream) => stream.local_addr(),
-            Self::Plain(_) | Self::Tls(_) => self.socket().and_then(|socket| socket.local_addr().ok()),
+            _ => self.socket().and_then(|socket| socket.local_addr().ok()),
         }
     }
 
@@ -42,15 +45,21 @@ impl Stream {
     pub fn plain(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(socket) => Some(socket),
-            Self::Tls(_) | Self::H2(_) => None,
+            Self::Tls(_) | Self::TlsOut(_) | Self::H2(_) => None,
         }
     }
 
-    /// The TLS session, if there is one of its own.
-    pub fn tls(&self) -> Option<&Session> {
+    /// Whether it is the only one under a TLS session.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_) | Self::TlsOut(_))
+    }
+
+    /// Whether something was taken from the socket that nobody has read.
+    pub fn has_input(&self) -> bool {
         match self {
-            Self::Tls(session) => Some(session),
-            Self::Plain(_) | Self::H2(_) => None,
+            Self::Tls(session) => session.has_input(),
+            Self::TlsOut(session) => session.has_input(),
+            Self::Plain(_) | Self::H2(_) => false,
         }
     }
 
@@ -59,6 +68,7 @@ impl Stream {
         match self {
             Self::Plain(_) => None,
             Self::Tls(session) => Some(session.facts()),
+            Self::TlsOut(session) => Some(session.facts()),
             Self::H2(stream) => stream.facts(),
         }
     }

@@ -2,12 +2,17 @@
 
 use crate::io::is_quiet;
 use crate::stream::Stream;
+use crate::tls::{Alpn, Target, originate};
+use crate::worker::Worker;
+use evenly_core::error::Failure;
 use evenly_core::pool::{Endpoint, EndpointId, Pool};
 use evenly_core::proxy_protocol::Addresses;
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -23,6 +28,8 @@ pub struct Upstream {
     pub reused: bool,
     /// Whose connection it is, when the endpoint was told: nobody else may use it.
     pub client: Option<Box<Addresses>>,
+    /// How TLS is spoken on it, if it is: who wants it otherwise now has no use for it.
+    pub target: Option<Arc<Target>>,
 }
 
 /// An idle connection, with when it became idle.
@@ -31,6 +38,7 @@ struct Idle {
     /// Numbers are given out again after a reload, so the number alone does not say where a connection leads.
     address: SocketAddr,
     client: Option<Box<Addresses>>,
+    target: Option<Arc<Target>>,
     since: Instant,
     /// Copied from the pool, so that a sweep needs no snapshot.
     timeout: Duration,
@@ -50,16 +58,23 @@ impl IdleConnections {
     }
 
     /// Takes the connection that was used last and is still quiet; closes those that are not. `client` is who the
-    /// endpoint was told to be talking with, for pools that tell.
-    pub fn take(&self, endpoint: &Endpoint, client: Option<&Addresses>) -> Option<Upstream> {
+    /// endpoint was told to be talking with, for pools that tell; `target` is how TLS is spoken with it, if it is.
+    pub fn take(
+        &self,
+        endpoint: &Endpoint,
+        client: Option<&Addresses>,
+        target: Option<&Arc<Target>>,
+    ) -> Option<Upstream> {
         let mut all = self.by_endpoint.borrow_mut();
         let stack = all.get_mut(endpoint.id().0 as usize)?;
         // Where nobody is told, that is the last one.
-        while let Some(at) = stack.iter().rposition(|idle| idle.client.as_deref() == client) {
-            let Idle { stream, address, client, .. } = stack.remove(at);
+        let fits = |idle: &Idle| idle.client.as_deref() == client && is_same(idle.target.as_ref(), target);
+        while let Some(at) = stack.iter().rposition(fits) {
+            let Idle { stream, address, client, target, .. } = stack.remove(at);
             self.total.set(self.total.get() - 1);
             if address == endpoint.address() && is_quiet(&stream) {
-                return Some(Upstream { stream, endpoint: endpoint.id(), address, reused: true, client });
+                let endpoint = endpoint.id();
+                return Some(Upstream { stream, endpoint, address, reused: true, client, target });
             }
         }
         None
@@ -70,7 +85,7 @@ impl IdleConnections {
     pub fn keep(&self, upstream: Upstream, pool: &Pool, now: Instant) {
         let most = pool.keepalive.max_idle as usize;
         if most == 0 || self.total.get() >= self.most {
-            return;
+            return part(upstream.stream);
         }
         let mut all = self.by_endpoint.borrow_mut();
         let index = upstream.endpoint.0 as usize;
@@ -79,12 +94,12 @@ impl IdleConnections {
         }
         let stack = &mut all[index];
         if stack.len() >= most {
-            stack.remove(0);
+            part(stack.remove(0).stream);
             self.total.set(self.total.get() - 1);
         }
-        let Upstream { stream, address, client, .. } = upstream;
+        let Upstream { stream, address, client, target, .. } = upstream;
         let timeout = Duration::from_millis(pool.keepalive.idle_timeout_ms);
-        stack.push(Idle { stream, address, client, since: now, timeout });
+        stack.push(Idle { stream, address, client, target, since: now, timeout });
         self.total.set(self.total.get() + 1);
     }
 
@@ -96,9 +111,10 @@ impl IdleConnections {
                 continue;
             }
             let known = u32::try_from(index).is_ok_and(|id| is_known(EndpointId(id)));
-            stack.retain(|idle| {
+            let stays = |idle: &mut Idle| {
                 known && now.duration_since(idle.since) < idle.timeout && is_quiet(&idle.stream)
-            });
+            };
+            stack.extract_if(.., |idle| !stays(idle)).for_each(|idle| part(idle.stream));
             total += stack.len();
             if stack.is_empty() {
                 stack.shrink_to_fit();
@@ -114,25 +130,72 @@ impl IdleConnections {
     }
 }
 
+/// Closes a connection on which nothing is under way; under TLS with a word, without which endpoints suspect that
+/// something was cut off.
+fn part(stream: Stream) {
+    if let Stream::TlsOut(mut session) = stream {
+        session.leave();
+    }
+}
+
+#[inline]
+fn is_same(one: Option<&Arc<Target>>, other: Option<&Arc<Target>>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        _ => false,
+    }
+}
+
+/// How a connection to an endpoint begins.
+pub struct Opening {
+    /// The PROXY protocol header, in front of anything else; may be empty.
+    pub introduction: Vec<u8>,
+    /// How TLS is spoken, if it is.
+    pub target: Option<Arc<Target>>,
+    /// What is offered there.
+    pub alpn: Alpn,
+}
+
 /// Connects to an endpoint; without a descriptor left, at the cost of all idle connections. The caller holds the
 /// deadline.
-pub async fn dial(endpoint: &Endpoint, idle: &IdleConnections) -> io::Result<Upstream> {
+///
+/// # Errors
+/// There is no connection, or no session on it.
+pub async fn dial(worker: &Rc<Worker>, endpoint: &Endpoint, opening: Opening) -> Result<Upstream, Failure> {
     let address = endpoint.address();
-    let stream = match dial_address(address).await {
+    let Opening { introduction, target, alpn } = opening;
+    let socket = match dial_address(address).await {
         Err(error) if is_out_of_descriptors(&error) => {
-            idle.clear();
+            worker.idle.clear();
             dial_address(address).await
         }
         dialled => dialled,
-    }?;
-    let stream = Stream::Plain(stream);
-    Ok(Upstream { stream, endpoint: endpoint.id(), address, reused: false, client: None })
+    };
+    let socket = socket.map_err(|_| Failure::ConnectFailed)?;
+    if !introduction.is_empty() {
+        introduce(&socket, &introduction).map_err(|_| Failure::ConnectFailed)?;
+    }
+    let stream = match &target {
+        None => Stream::Plain(socket),
+        // Boxed, as those without TLS need not carry it.
+        Some(target) => match Box::pin(originate(socket, target, alpn, &worker.buffers)).await {
+            Ok(session) => {
+                worker.stats.borrow_mut().upstream_agreed(endpoint.id().0, session.facts().is_resumed);
+                Stream::TlsOut(session)
+            }
+            Err(trouble) => {
+                target.failed(trouble);
+                return Err(trouble.failure);
+            }
+        },
+    };
+    Ok(Upstream { stream, endpoint: endpoint.id(), address, reused: false, client: None, target })
 }
 
 /// Sends a PROXY protocol header on a connection that was just made, before anything else. It is far smaller than what
 /// a new socket takes at once.
-pub fn introduce(stream: &Stream, header: &[u8]) -> io::Result<()> {
-    let socket = stream.socket().ok_or(io::ErrorKind::NotConnected)?;
+fn introduce(socket: &TcpStream, header: &[u8]) -> io::Result<()> {
     let sent = socket.try_write(header)?;
     if sent < header.len() { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
 }

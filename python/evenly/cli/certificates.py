@@ -129,7 +129,7 @@ def render(certificates: list[CertificateStatus]) -> Table:
     for name in ("certificate", "for", "issuer", "key", "expires"):
         table.add_column(name, overflow="fold")
     table.add_column("days left", justify="right")
-    table.add_column("listeners", overflow="fold")
+    table.add_column("used by", overflow="fold")
     for each in certificates:
         style = "bold red" if each.days_left < 0 else "yellow" if each.days_left < WARN_DAYS else "green"
         table.add_row(
@@ -139,7 +139,7 @@ def render(certificates: list[CertificateStatus]) -> Table:
             each.key,
             _day(each.expires),
             _left(each, style),
-            "\n".join(each.listeners),
+            "\n".join([*each.listeners, *(f"pool {pool}" for pool in each.pools)]),
         )
     return table
 

@@ -56,6 +56,11 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
         parts += [*_concurrency(pool.concurrency), *_retries(pool.retries), *_hedge(pool.hedge)]
         parts += [_endpoints(pool, before.get(pool.name), elapsed)]
         parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy" or endpoint.reason]
+        parts += [
+            Text(f"  {endpoint.address} TLS: {endpoint.tls.trouble}", "red")
+            for endpoint in pool.endpoints
+            if endpoint.tls is not None and endpoint.tls.trouble is not None
+        ]
     return Group(*parts)
 
 

@@ -64,8 +64,9 @@ class ResolvedCertificate:
 
 
 def certificate_files(settings: Settings) -> list[str]:
-    """Every file with a certificate or a key."""
-    return [name for each in settings.certificates.values() for name in each.files or ()]
+    """Every file with certificates or a key."""
+    shown = [name for each in settings.certificates.values() for name in each.files or ()]
+    return [*shown, *dict.fromkeys(pool.tls.ca for pool in settings.pools.values() if pool.tls and pool.tls.ca)]
 
 
 def read_certificates(
@@ -84,6 +85,24 @@ def read_certificates(
 
     found = {name: read(name, each) for name, each in loaded.settings.certificates.items()}
     return {name: each for name, each in found.items() if each is not None}, problems
+
+
+def read_authorities(loaded: Loaded) -> tuple[dict[str, str], Problems]:
+    """Whose certificates each pool believes that names a bundle, as PEM; what is wrong with them. Blocking."""
+    problems, found = Problems(), dict[str, str]()
+    for name, pool in loaded.settings.pools.items():
+        if pool.tls is None or pool.tls.ca is None:
+            continue
+        place: Place = ("pools", name, "tls", "ca")
+        pem = _pem(loaded.source.directory / pool.tls.ca, place, problems)
+        if pem is None:
+            continue
+        try:
+            x509.load_pem_x509_certificates(pem)
+        except (ValueError, UnsupportedAlgorithm) as error:
+            problems.append((place, f"{pool.tls.ca} has no certificate that can be read: {error}"))
+        found[name] = pem.decode()
+    return found, problems
 
 
 def of_issued(issued: Pem | None) -> ResolvedCertificate | None:

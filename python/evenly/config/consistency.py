@@ -17,6 +17,7 @@ def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
     yield from _requests_with_nowhere_to_go(settings)
     yield from _circles_of_fallbacks(settings)
     yield from _copies_with_an_introduction(settings)
+    yield from _tls_over_datagrams(settings)
     yield from acme_checks.problems(settings)
 
 
@@ -39,9 +40,16 @@ def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
         if not isinstance(listener, UdpListener) and listener.tls is not None
         for name in listener.tls.certificates
     }
+    shown |= {
+        pool.tls.client_certificate for pool in settings.pools.values() if pool.tls and pool.tls.client_certificate
+    }
     for name in settings.certificates:
         if name not in shown:
             yield ("certificates", name), "no listener shows this certificate"
+    for name, pool in settings.pools.items():
+        if pool.tls is not None and not pool.tls.verify:
+            message = "anybody on the way can read and change what is sent to these endpoints"
+            yield ("pools", name, "tls", "verify"), message
     for name, listener in settings.listeners.items():
         if isinstance(listener, HttpListener) and listener.redirect_https is None and name not in reached:
             yield ("listeners", name), "no route belongs to this listener: every request is answered 404"
@@ -102,6 +110,13 @@ def _copies_with_an_introduction(settings: Settings) -> Iterator[tuple[Place, st
         if route.mirror is not None and settings.pools[route.mirror.pool].proxy_protocol is not None:
             message = "its `proxy_protocol` has no place before copies, which share their connections"
             yield ("routes", index, "mirror", "pool"), f"pools.{key(route.mirror.pool)}: {message}"
+
+
+def _tls_over_datagrams(settings: Settings) -> Iterator[tuple[Place, str]]:
+    for name, listener in settings.listeners.items():
+        if isinstance(listener, UdpListener) and settings.pools[listener.pool].tls is not None:
+            message = f"pools.{key(listener.pool)} has `tls`, which is not spoken over datagrams"
+            yield ("listeners", name, "pool"), message
 
 
 def _circles_of_fallbacks(settings: Settings) -> Iterator[tuple[Place, str]]:

@@ -129,7 +129,10 @@ def _written(tree: Mapping[str, Any], source: Source, parts: Mapping[str, str]) 
 
 def _pools(resolved: Resolved, found: Found) -> list[At]:
     pools = resolved.settings.pools
-    return [At((name,), pooling.pool(name, pool, members(resolved, found, name))) for name, pool in pools.items()]
+    return [
+        At((name,), pooling.pool(name, pool, members(resolved, found, name), resolved.authorities.get(name)))
+        for name, pool in pools.items()
+    ]
 
 
 def _routes(resolved: Resolved, answers: Answers) -> list[At]:

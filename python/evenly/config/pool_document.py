@@ -9,19 +9,20 @@ from .schema import (
     AffinityCookie,
     CircuitOptions,
     DnsCheck,
-    Endpoint,
+    DnsDiscovery,
     HealthCheck,
     OutlierOptions,
     Pool,
     Retry,
+    SrvDiscovery,
     StatusRange,
     TcpCheck,
     UdpCheck,
 )  # fmt: skip
 
 
-def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str, Any]:
-    """A pool with all that its requests go by."""
+def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint], authorities: str | None) -> dict[str, Any]:
+    """A pool with all that its requests go by; `authorities` is what its `ca` holds."""
     factor = pool.hash_balance_factor
     check = pool.health_check
     return {
@@ -30,7 +31,7 @@ def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str, 
         "hash_key": pool.hash_key and {"source": pool.hash_key.source, "name": pool.hash_key.name},
         "hash_bound_percent": At(("hash_balance_factor",), None if factor is None else round(factor * 100)),
         "affinity": pool.affinity and _affinity(pool.affinity),
-        "endpoints": [At((endpoint.index,), _endpoint(endpoint.address, endpoint.options)) for endpoint in endpoints],
+        "endpoints": [At((endpoint.index,), _endpoint(pool, endpoint)) for endpoint in endpoints],
         "health_check": check and _health_check(check, reuses=_keeps_connections(pool, check)),
         "outlier_detection": pool.outlier_detection and _outlier_detection(pool.outlier_detection),
         "circuit_breaker": pool.circuit_breaker and _circuit_breaker(pool.circuit_breaker),
@@ -66,6 +67,13 @@ def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint]) -> dict[str, 
             "min_delay_ms": ms("min_delay", pool.hedge.min_delay),
         },
         "proxy_protocol": pool.proxy_protocol,
+        "tls": pool.tls
+        and {
+            "verify": pool.tls.verify,
+            "ca": authorities,
+            "client_certificate": pool.tls.client_certificate,
+            "min_version": pool.tls.min_version,
+        },
         "queue": pool.queue and {"size": pool.queue.size, "timeout_ms": ms("timeout", pool.queue.timeout)},
     }
 
@@ -93,15 +101,30 @@ def retries(retry: Retry) -> dict[str, Any]:
     }
 
 
-def _endpoint(address: str, endpoint: Endpoint) -> dict[str, Any]:
+def _endpoint(pool: Pool, resolved: ResolvedEndpoint) -> dict[str, Any]:
+    endpoint = resolved.options
     return {
-        "address": address,
+        "address": resolved.address,
+        "server_name": At(("sni",), _server_name(pool, resolved)),
         "weight": endpoint.weight,
         "backup": endpoint.backup,
         "max_connections": endpoint.max_connections,
         "zone": endpoint.zone,
         "priority": endpoint.priority,
     }
+
+
+def _server_name(pool: Pool, resolved: ResolvedEndpoint) -> str | None:
+    """What an endpoint is asked for, if that is a name: its own, the pool's, or the name that led to it."""
+    if pool.tls is None:
+        return None
+    own, address = resolved.options.sni, resolved.options.address
+    if resolved.index < len(pool.endpoints):
+        return own or pool.tls.sni or (address.host.rstrip(".") if address.is_name else None)
+    if isinstance(pool.discovery, DnsDiscovery):
+        return pool.tls.sni or pool.discovery.name.rstrip(".")
+    # What a record names is no choice of the user's, as what a listing says is.
+    return pool.tls.sni or own if isinstance(pool.discovery, SrvDiscovery) else own or pool.tls.sni
 
 
 def _affinity(affinity: Affinity) -> dict[str, Any]:

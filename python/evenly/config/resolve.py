@@ -18,7 +18,7 @@ from typing import Literal
 
 from .access_files import AccessFiles, read_access_files
 from .acme_checks import acme_key_files
-from .certificate_files import ResolvedCertificate, read_certificates, remarks
+from .certificate_files import ResolvedCertificate, read_authorities, read_certificates, remarks
 from .load import Loaded
 from .problems import ConfigError, Place, Problem
 from .schema import AdminAddress, Duration, Endpoint, ErrorPage, Settings
@@ -105,6 +105,8 @@ class Resolved:
     """By pool."""
     affinity_secrets: ResolvedSecrets
     certificates: dict[str, ResolvedCertificate]
+    authorities: dict[str, str]
+    """Whose certificates pools believe, as PEM, by pool; the others go by the system."""
     ticket_secrets: ResolvedSecrets
     error_pages: dict[int, Page]
     access_log_path: str | None
@@ -139,7 +141,8 @@ def resolve(
     settings, problems = loaded.settings, list[tuple[Place, str]]()
     files, in_files = read_access_files(loaded)
     certificates, in_certificates = read_certificates(loaded, issued)
-    problems += in_certificates
+    authorities, in_authorities = read_authorities(loaded)
+    problems += [*in_certificates, *in_authorities]
     resolved = Resolved(
         loaded=loaded,
         workers=machine.cores if isinstance(settings.workers, str) else settings.workers,
@@ -150,6 +153,7 @@ def resolve(
         endpoints=_resolve_endpoints(settings, lookup or look_up, problems),
         affinity_secrets=_read_secrets(loaded, "affinity", problems),
         certificates=certificates,
+        authorities=authorities,
         ticket_secrets=_read_secrets(loaded, "session_tickets", problems),
         error_pages=_read_pages(loaded, problems),
         access_log_path=_log_path(loaded),

@@ -47,6 +47,11 @@ def statuses(
                 for listener, options in settings.listeners.items()
                 if not isinstance(options, UdpListener) and options.tls is not None and name in options.tls.certificates
             ],
+            pools=[
+                pool
+                for pool, options in settings.pools.items()
+                if options.tls is not None and options.tls.client_certificate == name
+            ],
             problem=problem if each.origin == "files" else "",
             origin=each.origin,
             renewal=renewal(name),

@@ -9,7 +9,7 @@ from pathlib import Path
 from evenly.certificates.issued import read_issued
 from evenly.config import AdminAddress, Document, Loaded, Machine, Resolved, document, from_arguments, load, resolve
 from evenly.config.access_files import named_files
-from evenly.config.certificate_files import certificate_files, of_issued, read_certificates
+from evenly.config.certificate_files import certificate_files, of_issued, read_authorities, read_certificates
 from evenly.config.edits import Edits, edited
 from evenly.config.found import Found
 from evenly.config.front_routes import NO_ANSWERS, Answers
@@ -29,7 +29,7 @@ class Configuration:
     fingerprint: Fingerprint
     """All files that were read for it, as they were just before."""
     certificates_fingerprint: Fingerprint
-    """The same of the files with certificates and keys, which are read again by themselves when they are replaced."""
+    """The same of the files with certificates, keys and authorities, which are read again by themselves."""
     written: Loaded
     """What the file or the command line says, without edits."""
     edits: Edits
@@ -132,9 +132,10 @@ class Origin:
         loaded = running.resolved.loaded
         before = fingerprint(_certificate_paths(loaded))
         certificates, problems = read_certificates(loaded, read_issued(loaded))
-        if problems:
-            raise loaded.source.refusal(problems)
-        resolved = replace(running.resolved, certificates=certificates)
+        authorities, in_authorities = read_authorities(loaded)
+        if problems or in_authorities:
+            raise loaded.source.refusal([*problems, *in_authorities])
+        resolved = replace(running.resolved, certificates=certificates, authorities=authorities)
         check_secret_files(resolved)
         return replace(running, resolved=resolved, certificates_fingerprint=before)._documented()
 

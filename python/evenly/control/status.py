@@ -36,6 +36,14 @@ class Report(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class EndpointTlsStatus(Report):
+    """TLS with an endpoint."""
+
+    handshakes: int = Field(description="Those that ended well, since the process started.")
+    resumed: int = Field(description="Of these, how many went on with an earlier session.")
+    trouble: str | None = Field(description="Why the last handshake failed, if none has ended well since.")
+
+
 class EndpointStatus(Report):
     """One endpoint of a pool."""
 
@@ -54,6 +62,7 @@ class EndpointStatus(Report):
     in_flight: int = Field(description="Requests (tcp: connections) under way.")
     requests: int = Field(description="Requests (tcp: connections) since the process started.")
     failures: int = Field(description="Of these, how many the endpoint failed.")
+    tls: EndpointTlsStatus | None = Field(None, description="Handshakes with it, where its pool speaks TLS.")
 
 
 class DiscoveryState(StrEnum):
@@ -188,6 +197,7 @@ class CertificateStatus(Report):
     expires: float = Field(description="Until when, in unix seconds.")
     days_left: int = Field(description="Whole days until then; negative if it has expired.")
     listeners: list[str] = Field(description="Listeners that show it.")
+    pools: list[str] = Field([], description="Pools whose endpoints are shown it.")
     problem: str = Field(description="Why what has replaced its files is not used; empty if all is well.")
     origin: Literal["files", "acme", "placeholder", "self-signed"] = Field(
         "files",

@@ -45,6 +45,9 @@ def parse(raw: bytes, form: str, weight: int) -> list[Endpoint]:
         shown = [f"{dotted(place)}: {message}" if place else message for place, message in read[:SHOWN_PROBLEMS]]
         more = f" … and {len(read) - SHOWN_PROBLEMS:,} more" if len(read) > SHOWN_PROBLEMS else ""
         raise SourceError("invalid", "; ".join(shown) + more)
+    https = next((each.address for each in read.endpoints if each.address.is_https), None)
+    if https is not None:
+        raise SourceError("invalid", f"{https}: leave https:// out; `tls` of the pool turns it on for all endpoints")
     return [
         each if "weight" in each.model_fields_set else each.model_copy(update={"weight": weight})
         for each in read.endpoints

@@ -66,13 +66,16 @@ class Source(Protocol):
         """
 
 
-def endpoint(host: str, port: int, weight: int, *, priority: int = 0, zone: str | None = None) -> Endpoint:
-    """An endpoint that a source found. Raises `SourceError` if its address or its zone is none."""
+def endpoint(
+    host: str, port: int, weight: int, *, priority: int = 0, zone: str | None = None, sni: str | None = None
+) -> Endpoint:
+    """An endpoint that a source found. Raises `SourceError` if its address, its zone or its name is none."""
     try:
         address = EndpointAddress.parse(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except ValueError as error:
         raise SourceError("invalid", f"expected an address and port, found {host!r} and {port}") from error
     try:
-        return Endpoint(address=address, weight=weight, priority=priority, zone=zone)
+        return Endpoint(address=address, weight=weight, priority=priority, zone=zone, sni=sni)
     except ValidationError as error:
-        raise SourceError("invalid", f"{host}: expected a zone's name, found {zone!r}") from error
+        what = f"a zone's name, found {zone!r}" if sni is None else f"a host's name, found {sni!r}"
+        raise SourceError("invalid", f"{host}: expected {what}") from error

@@ -69,7 +69,7 @@ class SrvSource:
         weights = weights_of(usable, options.weight)
         levels = levels_of(record.priority for record in usable if addresses[record.target])
         endpoints = [
-            endpoint(address, record.port, weight, priority=levels[record.priority])
+            endpoint(address, record.port, weight, priority=levels[record.priority], sni=record.target.rstrip("."))
             for record, weight in zip(usable, weights, strict=True)
             for address in addresses[record.target]
         ]

@@ -1,8 +1,8 @@
 //! Pools as the document states them.
 
 use super::{
-    AdaptiveConcurrency, Affinity, CircuitBreaker, Hedge, OutlierDetection, Queue, Retry, RetryBudget,
-    present,
+    AdaptiveConcurrency, Affinity, CircuitBreaker, Hedge, OutlierDetection, PoolTls, Queue, Retry,
+    RetryBudget, present,
 };
 use crate::proxy_protocol::Version;
 use serde::Deserialize;
@@ -64,6 +64,9 @@ pub struct Pool {
     /// The PROXY protocol header that endpoints get in front of each connection or datagram, or `null` for none.
     #[serde(deserialize_with = "present")]
     pub proxy_protocol: Option<Version>,
+    /// TLS with its endpoints, or `null`: what is sent to them is sent as it is; not for pools of `udp` listeners.
+    #[serde(deserialize_with = "present")]
+    pub tls: Option<PoolTls>,
     /// Where requests wait when every endpoint is full; `null`: nowhere.
     #[serde(deserialize_with = "present")]
     pub queue: Option<Queue>,
@@ -121,6 +124,10 @@ pub enum HashSource {
 pub struct Endpoint {
     /// Where it listens. Names are resolved before the document is written.
     pub address: SocketAddr,
+    /// The name that its certificate is for, which it is also asked for (SNI); `null`: its address, which is not asked
+    /// for. Has no effect without the pool's `tls`.
+    #[serde(deserialize_with = "present")]
+    pub server_name: Option<String>,
     /// Relative share, 0 to 65,535; 0 gets no traffic.
     pub weight: u16,
     /// Used only when no endpoint that is not a backup can be.

@@ -44,6 +44,22 @@ pub struct ListenerTls {
     pub handshake_rate: Option<Rate>,
 }
 
+/// TLS towards a pool's endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolTls {
+    /// Whether an endpoint's certificate has to be valid, for its name or its address.
+    pub verify: bool,
+    /// Whose certificates are believed, as PEM; `null`: those that the system trusts. Not without `verify`.
+    #[serde(deserialize_with = "present")]
+    pub ca: Option<String>,
+    /// The certificate that is shown to endpoints that ask for one, by name; `null`: none.
+    #[serde(deserialize_with = "present")]
+    pub client_certificate: Option<String>,
+    /// The lowest version.
+    pub min_version: TlsVersion,
+}
+
 /// Mozilla's recommendations for servers, version 5.8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,7 +1,9 @@
-//! What must hold between listeners that terminate TLS and certificates. Whether a key fits its certificate is found out
+//! What must hold between certificates, listeners that terminate TLS and pools that speak it. Whether a key fits its certificate is found out
 //! where keys are read, in the `proxy` crate.
 
-use crate::document::{Document, DocumentError, ListenerTls, SessionTickets, TlsPolicy, TlsVersion};
+use crate::document::{
+    Document, DocumentError, ListenerTls, Protocol, SessionTickets, TlsPolicy, TlsVersion,
+};
 use crate::nearest::unknown;
 use crate::route::inside;
 
@@ -24,7 +26,35 @@ pub(super) fn check(document: &Document) -> Result<(), DocumentError> {
             }
         }
     }
+    pools(document)?;
     secrets(&document.session_tickets).map_err(inside("session_tickets"))
+}
+
+fn pools(document: &Document) -> Result<(), DocumentError> {
+    let names = || document.certificates.iter().map(|certificate| certificate.name.as_str());
+    for (i, pool) in document.pools.iter().enumerate() {
+        let Some(tls) = &pool.tls else { continue };
+        let fail =
+            |field: &str, message: String| Err(DocumentError::new(format!("pools[{i}].tls{field}"), message));
+        if tls.ca.is_some() && !tls.verify {
+            return fail(".ca", "has no effect without `verify`".into());
+        }
+        if let Some(name) = &tls.client_certificate
+            && !names().any(|known| known == name)
+        {
+            return fail(".client_certificate", unknown("certificate", name, names()));
+        }
+        let takes = |listener: &&crate::document::Listener| {
+            listener.protocol == Protocol::Udp && listener.pool.as_ref() == Some(&pool.name)
+        };
+        if let Some(listener) = document.listeners.iter().find(takes) {
+            return fail(
+                "",
+                format!("is not spoken over datagrams, and listener '{}' is udp", listener.name),
+            );
+        }
+    }
+    Ok(())
 }
 
 fn options(tls: &ListenerTls) -> Result<(), DocumentError> {

@@ -131,6 +131,7 @@ pub fn deviations(picks: &[usize], weights: &[u16]) -> Vec<f64> {
 fn document(balance: Balance, weights: &[u16], hash_bound_percent: Option<u32>) -> document::Pool {
     let endpoint = |(index, weight): (usize, &u16)| document::Endpoint {
         address: address(index),
+        server_name: None,
         weight: *weight,
         ..sample::endpoint(1)
     };

@@ -16,6 +16,7 @@ pub fn pool() -> Pool {
 pub fn endpoint(last: u8) -> Endpoint {
     Endpoint {
         address: SocketAddr::from(([10, 0, 0, last], 80)),
+        server_name: None,
         weight: 1,
         backup: false,
         max_connections: None,

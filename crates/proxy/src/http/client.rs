@@ -250,7 +250,7 @@ impl Client {
     /// a reload has made of the listener (RFC 6797 §7.2).
     pub fn hsts(&self) -> &[u8] {
         let line = self.listener.tls.as_ref().and_then(|tls| tls.hsts.as_deref());
-        line.filter(|_| self.stream.tls().is_some()).unwrap_or_default()
+        line.filter(|_| self.stream.facts().is_some()).unwrap_or_default()
     }
 
     /// Whether the connection is to end after what is under way on it.

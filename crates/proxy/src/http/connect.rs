@@ -3,8 +3,10 @@
 use super::client::Client;
 use super::exchange::Exchange;
 use crate::arrival::{Proxied, introduction};
-use crate::upstream::{Upstream, dial, introduce};
+use crate::tls::{HTTP_1, Target};
+use crate::upstream::{Opening, Upstream, dial};
 use crate::worker::Worker;
+use crate::worker::view::View;
 use evenly_core::error::Failure;
 use evenly_core::pool::{Endpoint, Pool};
 use evenly_core::proxy_protocol::{Addresses, Version};
@@ -12,6 +14,7 @@ use evenly_core::retry::Cause;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -42,52 +45,61 @@ impl Lost {
     }
 }
 
-/// Who a pool's endpoints are told that they talk with, by a PROXY protocol header; nothing for most pools.
-pub type Told = Option<(Version, Box<Addresses>)>;
+/// What a connection has to begin with; nothing for most pools.
+pub struct Terms {
+    /// Who the endpoint is told that it talks with, by a PROXY protocol header.
+    told: Option<(Version, Box<Addresses>)>,
+    /// How TLS is spoken.
+    target: Option<Arc<Target>>,
+}
 
-/// Who the endpoints of `pool` are told that they talk with.
-pub fn told(client: &Client, pool: &Pool) -> Told {
-    pool.proxy_protocol.map(|version| (version, Box::new(client.addresses())))
+impl Terms {
+    /// Those of an endpoint of `pool`.
+    pub fn of(client: &Client, view: &View, pool: &Pool, endpoint: &Endpoint) -> Self {
+        Self {
+            told: pool.proxy_protocol.map(|version| (version, Box::new(client.addresses()))),
+            target: view.target(endpoint).map(Arc::clone),
+        }
+    }
 }
 
 /// An idle connection to `endpoint`. Connections of which the endpoint knows whose they are serve that client's
 /// connection only.
-pub fn idle(client: &Client, endpoint: &Endpoint, told: &Told) -> Option<Upstream> {
-    let upstream = client.worker.idle.take(endpoint, told.as_ref().map(|(_, addresses)| &**addresses))?;
+pub fn idle(client: &Client, endpoint: &Endpoint, terms: &Terms) -> Option<Upstream> {
+    let told = terms.told.as_ref().map(|(_, addresses)| &**addresses);
+    let upstream = client.worker.idle.take(endpoint, told, terms.target.as_ref())?;
     client.worker.stats.borrow_mut().upstream_reused(endpoint.id().0);
     Some(upstream)
 }
 
-/// A new connection to `endpoint`, which is told whose it is. The caller holds the deadline.
+/// A new connection to `endpoint` on these terms. The caller holds the deadline.
 pub async fn reach(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     endpoint: &Endpoint,
-    told: Told,
+    terms: Terms,
     proxied: Option<&Proxied>,
 ) -> Result<Upstream, Lost> {
-    let failed = || Lost::to(Cause::ConnectFailure, Failure::ConnectFailed);
-    let mut upstream = dial(endpoint, &worker.idle).await.map_err(|_| failed())?;
-    if let Some((version, addresses)) = told {
-        let header = introduction(version, *addresses, proxied);
-        introduce(&upstream.stream, &header).map_err(|_| failed())?;
-        upstream.client = Some(addresses);
-    }
+    let Terms { told, target } = terms;
+    let header = told.as_ref().map(|(version, addresses)| introduction(*version, **addresses, proxied));
+    let opening = Opening { introduction: header.unwrap_or_default(), target, alpn: HTTP_1 };
+    let dialled = dial(worker, endpoint, opening).await;
+    let mut upstream = dialled.map_err(|failure| Lost::to(Cause::ConnectFailure, failure))?;
+    upstream.client = told.map(|(_, addresses)| addresses);
     worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
     Ok(upstream)
 }
 
-/// A new connection to `endpoint`, which is told whose it is, until the tick `due`. `is_read`: all of the request was
-/// taken in.
+/// A new connection to `endpoint` on these terms, until the tick `due`. `is_read`: all of the request was taken in.
 pub async fn open(
     client: &mut Client,
     endpoint: &Endpoint,
-    told: Told,
+    terms: Terms,
     due: u64,
     is_read: bool,
 ) -> Result<Upstream, Lost> {
     let worker = Rc::clone(&client.worker);
     let proxied = client.proxied.clone();
-    let mut dialling = pin!(reach(&worker, endpoint, told, proxied.as_deref()));
+    let mut dialling = pin!(reach(&worker, endpoint, terms, proxied.as_deref()));
     poll_fn(|cx| {
         if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
             return Poll::Ready(dialled);
@@ -114,13 +126,13 @@ pub async fn connect(
     is_read: bool,
 ) -> Result<Upstream, Lost> {
     let was_lost = exchange.tally.tries.failed().is_some_and(|failed| failed.is_stale);
-    let told = told(client, exchange.pool());
-    if !was_lost && let Some(upstream) = idle(client, endpoint, &told) {
+    let terms = Terms::of(client, &exchange.view, exchange.pool(), endpoint);
+    if !was_lost && let Some(upstream) = idle(client, endpoint, &terms) {
         return Ok(upstream);
     }
     let began = Instant::now();
     let due = client.deadline.at(exchange.connect_timeout()).min(exchange.due);
-    let opened = open(client, endpoint, told, due, is_read).await;
+    let opened = open(client, endpoint, terms, due, is_read).await;
     exchange.tally.connect += began.elapsed();
     opened.map_err(|lost| match lost.cause {
         Some(Cause::ConnectTimeout) if client.deadline.is_past(exchange.due) => {

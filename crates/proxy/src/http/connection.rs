@@ -43,7 +43,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, permit: P
 pub async fn finish(client: Box<Client>, end: End) {
     match end {
         // Boxed, as below; and only TLS has something to say at the end.
-        End::Close if client.stream.tls().is_some() => Box::pin(bid_farewell(client)).await,
+        End::Close if client.stream.is_tls() => Box::pin(bid_farewell(client)).await,
         End::Close | End::Http2(_) => {}
         // Boxed, since it is the last of a connection, which is to be small before that.
         End::Linger => Box::pin(linger(client)).await,

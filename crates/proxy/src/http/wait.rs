@@ -6,6 +6,7 @@ use super::exchange::Exchange;
 use super::mirror;
 use crate::io;
 use crate::pump::{Broken, Pump};
+use crate::tls::of_read;
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
 use evenly_core::error::Failure;
@@ -29,10 +30,7 @@ pub async fn response_head(
         }
         match io::poll_read(&mut upstream.stream, cx, &client.worker.buffers) {
             Poll::Ready(Ok(buffer)) if !buffer.is_empty() => return Poll::Ready(Ok(buffer)),
-            Poll::Ready(_) => {
-                let lost = Lost::to(Cause::Reset, Failure::UpstreamClosed);
-                return Poll::Ready(Err(Lost { is_sent: true, was_reused: upstream.reused, ..lost }));
-            }
+            Poll::Ready(ended) => return Poll::Ready(Err(closed(upstream, ended.err()))),
             Poll::Pending => {}
         }
         if upload.is_none() && client.poll_gone(cx).is_ready() {
@@ -47,6 +45,18 @@ pub async fn response_head(
         Poll::Pending
     })
     .await
+}
+
+/// The endpoint ended the connection instead of an answer.
+pub fn closed(upstream: &Upstream, error: Option<std::io::Error>) -> Lost {
+    let trouble = error.and_then(|error| of_read(&error)).filter(|_| !upstream.reused);
+    if let (Some(trouble), Some(target)) = (trouble, &upstream.target) {
+        target.failed(trouble);
+        // Nothing that we sent was accepted.
+        return Lost::to(Cause::ConnectFailure, trouble.failure);
+    }
+    let lost = Lost::to(Cause::Reset, Failure::UpstreamClosed);
+    Lost { is_sent: true, was_reused: upstream.reused, ..lost }
 }
 
 /// The response's head did not come in time: for this try, or for the whole request.

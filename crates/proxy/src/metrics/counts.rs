@@ -187,6 +187,8 @@ pub(super) struct EndpointStats {
     pub failures: Failures,
     pub opened: u64,
     pub reused: u64,
+    /// TLS handshakes that ended well: new sessions, and resumed ones.
+    pub agreed: [u64; 2],
 }
 
 /// Counts by kind of failure.
@@ -313,6 +315,7 @@ impl EndpointStats {
         self.failures.merge(&other.failures);
         self.opened += other.opened;
         self.reused += other.reused;
+        self.agreed.iter_mut().zip(other.agreed).for_each(|(mine, theirs)| *mine += theirs);
     }
 }
 

@@ -22,6 +22,7 @@ pub use stats::{NONE, Record, WorkerStats};
 pub use status::status;
 
 use crate::service::Service;
+use crate::tls::Targets;
 use evenly_core::snapshot::Snapshot;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,6 +31,8 @@ use std::time::Duration;
 pub struct Scene<'a> {
     /// The running configuration.
     pub snapshot: &'a Snapshot,
+    /// How TLS is spoken with its endpoints.
+    pub targets: &'a Targets,
     /// The service threads; `None` once they are stopped.
     pub service: Option<&'a Service>,
     /// Client connections that are open.

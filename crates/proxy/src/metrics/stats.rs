@@ -167,6 +167,11 @@ impl WorkerStats {
         self.endpoints.at(endpoint).opened += 1;
     }
 
+    /// A TLS handshake with an endpoint ended well.
+    pub fn upstream_agreed(&mut self, endpoint: u32, is_resumed: bool) {
+        self.endpoints.at(endpoint).agreed[usize::from(is_resumed)] += 1;
+    }
+
     /// An idle connection to an endpoint was taken for another request.
     pub fn upstream_reused(&mut self, endpoint: u32) {
         self.endpoints.at(endpoint).reused += 1;

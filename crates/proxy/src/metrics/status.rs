@@ -6,6 +6,7 @@ mod zones;
 use super::counts::{EndpointStats, ListenerStats};
 use super::{Scene, WorkerStats};
 use crate::service::EndpointChecks;
+use crate::tls::target_of;
 use evenly_core::affinity::Affinity;
 use evenly_core::circuit::Report;
 use evenly_core::concurrency;
@@ -73,7 +74,7 @@ fn pool(
     (checks, now): (&[Option<EndpointChecks>], Nanos),
 ) -> Value {
     let endpoints: Vec<Value> =
-        pool.members.iter().map(|member| endpoint(member, stats, checks, now)).collect();
+        pool.members.iter().map(|member| endpoint(scene, member, stats, (checks, now))).collect();
     let document = scene.snapshot.document.pools.iter().find(|document| *document.name == *pool.name);
     json!({
         "name": &*pool.name,
@@ -118,7 +119,12 @@ fn affinity(affinity: &Affinity, now: Nanos) -> Value {
     json!({ "by": affinity.describe(), "entries": entries })
 }
 
-fn endpoint(member: &Member, stats: &WorkerStats, checks: &[Option<EndpointChecks>], now: Nanos) -> Value {
+fn endpoint(
+    scene: &Scene<'_>,
+    member: &Member,
+    stats: &WorkerStats,
+    (checks, now): (&[Option<EndpointChecks>], Nanos),
+) -> Value {
     let (endpoint, none) = (&member.endpoint, EndpointStats::default());
     let counted = stats.endpoints.get(endpoint.id().0).unwrap_or(&none);
     let checks = checks.get(endpoint.id().0 as usize).copied().flatten();
@@ -136,6 +142,11 @@ fn endpoint(member: &Member, stats: &WorkerStats, checks: &[Option<EndpointCheck
         "in_flight": endpoint.in_flight(),
         "requests": counted.requests(),
         "failures": counted.failures.total(),
+        "tls": target_of(scene.targets, endpoint).map(|target| json!({
+            "handshakes": counted.agreed.iter().sum::<u64>(),
+            "resumed": counted.agreed[1],
+            "trouble": target.trouble().map(|trouble| trouble.text),
+        })),
     })
 }
 

@@ -27,6 +27,7 @@ pub use log_writer::{LogHandle, LogRing, LogTotals};
 pub use probe::{CheckFailure, Step};
 pub use zones::Zones;
 
+use crate::tls::Targets;
 use circuits::Circuits;
 use evenly_core::snapshot::Snapshot;
 use judges::Judges;
@@ -42,7 +43,7 @@ use zones::EXPIRY_TICK;
 /// The running service threads.
 pub struct Service {
     /// Closing it ends the thread. Unbounded, as reloads are few and none may be lost.
-    snapshots: UnboundedSender<Arc<Snapshot>>,
+    snapshots: UnboundedSender<(Arc<Snapshot>, Targets)>,
     thread: thread::JoinHandle<()>,
     log: LogWriter,
     checks: Arc<Checks>,
@@ -96,13 +97,14 @@ impl Service {
         }
     }
 
-    /// Checks the endpoints of `snapshot`, and no others, from now on, and writes its access log.
-    pub fn apply(&self, snapshot: Arc<Snapshot>) {
+    /// Checks the endpoints of `snapshot`, and no others, from now on, with TLS as `targets` have it, and writes its
+    /// access log.
+    pub fn apply(&self, snapshot: Arc<Snapshot>, targets: Targets) {
         self.log.handle().write_to(snapshot.document.access_log.as_ref().map(|log| log.path.as_str()));
         let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
         self.checks.retain(members.map(|member| member.endpoint.id()));
         // A thread that is gone has ended with a panic, which was reported; traffic flows on without checks.
-        let _ = self.snapshots.send(snapshot);
+        let _ = self.snapshots.send((snapshot, targets));
     }
 
     /// The access log's writer, for the workers' rings, rotation and totals.
@@ -137,7 +139,7 @@ async fn run(
     prober: Rc<Prober>,
     judges: Rc<Judges>,
     (zones, circuits): (&Zones, &Circuits),
-    mut snapshots: UnboundedReceiver<Arc<Snapshot>>,
+    mut snapshots: UnboundedReceiver<(Arc<Snapshot>, Targets)>,
 ) {
     tokio::task::spawn_local(Rc::clone(&prober).run());
     tokio::task::spawn_local(Rc::clone(&judges).run());
@@ -145,8 +147,8 @@ async fn run(
     loop {
         match tokio::time::timeout(EXPIRY_TICK, snapshots.recv()).await {
             Ok(None) => break,
-            Ok(Some(snapshot)) => {
-                prober.apply(&snapshot);
+            Ok(Some((snapshot, targets))) => {
+                prober.apply(&snapshot, &targets);
                 judges.apply(&snapshot);
                 // A zone may have come back while the snapshot was on its way.
                 zones.mark(&snapshot.pools);

@@ -8,7 +8,9 @@ mod target;
 use super::check::{Order, Room, check};
 use super::checks::Checks;
 use super::events::{Event, Events, Level, Subject};
-use super::probe::{self, CheckFailure, MAX_ANSWER_BYTES};
+use super::probe::{self, CheckFailure};
+use crate::tls::{Targets, target_of};
+use crate::worker::buffers::Buffers;
 use evenly_core::health::Transition;
 use evenly_core::pool::{Endpoint, EndpointId, EndpointState, Health, Pool};
 use evenly_core::random::Random;
@@ -51,7 +53,7 @@ pub(super) struct Prober {
     most_at_once: u64,
     random: RefCell<Random>,
     /// Where answers are read to.
-    scratch: RefCell<Box<[u8]>>,
+    buffers: Rc<Buffers>,
     /// For connections between two checks.
     room: Rc<Room>,
     /// The node lacks descriptors, memory or ports for checks, and this was told.
@@ -74,7 +76,7 @@ impl Prober {
             // Connections need most of the descriptors.
             most_at_once: descriptors.map_or(MOST_AT_ONCE, |most| MOST_AT_ONCE.min(most / 8).max(1)),
             random: RefCell::new(Random::new(seed)),
-            scratch: RefCell::new(vec![0; MAX_ANSWER_BYTES].into_boxed_slice()),
+            buffers: Rc::default(),
             room: Room::new(descriptors.map_or(u64::MAX, |most| most / 4)),
             short: Cell::new(false),
             checks,
@@ -84,7 +86,7 @@ impl Prober {
 
     /// Checks what `snapshot` has from now on. What it has in common with the one before goes on as it is; what it has
     /// no more is not checked any more, not even to the end of a check under way.
-    pub fn apply(&self, snapshot: &Snapshot) {
+    pub fn apply(&self, snapshot: &Snapshot, targets: &Targets) {
         let mut before = std::mem::take(&mut *self.targets.borrow_mut());
         let mut after = FxHashMap::default();
         let mut new = Vec::new();
@@ -113,6 +115,7 @@ impl Prober {
                         target
                     }
                 };
+                target.speak(target_of(targets, &member.endpoint));
                 after.insert(id, target);
             }
         }
@@ -254,13 +257,15 @@ async fn check_once(under_way: UnderWay, target: Rc<Target>) {
     let began = Instant::now();
     let PoolCheck { policy, probe } = &*target.check;
     let within = Duration::from_millis(policy.timeout_ms);
+    let tls = target.tls.borrow().clone();
     let order = Order {
         address: target.address,
         introduction: &target.introduction,
+        tls: tls.as_ref(),
         request: &target.request,
         probe: &**probe,
         within,
-        scratch: &prober.scratch,
+        buffers: &prober.buffers,
         age: MAX_AGE - prober.share_of(MAX_AGE / 4),
     };
     let kept = target.kept.take().filter(|_| target.endpoint.health() == Health::Healthy);

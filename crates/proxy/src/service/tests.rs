@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::metrics::sample;
+use crate::tls::Targets;
 use evenly_core::pool::{Endpoint, EndpointState};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -97,7 +98,7 @@ fn endpoints_go_and_come_back_with_an_event_each() {
     let snapshot = snapshot(&[served.address], None);
     let endpoint = endpoint(&snapshot, served.address);
     assert_eq!(endpoint.state(), EndpointState::Starting);
-    running.service.apply(Arc::clone(&snapshot));
+    running.service.apply(Arc::clone(&snapshot), Targets::default());
     assert_eq!(running.next_change(), (address.clone(), "healthy", String::new()));
     let epoch = snapshot.pools[0].epoch();
 
@@ -119,7 +120,7 @@ fn endpoints_go_and_come_back_with_an_event_each() {
 fn an_endpoint_that_is_not_there_is_unhealthy_and_says_why() {
     let mut running = Running::new();
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    running.service.apply(snapshot(&[unused], None));
+    running.service.apply(snapshot(&[unused], None), Targets::default());
     assert_eq!(
         running.next_change(),
         (unused.to_string(), "unhealthy", "connect: connection refused".into())
@@ -132,13 +133,13 @@ fn a_removed_endpoint_is_left_alone_at_once_also_in_the_middle_of_a_check() {
     let (mut running, kept) = (Running::new(), Served::new());
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let both = snapshot(&[kept.address, silent.local_addr().unwrap()], None);
-    running.service.apply(Arc::clone(&both));
+    running.service.apply(Arc::clone(&both), Targets::default());
     let (mut checking, _) = silent.accept().unwrap();
     read_request(&mut checking);
     assert_eq!(running.next_change().1, "healthy");
     let passed = running.service.checks().of(endpoint(&both, kept.address).id()).unwrap().passed;
 
-    running.service.apply(snapshot(&[kept.address], Some(&both)));
+    running.service.apply(snapshot(&[kept.address], Some(&both)), Targets::default());
     checking.set_read_timeout(Some(LONG)).unwrap();
     let ended = checking.read(&mut [0]).map_err(|error| error.kind());
     assert!(matches!(ended, Ok(0) | Err(io::ErrorKind::ConnectionReset)), "{ended:?}");
@@ -160,9 +161,9 @@ fn a_pool_whose_check_is_removed_is_healthy() {
     let mut running = Running::new();
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let checked = snapshot(&[unused], None);
-    running.service.apply(Arc::clone(&checked));
+    running.service.apply(Arc::clone(&checked), Targets::default());
     assert_eq!(running.next_change().1, "unhealthy");
-    running.service.apply(sample::snapshot(&[], &[unused], &Value::Null, Some(&checked)));
+    running.service.apply(sample::snapshot(&[], &[unused], &Value::Null, Some(&checked)), Targets::default());
     assert_eq!(running.next_change(), (unused.to_string(), "healthy", "not checked any more".into()));
     assert_eq!(endpoint(&checked, unused).state(), EndpointState::Healthy);
     running.service.stop();

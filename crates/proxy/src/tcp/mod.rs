@@ -9,9 +9,9 @@ use crate::io;
 use crate::metrics::{NONE, Record};
 use crate::permits::Permit;
 use crate::stream::Stream;
-use crate::tls::Facts;
+use crate::tls::{Facts, NO_ALPN};
 use crate::tunnel::{Direction, End, Patience, relay};
-use crate::upstream::{Upstream, dial, introduce};
+use crate::upstream::{Opening, Upstream, dial};
 use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
 use crate::worker::deadlines::Deadline;
@@ -186,19 +186,20 @@ impl Connection<'_> {
             let began = Instant::now();
             let due = deadline.at(timeout);
             deadline.set_at(due);
-            let mut dialling = pin!(dial(&endpoint, &self.worker.idle));
+            let introduction =
+                version.map(|version| introduction(version, addresses(), self.origin.proxied.as_deref()));
+            let opening = Opening {
+                introduction: introduction.unwrap_or_default(),
+                target: self.view.target(&endpoint).map(Arc::clone),
+                alpn: NO_ALPN,
+            };
+            let mut dialling = pin!(dial(self.worker, &endpoint, opening));
             let dialled = poll_fn(|cx| match dialling.as_mut().poll(cx) {
-                Poll::Ready(dialled) => Poll::Ready(dialled.map_err(|_| Failure::ConnectFailed)),
+                Poll::Ready(dialled) => Poll::Ready(dialled),
                 Poll::Pending if deadline.is_past(due) => Poll::Ready(Err(Failure::ConnectTimeout)),
                 Poll::Pending => Poll::Pending,
             });
-            let mut dialled = dialled.await;
-            if let (Ok(upstream), Some(version)) = (&dialled, version) {
-                let header = introduction(version, addresses(), self.origin.proxied.as_deref());
-                if introduce(&upstream.stream, &header).is_err() {
-                    dialled = Err(Failure::ConnectFailed);
-                }
-            }
+            let dialled = dialled.await;
             tally.connect += began.elapsed();
             match dialled {
                 Ok(upstream) => {

@@ -1,7 +1,7 @@
 //! *Handshake*: from a connection to a session, within its deadline.
 
-use super::Session;
-use super::session::HandshakeError;
+use super::Inward;
+use super::session::{HandshakeError, Session};
 use super::terminations::Termination;
 use crate::worker::Worker;
 use evenly_core::error::Failure;
@@ -25,7 +25,7 @@ pub async fn handshake(
     socket: TcpStream,
     termination: &Termination,
     within: Duration,
-) -> Result<Box<Session>, Failure> {
+) -> Result<Box<Inward>, Failure> {
     let deadline = worker.deadlines.slot();
     deadline.set(within);
     let tls = UnbufferedServerConnection::new(termination.clone()).map_err(|_| Failure::Internal)?;

@@ -1,22 +1,42 @@
-//! *Handshake*: TLS towards clients, with rustls on aws-lc.
+//! *Handshake*: TLS towards clients, and towards endpoints in *connect*; with rustls on aws-lc.
 //!
 //! | what | where |
 //! |---|---|
 //! | certificates and policies become what a handshake needs; refuses keys that do not fit | `terminations.rs` |
 //! | which certificate a client is shown | `resolver.rs`, `evenly_core::certificates` |
 //! | sessions that are resumed | `tickets.rs` |
-//! | one connection: sealing and opening records | `session.rs` |
+//! | one connection: sealing and opening records, on either side | `session.rs` |
 //! | the step between *accept* and *read* | `handshake.rs` |
+//! | how pools speak it with their endpoints: trust, names, sessions | `originations.rs`, `roots.rs` |
+//! | a handshake with an endpoint, and why it failed | `originate.rs`, `trouble.rs` |
 //!
 //! rustls does no I/O here: its unbuffered interface works on the worker's lent buffers, so that an idle connection owns
 //! none. What it decides (versions, ciphers, alerts) is its own; nothing here looks inside a record.
 
 mod handshake;
+mod originate;
+mod originations;
 mod resolver;
+mod roots;
 mod session;
+mod suites;
 mod terminations;
 mod tickets;
+mod trouble;
 
 pub use handshake::handshake;
-pub use session::{Facts, Session};
+pub use originate::{Alpn, HTTP_1, NO_ALPN, originate};
+pub use originations::{Originations, Target, Targets, target_of};
+pub use session::Facts;
 pub use terminations::{Termination, Terminations};
+pub use trouble::{Trouble, of_read};
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use session::Session;
+
+/// A session with a client.
+pub type Inward = Session<UnbufferedServerConnection>;
+
+/// A session with an endpoint.
+pub type Outward = Session<UnbufferedClientConnection>;

@@ -1,4 +1,4 @@
-//! One TLS connection of a client: opens the records that come and seals those that go.
+//! One TLS connection, of a client or to an endpoint: opens the records that come and seals those that go.
 //!
 //! An idle session owns no buffer. What is read from the socket goes into a lent one, is opened there and copied to where
 //! the reader wants it; only the beginning of a record that is not all there yet is kept, in a box of its size. What is
@@ -8,20 +8,24 @@ use super::resolver::asked;
 use crate::io::poll_receive;
 use crate::worker::buffers::{Buffer, Buffers, MOST_BYTES, SEALED_BYTES};
 use rustls::Error;
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteTraffic};
+use rustls::unbuffered::{
+    ConnectionState, EncryptError, UnbufferedConnectionCommon, UnbufferedStatus, WriteTraffic,
+};
 use rustls::{HandshakeKind, ProtocolVersion};
 use std::io;
+use std::ops::DerefMut;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
-/// A session, under way or not yet agreed on.
-pub struct Session {
+/// A session, under way or not yet agreed on; `S` is our side of it.
+pub struct Session<S> {
     socket: TcpStream,
-    tls: UnbufferedServerConnection,
+    tls: S,
     buffers: Rc<Buffers>,
     /// The beginning of a record whose end did not come yet.
     partial: Box<[u8]>,
@@ -31,11 +35,36 @@ pub struct Session {
     sealed: Option<Buffer>,
     /// Bytes of the caller that are in `sealed`; it learns that they are written when all of it is.
     accepted: usize,
-    /// The client has said that nothing more comes.
+    /// The peer has said that nothing more comes.
     is_ended: bool,
     /// We have said so.
     is_closed: bool,
     facts: Rc<Facts>,
+}
+
+/// One of the two sides: rustls has them apart, with nothing in common but what they are made of.
+pub trait Side: DerefMut<Target = UnbufferedConnectionCommon<Self::Data>> {
+    /// What only this side knows.
+    type Data;
+
+    /// Looks at what came.
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+}
+
+impl Side for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
+}
+
+impl Side for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
 }
 
 /// What was agreed on.
@@ -58,13 +87,28 @@ pub struct Facts {
 enum Opened {
     /// All that is there is opened; more has to come.
     All,
-    /// The client ended it.
+    /// The peer ended it.
     Ended,
 }
 
-impl Session {
+impl Session<UnbufferedClientConnection> {
+    /// Says the first word, which a client has.
+    pub fn begin(&mut self) -> Result<(), HandshakeError> {
+        let (nothing, mut early) = (self.buffers.lend(), self.buffers.lend());
+        self.open(nothing, &mut early).map(|_| ()).map_err(HandshakeError::Tls)
+    }
+
+    /// Ends it without waiting for anything, for one that is given up: the endpoint is told if it takes it now.
+    pub fn leave(&mut self) {
+        if !self.is_closed && self.write(|mut traffic, room| traffic.queue_close_notify(room)).is_ok() {
+            self.flush();
+        }
+    }
+}
+
+impl<S: Side> Session<S> {
     /// A session on which nothing was said yet.
-    pub fn new(socket: TcpStream, tls: UnbufferedServerConnection, buffers: Rc<Buffers>) -> Self {
+    pub fn new(socket: TcpStream, tls: S, buffers: Rc<Buffers>) -> Self {
         Self {
             socket,
             tls,
@@ -99,7 +143,7 @@ impl Session {
         while self.tls.is_handshaking() {
             ready!(self.poll_flush(cx)).map_err(HandshakeError::Io)?;
             let incoming = ready!(self.poll_incoming(cx)).map_err(HandshakeError::Io)?;
-            // What comes behind the handshake's end is the first of what the client has to say.
+            // What comes behind the handshake's end is the first of what the peer has to say.
             let mut early = self.buffers.lend();
             let opened = self.open(incoming, &mut early);
             self.put_by(early);
@@ -113,7 +157,8 @@ impl Session {
         }
         self.facts = Rc::new(self.agreed());
         if self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_2) {
-            // Its client waits for the last word; that of 1.3 does not, so tickets leave with the first response.
+            // Its peer waits for the last word; that of 1.3 does not, so tickets leave with the first response, and a
+            // client's end of the handshake with its first request.
             ready!(self.poll_flush(cx)).map_err(HandshakeError::Io)?;
         }
         Poll::Ready(Ok(()))
@@ -127,7 +172,7 @@ impl Session {
         }
     }
 
-    /// Reads into what room `into` has; 0 is the end that the client has announced. A connection that just breaks off is
+    /// Reads into what room `into` has; 0 is the end that the peer has announced. A connection that just breaks off is
     /// an error, because then what came may not be all (RFC 8446 §6.1).
     pub fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
         if let Some(opened) = &mut self.opened {
@@ -169,7 +214,7 @@ impl Session {
         Poll::Ready(Ok(std::mem::take(&mut self.accepted)))
     }
 
-    /// Tells the client that nothing more comes, and closes the sending side.
+    /// Tells the peer that nothing more comes, and closes the sending side.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.is_closed {
             // It may come behind what is still being sent, which nobody else will wait for.
@@ -202,7 +247,7 @@ impl Session {
     /// Opens all records in `incoming`. What `into` has no room for is kept.
     fn open(&mut self, mut incoming: Buffer, into: &mut Buffer) -> Result<Opened, Error> {
         let outcome = loop {
-            let UnbufferedStatus { mut discard, state } = self.tls.process_tls_records(&mut incoming);
+            let UnbufferedStatus { mut discard, state } = self.tls.process(&mut incoming);
             match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
@@ -254,12 +299,12 @@ impl Session {
         outcome
     }
 
-    /// After a failure: what the client is to be told of it, behind what was to be told before. Nothing follows an alert,
+    /// After a failure: what the peer is to be told of it, behind what was to be told before. Nothing follows an alert,
     /// and rustls must not be asked for more, as it would look at the rest of what came.
     fn take_alert(&mut self, incoming: &mut Buffer) {
         let sealed = self.sealed.get_or_insert_with(|| self.buffers.lend());
         loop {
-            let UnbufferedStatus { state, .. } = self.tls.process_tls_records(incoming);
+            let UnbufferedStatus { state, .. } = self.tls.process(incoming);
             let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
             let room = sealed.whole_room();
             let Ok(n) = data.encode(room) else { return };
@@ -298,12 +343,12 @@ impl Session {
     /// Has `write` seal something, behind what is sealed already.
     fn write(
         &mut self,
-        write: impl FnOnce(WriteTraffic<'_, ServerConnectionData>, &mut [u8]) -> Result<usize, EncryptError>,
+        write: impl FnOnce(WriteTraffic<'_, S::Data>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> io::Result<()> {
         let sealed = self.sealed.get_or_insert_with(|| self.buffers.lend());
         loop {
             // Every record was opened when it came, so nothing can be in the way but the beginning of one.
-            let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut self.partial);
+            let UnbufferedStatus { state, .. } = self.tls.process(&mut self.partial);
             match state.map_err(broken)? {
                 ConnectionState::WriteTraffic(traffic) => {
                     let n = write(traffic, sealed.whole_room()).map_err(|_| io::ErrorKind::InvalidData)?;
@@ -360,6 +405,7 @@ fn is_alert(record: &[u8]) -> bool {
 }
 
 /// Why a handshake came to nothing.
+#[derive(Debug)]
 pub enum HandshakeError {
     /// What was said.
     Tls(Error),

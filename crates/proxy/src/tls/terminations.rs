@@ -2,20 +2,19 @@
 //! configuration is taken over.
 
 use super::resolver::Resolver;
+use super::suites;
 use super::tickets::Tickets;
 use evenly_core::certificates::Names;
 use evenly_core::document::{
     Certificate, Document, DocumentError, Listener, ListenerTls, Secret, TlsPolicy, TlsVersion,
 };
 use rustc_hash::FxHashMap;
-use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
-use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::CertifiedKey;
-use rustls::version::{TLS12, TLS13};
-use rustls::{Error, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{Error, ServerConfig, SupportedProtocolVersion};
 use std::sync::Arc;
 
 /// How one listener terminates TLS.
@@ -29,28 +28,6 @@ pub struct Terminations {
     /// In the document's order; `None` where there is no TLS.
     listeners: Vec<Option<Termination>>,
 }
-
-/// The key exchanges of Mozilla's policies: hybrid with ML-KEM first, so that what is recorded today cannot be read by
-/// the machines of tomorrow.
-static GROUPS: [&dyn SupportedKxGroup; 4] =
-    [kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
-
-/// The ciphers of Mozilla's modern policy. The client's order counts: it knows whether it has AES in hardware.
-static MODERN: [SupportedCipherSuite; 3] = [
-    cipher_suite::TLS13_AES_128_GCM_SHA256,
-    cipher_suite::TLS13_AES_256_GCM_SHA384,
-    cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-];
-
-/// What its intermediate policy has besides, but for finite-field Diffie-Hellman, which rustls does not do.
-static INTERMEDIATE: [SupportedCipherSuite; 6] = [
-    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-    cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-    cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-];
 
 /// Tickets after a handshake, for a client that opens as many connections next (RFC 8446 §C.4: each is used once).
 const TICKETS: usize = 2;
@@ -89,6 +66,11 @@ impl Terminations {
         &self.listeners
     }
 
+    /// The certificate of this name, with its key.
+    pub(super) fn certified(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        self.certified.get(name).map(|(_, key)| key)
+    }
+
     fn terminate(
         &self,
         document: &Document,
@@ -101,7 +83,7 @@ impl Terminations {
         let certificates: Vec<&Certificate> = known.iter().map(|(certificate, _)| certificate).collect();
         let names = Names::build(&certificates, tls.strict_sni);
         let keys = known.iter().map(|(_, key)| Arc::clone(key)).collect();
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider(tls.policy)))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(suites::provider(tls.policy)))
             .with_protocol_versions(versions(tls))?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Resolver::new(names, keys)));
@@ -118,21 +100,10 @@ impl Terminations {
     }
 }
 
-fn provider(policy: TlsPolicy) -> CryptoProvider {
-    let mut cipher_suites = MODERN.to_vec();
-    if policy == TlsPolicy::Intermediate {
-        cipher_suites.extend_from_slice(&INTERMEDIATE);
-    }
-    CryptoProvider { cipher_suites, kx_groups: GROUPS.to_vec(), ..default_provider() }
-}
-
-static ONLY_13: [&SupportedProtocolVersion; 1] = [&TLS13];
-static FROM_12: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
-
 fn versions(tls: &ListenerTls) -> &'static [&'static SupportedProtocolVersion] {
-    match (tls.policy, tls.min_version) {
-        (TlsPolicy::Modern, _) | (TlsPolicy::Intermediate, Some(TlsVersion::V13)) => &ONLY_13,
-        (TlsPolicy::Intermediate, None | Some(TlsVersion::V12)) => &FROM_12,
+    match tls.policy {
+        TlsPolicy::Modern => suites::versions(TlsVersion::V13),
+        TlsPolicy::Intermediate => suites::versions(tls.min_version.unwrap_or(TlsVersion::V12)),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::compress::Coders;
 use crate::http::{Handlers, Passwords};
 use crate::metrics::WorkerStats;
 use crate::permits::ListenerPermits;
-use crate::tls::Termination;
+use crate::tls::{Targets, Termination};
 use crate::udp::Relays;
 use crate::upstream::IdleConnections;
 use accept::Acceptors;
@@ -68,6 +68,8 @@ pub struct Configuration {
     pub permits: Vec<Arc<ListenerPermits>>,
     /// How TLS is terminated; likewise.
     pub terminations: Vec<Option<Termination>>,
+    /// How TLS is spoken with endpoints.
+    pub targets: Targets,
     /// This worker's listening sockets that it does not have yet.
     pub sockets: Vec<(SocketAddr, TcpListener)>,
     /// The same for datagrams.
@@ -191,9 +193,9 @@ impl Worker {
     fn apply(&self, configuration: Configuration) {
         let previous = self.pin();
         let since = Instant::now();
-        let Configuration { snapshot, permits, terminations, log, .. } = configuration;
-        let view =
-            View::new(snapshot, (permits, terminations), Some(&previous), &mut self.random.borrow_mut());
+        let Configuration { snapshot, permits, terminations, targets, log, .. } = configuration;
+        let tls = (terminations, targets);
+        let view = View::new(snapshot, permits, tls, Some(&previous), &mut self.random.borrow_mut());
         self.stats.borrow_mut().retain(&view.snapshot);
         let mut retired = self.retired.borrow_mut();
         retired.retain(|bind, _| view.listener(*bind).is_none());
@@ -266,9 +268,9 @@ async fn run(
     mut inbox: UnboundedReceiver<Command>,
 ) {
     let mut random = Random::new(seed);
-    let Configuration { snapshot, permits, terminations, sockets, datagrams, log } = first;
+    let Configuration { snapshot, permits, terminations, targets, sockets, datagrams, log } = first;
     let most_idle = most_idle(snapshot.document.workers);
-    let view = View::new(snapshot, (permits, terminations), None, &mut random);
+    let view = View::new(snapshot, permits, (terminations, targets), None, &mut random);
     let worker = Rc::new(Worker {
         buffers: Rc::default(),
         handlers: Handlers::default(),

@@ -2,10 +2,10 @@
 
 use super::waiting::Waiting;
 use crate::permits::ListenerPermits;
-use crate::tls::Termination;
+use crate::tls::{Target, Targets, Termination, target_of};
 use evenly_core::hedge::Delays;
 use evenly_core::listener::{Listener, Service};
-use evenly_core::pool::{EndpointId, Nanos, Picker, Pool, PoolId};
+use evenly_core::pool::{Endpoint, EndpointId, Nanos, Picker, Pool, PoolId};
 use evenly_core::random::Random;
 use evenly_core::retry::Budget;
 use evenly_core::route::RouteId;
@@ -39,6 +39,7 @@ pub struct View {
     by_datagrams: FxHashMap<SocketAddr, usize>,
     permits: Vec<Arc<ListenerPermits>>,
     terminations: Vec<Option<Termination>>,
+    targets: Targets,
     endpoints: FxHashSet<u32>,
 }
 
@@ -46,7 +47,8 @@ impl View {
     /// A view of `snapshot` that goes on where `previous` was: unchanged pools keep their balancer's position.
     pub fn new(
         snapshot: Arc<Snapshot>,
-        (permits, terminations): (Vec<Arc<ListenerPermits>>, Vec<Option<Termination>>),
+        permits: Vec<Arc<ListenerPermits>>,
+        (terminations, targets): (Vec<Option<Termination>>, Targets),
         previous: Option<&View>,
         random: &mut Random,
     ) -> Self {
@@ -73,6 +75,7 @@ impl View {
             by_datagrams,
             permits,
             terminations,
+            targets,
             endpoints,
             snapshot,
         }
@@ -145,6 +148,12 @@ impl View {
     pub fn datagrams(&self, bind: SocketAddr) -> Option<(&Arc<Listener>, &Arc<ListenerPermits>)> {
         let index = *self.by_datagrams.get(&bind)?;
         Some((&self.snapshot.listeners[index], &self.permits[index]))
+    }
+
+    /// How TLS is spoken with an endpoint, if it is.
+    #[inline]
+    pub fn target(&self, endpoint: &Endpoint) -> Option<&Arc<Target>> {
+        target_of(&self.targets, endpoint)
     }
 
     /// The addresses of all listeners of streams.

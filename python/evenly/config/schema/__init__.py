@@ -31,6 +31,7 @@ from .match import PathPattern, ValueCondition
 from .node import Node
 from .outlier import OutlierOptions
 from .pool import Endpoint, HashKey, KeepAlive, Pool, PoolTimeouts
+from .pool_tls import PoolTls
 from .retry import HedgeOptions, Retry, RetryBudget
 from .route import ACTIONS, FORWARDING_ONLY, FieldRules, HostLiteral, Redirect, Respond, Rewrite, Route, RouteTimeouts
 from .settings import AccessLog, ErrorPage, Settings
@@ -97,6 +98,7 @@ __all__ = [
     "Percent",
     "Pool",
     "PoolTimeouts",
+    "PoolTls",
     "Prefixes",
     "ProxyProtocol",
     "Rate",

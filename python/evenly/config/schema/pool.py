@@ -11,6 +11,7 @@ from .concurrency import AdaptiveConcurrency
 from .discovery import Discovery
 from .health_check import HealthCheck
 from .outlier import OutlierDetection
+from .pool_tls import PoolTls, ServerName
 from .retry import Hedge, Queue, Retry, RetryBudget, RetryOrAttempts
 from .table import Bounds, Table, integer, listed, refused, widened, written
 from .units import Duration, Percent, Timeout, durations
@@ -68,7 +69,8 @@ endpoints = [
 
     address: EndpointAddress = Field(
         description="Where it listens. A name is looked up when the file is read, and each address found becomes an "
-        "endpoint with this weight; `evenly reload` looks it up again.",
+        "endpoint with this weight; `evenly reload` looks it up again. `https://HOST:PORT` turns the pool's `tls` on; "
+        "then every endpoint is written so, or the pool has the table.",
         examples=["10.0.0.1:9000"],
     )
     weight: Annotated[int, integer(0, 65_535)] = Field(
@@ -91,6 +93,12 @@ endpoints = [
         default=0,
         description="0 is asked first. A higher one gets, in proportion, what lower ones lack; see `overprovisioning`. "
         "A backup has none.",
+    )
+
+    sni: ServerName | None = Field(
+        default=None,
+        description="The name that it is asked for under the pool's `tls`, and that its certificate has to be for.",
+        examples=["a.app.internal"],
     )
 
     @model_validator(mode="after")
@@ -273,6 +281,11 @@ hash_balance_factor = 1.25
         ),
         examples=["v2"],
     )
+    tls: PoolTls | None = Field(
+        default=None,
+        description="TLS with the endpoints; not for pools of UDP listeners.",
+        examples=[{"ca": "internal-root.pem"}],
+    )
     queue: Queue | None = Field(
         default=None,
         description="Where requests wait when every endpoint is full; by itself they are answered 503 at once.",
@@ -284,6 +297,20 @@ hash_balance_factor = 1.25
         if self.discovery is None and "endpoints" not in self.model_fields_set:
             raise refused("required key is missing: a pool has `endpoints`, `discovery` or both", "endpoints")
         return self
+
+    @model_validator(mode="after")
+    def _turn_tls_on(self) -> Self:
+        if self.tls is not None:
+            return self
+        https = [endpoint.address.is_https for endpoint in self.endpoints]
+        if any(https) and not all(https):
+            plain = self.endpoints[https.index(False)].address
+            raise refused(
+                f"{plain} is written without `https://`, and others with it; give the pool `tls`", "endpoints"
+            )
+        if not any(https) and any(endpoint.sni is not None for endpoint in self.endpoints):
+            raise refused("`sni` has no effect without the pool's `tls`", "endpoints")
+        return self.model_copy(update={"tls": PoolTls()}) if any(https) else self
 
     @model_validator(mode="after")
     def _check_ejection_times(self) -> Self:

@@ -61,6 +61,8 @@ def _suggestion(value: str, known: frozenset[str]) -> str:
     return f"did you mean `{close}`?" if close else ""
 
 
+HTTPS_PORT = 443
+
 # Names become metric labels, log fields and parts of URLs; this keeps them readable and unquoted in all of these.
 Name = Annotated[
     str, Matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", 'a name of letters, digits, "-", "_" and "." (at most 128)')
@@ -106,28 +108,36 @@ class BindAddress:
         return join_port(self.ip, self.port)
 
 
-@written('an address and port such as "10.0.0.1:9000", "[2001:db8::1]:9000" or "app.internal:9000"', r"^.+:\d+$")
+@written(
+    'an address and port such as "10.0.0.1:9000", "[2001:db8::1]:9000" or "app.internal:9000"', r"^(https://.+|.+:\d+)$"
+)
 @dataclass(frozen=True, order=True, slots=True)
 class EndpointAddress:
     """A host and port to connect to; the host is an IP address or a name that is looked up when the file is read."""
 
     host: str
     port: int
+    is_https: bool = field(default=False, compare=False)
+    """Whether it is written with `https://`, which says nothing of where it is: `tls` of its pool says the same."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
+        is_https = text.startswith("https://")
+        text = text.removeprefix("https://")
         if "://" in text:
-            raise ValueError("leave the scheme out")
-        host, port = split_port(text)
+            raise ValueError("leave the scheme out, unless it is https")
+        if is_https and "/" in text:
+            raise ValueError("an endpoint has no path; `rewrite` of a route changes paths")
+        host, port = split_port(text if not is_https or re.search(r":\d+$", text) else f"{text}:{HTTPS_PORT}")
         if port == 0:
             raise ValueError("port 0 cannot be connected to")
         ip = parse_ip(host)
         if ip is not None:
-            return cls(str(ip), port)
+            return cls(str(ip), port, is_https)
         # A name of digits and dots alone is a mistyped address: no top-level domain is numeric (RFC 3696, section 2).
         if not _HOST_NAME.fullmatch(host) or host.rsplit(".", 1)[-1].isdigit():
             raise ValueError("")
-        return cls(host.lower(), port)
+        return cls(host.lower(), port, is_https)
 
     @property
     def is_name(self) -> bool:

@@ -5,7 +5,7 @@
 
 use super::super::answer::{Answer, Manner};
 use super::super::client::Client;
-use super::super::connect::{Lost, idle, open, told};
+use super::super::connect::{Lost, Terms, idle, open};
 use super::super::request::{Rendering, forwarding};
 use crate::io;
 use crate::metrics::ForwardAuth as Outcome;
@@ -233,7 +233,8 @@ impl Service {
         wants_new: bool,
     ) -> Result<(u16, Answered), Lost> {
         let pool = view.pool(self.forward.pool.0 as usize);
-        let mut upstream = connection(client, pool, endpoint, wants_new).await?;
+        let terms = Terms::of(client, view, pool, endpoint);
+        let mut upstream = connection(client, pool, (endpoint, terms), wants_new).await?;
         let worker = &client.worker;
         let was_reused = upstream.reused;
         let lost = |failure| match failure {
@@ -339,16 +340,15 @@ fn failed(client: &Client, pool: &Pool, endpoint: &Endpoint, failure: Failure) {
 async fn connection(
     client: &mut Client,
     pool: &Pool,
-    endpoint: &Endpoint,
+    (endpoint, terms): (&Endpoint, Terms),
     wants_new: bool,
 ) -> Result<Upstream, Lost> {
-    let told = told(client, pool);
-    if !wants_new && let Some(upstream) = idle(client, endpoint, &told) {
+    if !wants_new && let Some(upstream) = idle(client, endpoint, &terms) {
         return Ok(upstream);
     }
     let due = client.deadline.at(Duration::from_millis(pool.timeouts.connect_ms));
     // What the client sends meanwhile may be its body, so it is left alone.
-    open(client, endpoint, told, due, false).await
+    open(client, endpoint, terms, due, false).await
 }
 
 async fn send(upstream: &mut Upstream, bytes: &[u8]) -> Result<(), Failure> {

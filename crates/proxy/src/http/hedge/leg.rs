@@ -9,8 +9,9 @@
 //! is dropped where it stands, with its connection.
 
 use crate::http::client::Client;
-use crate::http::connect::{Lost, idle, reach, told};
+use crate::http::connect::{Lost, Terms, idle, reach};
 use crate::http::exchange::Exchange;
+use crate::http::wait::closed;
 use crate::io;
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
@@ -50,14 +51,14 @@ enum Stage {
 impl Leg {
     /// Begins a try at the endpoint of `lease`, by an idle connection or a new one.
     pub(super) fn begin(client: &Client, exchange: &Exchange, lease: Lease) -> Self {
-        let told = told(client, exchange.pool());
-        let (stage, due) = match idle(client, lease.endpoint(), &told) {
+        let terms = Terms::of(client, &exchange.view, exchange.pool(), lease.endpoint());
+        let (stage, due) = match idle(client, lease.endpoint(), &terms) {
             Some(upstream) => (Stage::Sending(upstream, 0), exchange.idle_timeout()),
             None => {
                 let (worker, endpoint) = (Rc::clone(&client.worker), Arc::clone(lease.endpoint()));
                 let proxied = client.proxied.clone();
                 let dialling =
-                    Box::pin(async move { reach(&worker, &endpoint, told, proxied.as_deref()).await });
+                    Box::pin(async move { reach(&worker, &endpoint, terms, proxied.as_deref()).await });
                 (Stage::Dialling(dialling), exchange.connect_timeout())
             }
         };
@@ -143,7 +144,7 @@ impl Leg {
                     Poll::Ready(Ok(buffer)) if !buffer.is_empty() => {
                         (Stage::Answered(upstream, buffer), false)
                     }
-                    Poll::Ready(_) => (reset(&upstream, true), false),
+                    Poll::Ready(ended) => (Stage::Failed(closed(&upstream, ended.err())), false),
                     Poll::Pending => {
                         let late = Lost::to(Cause::Timeout, Failure::ResponseTimeout);
                         self.unless_late(client, Stage::Waiting(upstream), Lost { is_sent: true, ..late })

@@ -4,7 +4,8 @@ use super::Tee;
 use crate::http::exchange::Method;
 use crate::http::settle::LIMITS;
 use crate::io;
-use crate::upstream::{Upstream, dial};
+use crate::tls::HTTP_1;
+use crate::upstream::{Opening, Upstream, dial};
 use crate::worker::Worker;
 use crate::worker::buffers::{Buffer, Text};
 use crate::worker::mirrors::Slot;
@@ -83,13 +84,15 @@ impl Copy {
         let lease = picker.borrow_mut().pick(self.key, None, now).map_err(|_| Mirrored::NoEndpoint)?;
         let endpoint = lease.endpoint();
         self.put_host(endpoint);
-        if let Some(idle) = self.worker.idle.take(endpoint, None) {
+        let target = self.view.target(endpoint).map(Arc::clone);
+        if let Some(idle) = self.worker.idle.take(endpoint, None, target.as_ref()) {
             // Its endpoint may have closed it meanwhile; then a new one may do, since nobody minds a copy that comes twice.
             if let Ok(outcome) = self.exchange(idle, mirror).await {
                 return Ok(outcome);
             }
         }
-        let upstream = dial(endpoint, &self.worker.idle).await.map_err(|_| Mirrored::Failed)?;
+        let opening = Opening { introduction: Vec::new(), target, alpn: HTTP_1 };
+        let upstream = dial(&self.worker, endpoint, opening).await.map_err(|_| Mirrored::Failed)?;
         self.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
         self.exchange(upstream, mirror).await.map_err(|Broken| Mirrored::Failed)
     }

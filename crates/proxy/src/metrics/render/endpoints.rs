@@ -4,6 +4,7 @@ use crate::metrics::counts::EndpointStats;
 use crate::metrics::exposition::{Exposition, Kind};
 use crate::metrics::{Scene, WorkerStats};
 use crate::service::EndpointChecks;
+use crate::tls::target_of;
 use evenly_core::outlier::{FULL_SHARE, Reason};
 use evenly_core::pool::{Endpoint, EndpointState, Member};
 
@@ -55,6 +56,9 @@ pub(super) fn endpoints(to: &mut Exposition<'_>, scene: &Scene<'_>, stats: &Work
     let judged: Vec<Row<'_>> = rows.iter().filter(|row| is_judged(row)).cloned().collect();
     endpoint_judgements(to, &judged);
     endpoint_traffic(to, &rows);
+    let is_secured = |row: &Row<'_>| target_of(scene.targets, row.endpoint()).is_some();
+    let secured: Vec<Row<'_>> = rows.iter().filter(|row| is_secured(row)).cloned().collect();
+    endpoint_handshakes(to, &secured);
     endpoint_checks(to, &rows);
 }
 
@@ -143,6 +147,21 @@ fn endpoint_traffic(to: &mut Exposition<'_>, rows: &[Row<'_>]) {
     for row in rows {
         to.sample(&row.labels_and("reused", "false"), row.stats.opened);
         to.sample(&row.labels_and("reused", "true"), row.stats.reused);
+    }
+}
+
+/// Of pools that speak TLS.
+fn endpoint_handshakes(to: &mut Exposition<'_>, rows: &[Row<'_>]) {
+    to.family(
+        "evenly_upstream_tls_handshakes_total",
+        Kind::Counter,
+        "TLS handshakes with the endpoint that ended well, and whether they resumed a session; \
+         evenly_endpoint_failures_total has those that failed (upstream-tls-failed, upstream-certificate-bad).",
+    );
+    for row in rows {
+        for (resumed, count) in ["false", "true"].into_iter().zip(row.stats.agreed) {
+            to.sample(&row.labels_and("resumed", resumed), count);
+        }
     }
 }
 

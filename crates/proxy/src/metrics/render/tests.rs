@@ -2,6 +2,7 @@ use super::*;
 use crate::metrics::Record;
 use crate::metrics::sample::{self, record};
 use crate::service::{Events, Service};
+use crate::tls::Targets;
 use evenly_core::error::Failure;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -11,10 +12,11 @@ use std::time::{Duration, Instant};
 
 fn rendered(snapshot: &Arc<Snapshot>, stats: &WorkerStats) -> String {
     let service = Service::start(Arc::<Events>::default(), Instant::now()).unwrap();
-    service.apply(Arc::clone(snapshot));
+    service.apply(Arc::clone(snapshot), Targets::default());
     let mut out = String::new();
     let scene = Scene {
         snapshot,
+        targets: &Targets::default(),
         service: Some(&service),
         connections: 1,
         workers: 2,

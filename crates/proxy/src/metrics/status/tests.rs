@@ -2,6 +2,7 @@ use super::*;
 use crate::metrics::sample::{self, record};
 use crate::metrics::{NONE, Record};
 use crate::service::{Events, Service as ServiceThreads};
+use crate::tls::Targets;
 use evenly_core::error::Failure;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
     drained.set_admin(AdminState::Draining);
     drained.set_weight_override(Some(7));
     let service = ServiceThreads::start(Arc::<Events>::default(), Instant::now()).unwrap();
-    service.apply(Arc::clone(&snapshot));
+    service.apply(Arc::clone(&snapshot), Targets::default());
     let mut stats = WorkerStats::default();
     stats.connection_opened(0);
     stats.endpoint_failure(0, Failure::ResponseBad);
@@ -24,6 +25,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
     stats.record(&Record { listener: 1, route: NONE, pool: 1, endpoint: NONE, ..record(0, 0) });
     let scene = Scene {
         snapshot: &snapshot,
+        targets: &Targets::default(),
         service: Some(&service),
         connections: 5,
         workers: 2,
@@ -55,10 +57,10 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
                 "concurrency": null, "retries": no_retries, "hedge": null, "endpoints": [
                 {"address": "10.0.0.1:80", "weight": 1, "backup": false, "zone": null, "priority": 0, "evacuated": false,
                     "share": 100, "state": "healthy", "reason": "", "since": 0,
-                    "in_flight": 0, "requests": 1, "failures": 1},
+                    "in_flight": 0, "requests": 1, "failures": 1, "tls": null},
                 {"address": "10.0.0.2:80", "weight": 7, "backup": false, "zone": null, "priority": 0, "evacuated": false,
                     "share": 100, "state": "draining",
-                    "reason": "set by the operator", "since": 0, "in_flight": 0, "requests": 0, "failures": 0},
+                    "reason": "set by the operator", "since": 0, "in_flight": 0, "requests": 0, "failures": 0, "tls": null},
             ]},
             {"name": "db", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null,
                 "concurrency": null, "retries": no_retries, "hedge": null, "endpoints": []},

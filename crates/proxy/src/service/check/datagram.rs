@@ -1,9 +1,10 @@
 //! One health check by datagrams: sends one, and looks at what comes back until the probe is content.
 
 use crate::service::probe::{CheckFailure, Probe, Progress, Verdict};
-use std::cell::RefCell;
+use crate::worker::buffers::Buffers;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -14,7 +15,7 @@ pub(super) async fn ask(
     request: &[u8],
     probe: &dyn Probe,
     progress: &mut Progress,
-    scratch: &RefCell<Box<[u8]>>,
+    buffers: &Rc<Buffers>,
 ) -> Result<(), CheckFailure> {
     let any: IpAddr =
         if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -33,10 +34,11 @@ pub(super) async fn ask(
             let _ =
                 socket.try_io(Interest::ERROR, || std::io::Result::<()>::Err(ErrorKind::WouldBlock.into()));
         }
-        let mut scratch = scratch.borrow_mut();
-        match socket.try_recv(&mut scratch) {
+        let mut buffer = buffers.lend();
+        match socket.try_recv(buffer.room()) {
             Ok(n) => {
-                if probe.receive(progress, &mut scratch[..n]) == Verdict::Done {
+                buffer.filled(n);
+                if probe.receive(progress, &mut buffer) == Verdict::Done {
                     return progress.so_far;
                 }
             }

@@ -1,7 +1,8 @@
 //! A connection that a check has left for the next one.
 
 use super::Connection;
-use crate::io::is_silent;
+use crate::io::is_quiet;
+use crate::stream::Stream;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
@@ -41,7 +42,7 @@ impl Kept {
     pub fn usable(self, now: Instant) -> Option<Self> {
         self.connection
             .as_ref()
-            .is_some_and(|kept| now < kept.until && is_silent(&kept.stream))
+            .is_some_and(|kept| now < kept.until && is_quiet(&kept.stream))
             .then_some(self)
     }
 
@@ -61,9 +62,14 @@ impl Drop for Kept {
 impl Connection {
     /// Closes it in the ordinary way: it has lived long enough not to matter, and an endpoint that waits for a request
     /// on it may log a reset as an error.
-    fn end(self) {
-        // A socket that refuses the option is closed with a reset.
-        let _ = socket2::SockRef::from(&self.stream).set_linger(None);
+    pub(super) fn end(mut self) {
+        if let Stream::TlsOut(session) = &mut self.stream {
+            session.leave();
+        }
+        if let Some(socket) = self.stream.socket() {
+            // A socket that refuses the option is closed with a reset.
+            let _ = socket2::SockRef::from(socket).set_linger(None);
+        }
     }
 }
 
@@ -82,7 +88,8 @@ mod tests {
     async fn pair() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Connection { stream, until: Instant::now() + AGE }, listener.accept().await.unwrap().0)
+        let connection = Connection { stream: stream.into(), until: Instant::now() + AGE };
+        (connection, listener.accept().await.unwrap().0)
     }
 
     #[test]
@@ -95,7 +102,7 @@ mod tests {
             assert!(kept.usable(until).is_none(), "too old");
             let (connection, endpoint) = pair().await;
             drop(endpoint);
-            connection.stream.readable().await.unwrap();
+            connection.stream.socket().unwrap().readable().await.unwrap();
             assert!(room.keep(connection).unwrap().usable(until - AGE).is_none(), "closed by the endpoint");
         });
     }

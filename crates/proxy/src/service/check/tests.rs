@@ -20,9 +20,9 @@ fn run<F: Future<Output = ()> + 'static>(
         let address = listener.local_addr().unwrap();
         let server = tokio::task::spawn_local(async move { serve(listener.accept().await.unwrap().0).await });
         let probe = probe::new(probe);
-        let scratch = RefCell::new(vec![0; 1024].into_boxed_slice());
+        let buffers = Rc::default();
         let request = probe.request(address);
-        let order = order(address, &request, &*probe, within, &scratch);
+        let order = order(address, &request, &*probe, within, &buffers);
         let (outcome, _) = check(&order, None).await;
         if outcome != Err(CheckFailure::Timeout(Step::Exchange)) {
             server.await.unwrap();
@@ -36,9 +36,9 @@ fn order<'a>(
     request: &'a [u8],
     probe: &'a dyn Probe,
     within: Duration,
-    scratch: &'a RefCell<Box<[u8]>>,
+    buffers: &'a Rc<Buffers>,
 ) -> Order<'a> {
-    Order { address, introduction: &[], request, probe, within, scratch, age: LONG }
+    Order { address, introduction: &[], tls: None, request, probe, within, buffers, age: LONG }
 }
 
 fn http(expected_body: Option<&str>) -> document::Probe {
@@ -54,6 +54,11 @@ fn http(expected_body: Option<&str>) -> document::Probe {
 
 fn tcp(send: Option<&str>, expect: Option<&str>) -> document::Probe {
     document::Probe::Tcp { send: send.map(str::to_owned), expect: expect.map(str::to_owned) }
+}
+
+/// Sends all of it.
+async fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    introduce(stream, bytes).await
 }
 
 /// Receives until `end` came.
@@ -121,8 +126,8 @@ fn a_refused_connection_says_so() {
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let probe = probe::new(&tcp(None, None));
-    let scratch = RefCell::default();
-    let order = order(unused, b"", &*probe, LONG, &scratch);
+    let buffers = Rc::default();
+    let order = order(unused, b"", &*probe, LONG, &buffers);
     let (outcome, _) = runtime.block_on(check(&order, None));
     assert_eq!(outcome.unwrap_err().to_string(), "connect: connection refused");
 }
@@ -172,12 +177,12 @@ fn run_kept<F: Future<Output = ()> + 'static>(
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (probe, scratch) = (probe::new(&http(None)), RefCell::new(vec![0; 1024].into_boxed_slice()));
+        let (probe, buffers) = (probe::new(&http(None)), Rc::default());
         let request = probe.request(address);
-        let mut order = order(address, &request, &*probe, LONG, &scratch);
+        let mut order = order(address, &request, &*probe, LONG, &buffers);
         order.introduction = b"PROXY UNKNOWN\r\n";
         let stream = connect(address).await.unwrap();
-        let kept = Room::new(1).keep(Connection { stream, until: Instant::now() + LONG });
+        let kept = Room::new(1).keep(Connection { stream: stream.into(), until: Instant::now() + LONG });
         let connection = listener.accept().await.unwrap().0;
         let server = tokio::task::spawn_local(serve(listener, connection));
         let (outcome, connection) = check(&order, kept).await;

@@ -1,6 +1,7 @@
 //! An HTTP/1.1 request, judged by the answer's status and perhaps by a text in its body.
 
 use super::{CheckFailure, Probe, Progress, Verdict};
+use crate::tls::{Alpn, HTTP_1};
 use evenly_core::document::StatusRange;
 use evenly_http1::{BodyReader, HeadLimits, Slots, parse_response};
 use std::net::SocketAddr;
@@ -138,6 +139,10 @@ impl Probe for Http {
              Connection: {connection}\r\n\r\n"
         )
         .into_bytes()
+    }
+
+    fn alpn(&self) -> Alpn {
+        HTTP_1
     }
 
     fn begin(&self) -> Option<Progress> {

@@ -9,6 +9,7 @@ mod search;
 mod tcp;
 mod udp;
 
+use crate::tls::{Alpn, NO_ALPN};
 use evenly_core::document;
 use search::Search;
 use std::fmt;
@@ -31,6 +32,11 @@ pub trait Probe {
 
     /// Judges what came next.
     fn receive(&self, progress: &mut Progress, bytes: &mut [u8]) -> Verdict;
+
+    /// What is offered where TLS is spoken.
+    fn alpn(&self) -> Alpn {
+        NO_ALPN
+    }
 
     /// Whether it goes by UDP.
     fn is_datagram(&self) -> bool {
@@ -106,6 +112,8 @@ pub enum Verdict {
 pub enum Step {
     /// Connecting.
     Connect,
+    /// Agreeing on a TLS session.
+    Handshake,
     /// Sending or receiving.
     Exchange,
 }
@@ -115,6 +123,8 @@ pub enum Step {
 pub enum CheckFailure {
     /// No connection: the system's error number.
     Connect(i32),
+    /// No TLS session, or the endpoint ended it with an alert.
+    Tls(&'static str),
     /// The connection broke: the system's error number.
     Exchange(i32),
     /// The check's deadline passed.
@@ -151,6 +161,8 @@ impl fmt::Display for CheckFailure {
             Self::Connect(number) => write!(f, "connect: {}", Explained(*number)),
             Self::Exchange(number) => write!(f, "response: {}", Explained(*number)),
             Self::Timeout(Step::Connect) => f.write_str("connect: timed out"),
+            Self::Timeout(Step::Handshake) => f.write_str("tls: timed out"),
+            Self::Tls(what) => write!(f, "tls: {what}"),
             Self::Timeout(Step::Exchange) => f.write_str("response: timed out"),
             Self::Closed => f.write_str("response: connection closed before its end"),
             Self::Malformed(what) => write!(f, "response: {what}"),

@@ -2,6 +2,7 @@
 
 use crate::service::check::Kept;
 use crate::service::probe::Probe;
+use crate::tls;
 use evenly_core::document::HealthCheck;
 use evenly_core::health::HealthTracker;
 use evenly_core::pool::{Endpoint, Pool};
@@ -30,6 +31,8 @@ pub(super) struct Target {
     /// What a connection begins with; with datagrams, which have none, each request does.
     pub introduction: Vec<u8>,
     pub request: Vec<u8>,
+    /// How TLS is spoken with it, if it is.
+    pub tls: RefCell<Option<Arc<tls::Target>>>,
     /// What an earlier check has left.
     pub kept: RefCell<Option<Kept>>,
     pub tracker: RefCell<HealthTracker>,
@@ -63,12 +66,26 @@ impl Target {
             address,
             request,
             introduction,
+            tls: RefCell::default(),
             kept: RefCell::default(),
             tracker: RefCell::new(HealthTracker::new(endpoint.health())),
             is_new: Cell::new(true),
             is_removed: Cell::new(false),
             under_way: RefCell::default(),
         })
+    }
+
+    /// Has TLS spoken with it like this from the next check on, or none.
+    pub fn speak(&self, tls: Option<&Arc<tls::Target>>) {
+        let is_same = match (&*self.tls.borrow(), tls) {
+            (None, None) => true,
+            (Some(before), Some(tls)) => Arc::ptr_eq(before, tls),
+            _ => false,
+        };
+        if !is_same {
+            self.tls.replace(tls.map(Arc::clone));
+            self.kept.take();
+        }
     }
 
     /// Ends its checks, also the one under way.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::metrics::sample;
+use crate::tls::Targets;
 use evenly_core::pool::Health;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ fn target(prober: &Prober, snapshot: &Snapshot, member: usize) -> Rc<Target> {
 fn first_checks_come_at_once_but_not_together() {
     let prober = prober();
     let began = Instant::now();
-    prober.apply(&snapshot(1..1001, 5000, None));
+    prober.apply(&snapshot(1..1001, 5000, None), &Targets::default());
     let ended = Instant::now();
     let due: Vec<Instant> = prober.due.borrow().iter().map(|Reverse(due)| due.at).collect();
     assert_eq!(due.len(), 1000);
@@ -38,22 +39,25 @@ fn first_checks_come_at_once_but_not_together() {
 fn a_reload_keeps_what_is_the_same_and_replaces_what_is_not() {
     let prober = prober();
     let first = snapshot(1..4, 5000, None);
-    prober.apply(&first);
+    prober.apply(&first, &Targets::default());
     let before = [target(&prober, &first, 0), target(&prober, &first, 1), target(&prober, &first, 2)];
 
     let fewer = snapshot(2..4, 5000, Some(&first));
-    prober.apply(&fewer);
+    prober.apply(&fewer, &Targets::default());
     assert!(Rc::ptr_eq(&target(&prober, &fewer, 0), &before[1]), "its tracker and its next check are kept");
     assert!(Arc::ptr_eq(&before[1].pool.borrow(), &fewer.pools[0]));
     assert_eq!((before[0].is_removed.get(), before[1].is_removed.get()), (true, false));
     assert_eq!(prober.due.borrow().len(), 2, "what is gone is not due any more");
 
     let other = snapshot(2..4, 6000, Some(&fewer));
-    prober.apply(&other);
+    prober.apply(&other, &Targets::default());
     assert!(before[1].is_removed.get(), "another check, another tracker");
     assert_eq!(prober.due.borrow().len(), 2);
 
-    prober.apply(&sample::snapshot(&[], &addresses(2..4), &serde_json::Value::Null, Some(&other)));
+    prober.apply(
+        &sample::snapshot(&[], &addresses(2..4), &serde_json::Value::Null, Some(&other)),
+        &Targets::default(),
+    );
     assert!(prober.targets.borrow().is_empty() && prober.due.borrow().is_empty());
 }
 
@@ -63,7 +67,7 @@ fn the_port_of_a_check_replaces_the_endpoints() {
     check["port"] = json!(9000);
     let snapshot = sample::snapshot(&[], &addresses(1..2), &check, None);
     let prober = prober();
-    prober.apply(&snapshot);
+    prober.apply(&snapshot, &Targets::default());
     let target = target(&prober, &snapshot, 0);
     assert_eq!((target.address.port(), target.endpoint.address().port()), (9000, 1));
 }
@@ -73,7 +77,7 @@ fn a_shortage_of_this_node_is_told_once_and_judges_nobody() {
     let prober = prober();
     let snapshot = snapshot(1..2, 5000, None);
     prober.checks.retain([snapshot.pools[0].members[0].endpoint.id()].into_iter());
-    prober.apply(&snapshot);
+    prober.apply(&snapshot, &Targets::default());
     let target = target(&prober, &snapshot, 0);
     for _ in 0..5 {
         prober.conclude(&target, Err(CheckFailure::Connect(24)), Duration::ZERO);
@@ -90,7 +94,7 @@ fn a_shortage_of_this_node_is_told_once_and_judges_nobody() {
 fn the_operators_word_covers_the_health() {
     let prober = prober();
     let snapshot = snapshot(1..2, 5000, None);
-    prober.apply(&snapshot);
+    prober.apply(&snapshot, &Targets::default());
     let target = target(&prober, &snapshot, 0);
     target.endpoint.set_admin(evenly_core::pool::AdminState::Maintenance);
     prober.conclude(&target, Err(CheckFailure::Status(503)), Duration::ZERO);
