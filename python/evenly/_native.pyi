@@ -44,6 +44,7 @@ class Dataplane:
 
         `{"generation": 2, "workers": 2, "connections": 12, "requests": 3456,
         "zone": "a", "zones": [{"name", "endpoints", "healthy", "evacuated_until"}],
+        "mirrors": [{"route", "pool", "copies", "compared"}],
         "listeners": [{"name", "protocol", "bind": [...], "connections", "accepted", "requests",
         "tls": {"handshakes", "resumed", "failures"}}],
         "pools": [{"name", "balance", "affinity": {"by", "entries"}, "fallback",

@@ -186,3 +186,20 @@ def test_copies_are_not_sent_to_a_pool_whose_circuit_is_open(web, servers) -> No
     metric = serving.balancer.metric
     serving.balancer.until(lambda: metric("evenly_mirror_requests_total", result="no-endpoint") == 3)
     assert shadow.served == served
+
+
+def test_a_fallback_also_takes_what_a_half_open_circuit_does_not_let_in(web, servers) -> None:
+    """Many ask at the moment when few are let in: the others go to the fallback, and nobody is told of the circuit."""
+    bad, spare = servers("a", "spare")
+    bad.fails_every = 1
+    routes = f'[pools.spare]\nendpoints = ["{spare}"]\n\n[[routes]]\npool = "app"\n'
+    policy = BREAKER.replace("2s", "100ms").replace("half_open_requests = 2", "half_open_requests = 1")
+    serving = web(bad, pool=f'{policy}\nfallback = "spare"', routes=routes)
+    with Load(serving.port, connections=16) as load:
+        for _ in range(3):
+            after = len(serving.balancer.log.all)
+            serving.balancer.wait_log("circuit", after=after, to="half-open")
+        assert load.bodies["spare"] > 0
+    assert not load.failures
+    assert load.answers[503] == bad.served, "the endpoint's own"
+    assert serving.balancer.metric("evenly_terminations_total", reason="circuit-open") == 0

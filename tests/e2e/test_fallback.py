@@ -71,3 +71,43 @@ def test_a_circle_is_refused(servers, run, port, fallback: str) -> None:
     answer = balancer.admin.post("/api/reload")
     assert answer.status_code == 422
     assert "leads back to this pool" in answer.json()["detail"]
+
+
+LIMITS = ["circuit_breaker = { max_requests = 1 }", "adaptive_concurrency = { min_limit = 1, max_limit = 1 }", ""]
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_full_pool_hands_over(servers, run, port, limit: str) -> None:
+    """Whether the pool or its endpoints have no room; and takes requests again when one has ended."""
+    backends = servers("app", "other")
+    bound = port()
+    first = backends[0] if limit else f'{{ address = "{backends[0]}", max_connections = 1 }}'
+    text = with_fallback(bound, first, backends[1])
+    balancer = run(text.replace('fallback = "other"', f'fallback = "other"\n{limit}'))
+    web = Web(balancer, bound)
+    busy, client = web.connect(), web.connect()
+    busy.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+    balancer.until(lambda: backends[0].requests["/hold"])
+    assert client.ask("/meanwhile").text == "other"
+    assert balancer.access(target="/meanwhile")["pool"] == "other"
+    backends.release()
+    assert busy.read_response().text == "app"
+    assert client.ask("/after").text == "app"
+    web.hang_up()
+
+
+def test_a_full_pool_with_a_queue_keeps_its_requests(servers, run, port) -> None:
+    """Who asks for a queue wants them to wait there."""
+    backends = servers("app", "other")
+    bound = port()
+    limit = 'circuit_breaker = { max_requests = 1 }\nqueue = { size = 10, timeout = "30s" }'
+    balancer = run(with_fallback(bound, *backends).replace('fallback = "other"', f'fallback = "other"\n{limit}'))
+    web = Web(balancer, bound)
+    busy, client = web.connect(), web.connect()
+    busy.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+    balancer.until(lambda: backends[0].requests["/hold"])
+    client.send("GET /waits HTTP/1.1\r\nHost: a\r\n\r\n")
+    balancer.until(lambda: balancer.metric("evenly_pool_queued", pool="app") == 1)
+    backends.release()
+    assert busy.read_response().text == client.read_response().text == "app"
+    web.hang_up()

@@ -212,3 +212,20 @@ def test_the_pool_s_retry_policy_holds(site) -> None:
             assert client.read_response().status == 200
         web.balancer.wait_log("endpoint", endpoint=str(first), to="ejected")
     assert web.balancer.metric("evenly_pool_retries_total", pool="auth", reason="status") == 1
+
+
+def test_its_pool_may_have_a_fallback(run, port, servers) -> None:
+    """Another service is asked while the first one's pool has nobody."""
+    app, auth, spare = servers("app", "auth", "spare")
+    bound = port()
+    balancer = run(
+        f'workers = 1\n[listeners.web]\nbind = "{bound}"\n[pools.app]\nendpoints = ["{app}"]\n'
+        f'[pools.auth]\nendpoints = ["{auth}"]\nfallback = "spare"\n[pools.spare]\nendpoints = ["{spare}"]\n'
+        '[[routes]]\npool = "app"\nforward_auth = { pool = "auth", path = "/verify" }\n'
+    )
+    with Peer.connect(bound.address) as client:
+        assert client.ask().status == 200
+        balancer.set_endpoint(auth, pool="auth", state="maintenance")
+        assert client.ask().status == 200
+    assert (auth.requests["/verify"], spare.requests["/verify"]) == (1, 1)
+    assert balancer.metric("evenly_pool_fallbacks_total", pool="auth") == 1

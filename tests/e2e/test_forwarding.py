@@ -183,3 +183,14 @@ def test_the_last_forward_is_answered_here(web, endpoint) -> None:
     client.send("OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n")
     endpoint.serve()
     assert client.read_response().status == 200
+
+
+def test_what_cgi_would_take_for_a_forwarding_field_is_not_passed_on(web, endpoint) -> None:
+    """CGI makes one variable of `X-Forwarded-For` and `X_Forwarded_For`: who sends the latter would speak for us."""
+    client = web(endpoint, listener='trusted_proxies = ["127.0.0.1/32"]').connect()
+    names = ("X_Forwarded_For", "x_forwarded-for", "X-Forwarded_Proto", "X_FORWARDED_HOST", "X_Request_Id")
+    forged = "".join(f"{name}: forged\r\n" for name in names)
+    client.send(f"GET / HTTP/1.1\r\nHost: a\r\n{forged}X_Tenant: kept\r\n\r\n")
+    _, request = endpoint.serve()
+    assert b"forged" not in request.raw
+    assert request.one("X_Tenant") == "kept"

@@ -3,6 +3,8 @@
 import signal
 import time
 
+import pytest
+
 from ..support.balancer import Web
 from ..support.endpoint import OK
 from ..support.ports import Port
@@ -115,3 +117,23 @@ def test_second_sigterm(web, endpoint) -> None:
     serving.balancer.signal(signal.SIGTERM)
     assert serving.balancer.wait() == 0
     client.expect_cut()
+
+
+@pytest.mark.parametrize("owes", ["header", "hello"])
+def test_who_has_said_nothing_yet_holds_nothing_up(run, port, endpoint, owes: str) -> None:
+    """A connection that still owes its PROXY header, or its ClientHello, ends at once."""
+    bound = port()
+    listener = {
+        "header": 'proxy_protocol = { from = ["127.0.0.1/32"] }\npool = "app"',
+        "hello": 'routes = [{ sni = "a.test", pool = "app" }]',
+    }[owes]
+    balancer = run(
+        f'workers = 1\naccess_log = "-"\n[listeners.db]\nbind = "{bound}"\nprotocol = "tcp"\n'
+        f'timeouts = {{ header = "60s" }}\n{listener}\n[pools.app]\nendpoints = ["{endpoint}"]\n'
+    )
+    with Peer.connect(bound.address) as client:
+        balancer.until(lambda: balancer.status()["connections"] == 1)
+        balancer.signal(signal.SIGTERM)
+        client.expect_cut()
+        assert balancer.access(protocol="TCP")["reason"] == "drained"
+        assert balancer.wait(deadline=10) == 0

@@ -14,6 +14,7 @@ from evenly.control.status import (
     HedgeStatus,
     LevelStatus,
     ListenerStatus,
+    MirrorStatus,
     Phase,
     PoolStatus,
     RetryStatus,
@@ -47,6 +48,8 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
     parts += [_handshakes(listener.name, listener.tls) for listener in status.listeners if listener.tls is not None]
     if status.splits:
         parts += [Text(), *map(split_line, status.splits)]
+    if status.mirrors:
+        parts += [Text(), *map(_mirror, status.mirrors)]
     for name, problem in status.renewals_failing.items():
         parts += [Text(f"certificate {name} is not renewed: {problem}", "bold red")]
     if any(zone.evacuated_until for zone in status.zones):
@@ -71,6 +74,15 @@ def split_line(split: SplitStatus) -> Text:
     file = " ".join(f"{pool}={weight}" for pool, weight in split.file.items())
     said = "" if split.weights == split.file else f" (set by the operator; the file says {file})"
     return Text.assemble("route ", (split.route, "bold"), f" · {shares}{said}")
+
+
+def _mirror(mirror: MirrorStatus) -> Text:
+    """What became of a route's copies, and how many answers differed."""
+    told = [f"{count:,} {word}" for word, count in mirror.copies.items() if count] or ["none yet"]
+    compared = mirror.compared or {}
+    other = sum(compared.values()) - compared.get("same", 0)
+    differ = f" · {other:,} of {sum(compared.values()):,} answers differ" if compared else ""
+    return Text.assemble("copies of ", (mirror.route, "bold"), f" to {mirror.pool}: {', '.join(told)}{differ}")
 
 
 def bar(share: float, columns: int = BAR_COLUMNS) -> str:

@@ -137,6 +137,8 @@ def _affinity(affinity: Affinity) -> dict[str, Any]:
             "v6_bits": At(("source_ip",), affinity.source_ip.v6),
         }
         return {"type": At((), "source_ip"), **bits, "table": At((), table)}
+    if affinity.sni is not None:
+        return {"type": At(("sni",), "sni"), "table": At((), table)}
     kind = next(kind for kind in ("learn", "header", "query") if getattr(affinity, kind) is not None)
     return {"type": At((), kind), "name": At((kind,), getattr(affinity, kind)), "table": At((), table)}
 

@@ -159,6 +159,17 @@ class PoolStatus(Report):
     discovery: DiscoveryStatus | None = Field(None, description="Its source, if it has one; added by the process.")
 
 
+class MirrorStatus(Report):
+    """Copies of a route's requests."""
+
+    route: str
+    pool: str = Field(description="Where the copies go.")
+    copies: dict[str, int] = Field(description="Requests drawn for it, by what became of the copy.")
+    compared: dict[str, int] | None = Field(
+        description="Answers to copies, by the first difference from the client's; null where nothing is compared."
+    )
+
+
 class TlsStatus(Report):
     """TLS towards a listener's clients."""
 
@@ -245,6 +256,7 @@ class DataplaneStatus(Report):
     requests: int
     zone: str | None = Field(description="The node's.")
     zones: list[ZoneStatus]
+    mirrors: list[MirrorStatus] = Field([], description="Copies of routes' requests, by route.")
     listeners: list[ListenerStatus]
     pools: list[PoolStatus]
 

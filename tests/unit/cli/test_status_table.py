@@ -9,6 +9,7 @@ from evenly.control.status import (
     EndpointStatus,
     HedgeStatus,
     ListenerStatus,
+    MirrorStatus,
     Phase,
     PoolStatus,
     RetryStatus,
@@ -116,6 +117,20 @@ def test_an_adaptive_limit_says_what_it_follows() -> None:
         limit = ConcurrencyStatus.model_validate({"limit": 42, "in_flight": 7} | times)
         pools = [before.pools[0].model_copy(update={"concurrency": limit})]
         assert f"  {line}\n" in drawn(before.model_copy(update={"pools": pools}), NOW)
+
+
+def test_copies_are_counted_and_compared() -> None:
+    before = status(endpoint("10.0.0.1:9000", 1))
+    copies = {"answered": 1200, "failed": 3, "no-endpoint": 0}
+    for compared, line in [
+        (None, "copies of all to next: 1,200 answered, 3 failed\n"),
+        (
+            {"same": 1190, "status": 10},
+            "copies of all to next: 1,200 answered, 3 failed · 10 of 1,200 answers differ\n",
+        ),
+    ]:
+        mirror = MirrorStatus(route="all", pool="next", copies=copies, compared=compared)
+        assert line in drawn(before.model_copy(update={"mirrors": [mirror]}), NOW)
 
 
 def test_further_tries_are_counted() -> None:

@@ -12,7 +12,7 @@
 //!   belongs to whichever endpoint answered last.
 //! * [`split`] keeps a client on its variant of a route's split.
 //!
-//! For what is no HTTP request, [`Affinity::clue_of_address`] and [`Affinity::clue_of_value`] make the clue.
+//! For what is no HTTP request, [`Affinity::clue_of_address`] and [`Affinity::clue_of_server_name`] make the clue.
 
 mod cookie;
 mod lru;
@@ -188,6 +188,7 @@ impl Affinity {
             }
             Document::Learn { name, table } => (Source::named(Source::Learn, name, false), table),
             Document::SourceIp { v4_bits, v6_bits, table } => (Source::source_ip(*v4_bits, *v6_bits), table),
+            Document::Sni { table } => (Ok(Source::ServerName), table),
             Document::Header { name, table } => (Source::named(Source::Header, name, false), table),
             Document::Query { name, table } => (Source::named(Source::Query, name, true), table),
         };
@@ -221,12 +222,17 @@ impl Affinity {
         }
     }
 
-    /// What a connection shows that has a name of its own for its client: the server name of a TLS client, say.
-    pub fn clue_of_value(&self, value: &[u8]) -> Clue {
-        match self {
-            Self::Table(affinity) if !value.is_empty() => Clue::of_key(Some(affinity.table.key(value))),
-            _ => Clue::default(),
-        }
+    /// What a connection over TLS shows besides, where clients are known by that: the name that its client asked for, if it
+    /// did. Names compare without case.
+    pub fn clue_of_server_name(&self, name: Option<&str>) -> Option<Clue> {
+        let Self::Table(TableAffinity { source: Source::ServerName, table, .. }) = self else { return None };
+        let key = name.map(|name| table.key(name.to_ascii_lowercase().as_bytes()));
+        Some(Clue::of_key(key))
+    }
+
+    /// Whether clients are known by the name that they ask for over TLS.
+    pub fn is_by_server_name(&self) -> bool {
+        matches!(self, Self::Table(TableAffinity { source: Source::ServerName, .. }))
     }
 
     /// An endpoint has answered, so the client belongs to it from here on, whatever was said before. Whether the client
@@ -294,7 +300,10 @@ impl Affinity {
 
     /// Whether connections without HTTP can be known again by it.
     pub fn is_for_streams(&self) -> bool {
-        matches!(self, Self::Table(TableAffinity { source: Source::SourceIp { .. }, .. }))
+        matches!(
+            self,
+            Self::Table(TableAffinity { source: Source::SourceIp { .. } | Source::ServerName, .. })
+        )
     }
 
     /// As the configuration writes it, for `evenly status`.

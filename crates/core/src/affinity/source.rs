@@ -17,6 +17,8 @@ pub enum Source {
         /// The bits of an IPv6 address that count.
         v6: u128,
     },
+    /// The name that a TLS client asks for.
+    ServerName,
     /// A header's first value.
     Header(Box<str>),
     /// A query parameter's first value.
@@ -64,6 +66,8 @@ impl Source {
     ) -> Option<T> {
         match self {
             Self::SourceIp { .. } => self.of_address(client_ip, take),
+            // Said before the request, by its connection.
+            Self::ServerName => None,
             Self::Header(name) => request.fields.first(name).filter(|value| !value.is_empty()).map(take),
             Self::Learn(name) => {
                 let mut taken = None;
@@ -98,6 +102,7 @@ impl Source {
         match self {
             Self::Learn(name) => format!("learn {name}"),
             Self::SourceIp { v4, v6 } => format!("source_ip /{},/{}", v4.count_ones(), v6.count_ones()),
+            Self::ServerName => "sni".to_owned(),
             Self::Header(name) => format!("header {name}"),
             Self::Query(name) => format!("query {name}"),
         }

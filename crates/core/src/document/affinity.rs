@@ -66,6 +66,11 @@ pub enum Affinity {
         /// What is remembered.
         table: AffinityTable,
     },
+    /// The name that a TLS client asks for.
+    Sni {
+        /// What is remembered.
+        table: AffinityTable,
+    },
     /// A query parameter's first value, undecoded.
     Query {
         /// Its name.

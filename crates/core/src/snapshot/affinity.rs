@@ -2,7 +2,7 @@
 
 use super::{Snapshot, Warning};
 use crate::affinity::{Affinity, Secrets, Variants};
-use crate::document::{self, Action, AffinityCookie, Document, DocumentError};
+use crate::document::{self, Action, AffinityCookie, Document, DocumentError, Protocol};
 use crate::route::{PoolIndex, inside};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::hash_map::Entry;
@@ -57,14 +57,20 @@ fn without_http(document: &Document) -> Vec<Warning> {
         .filter(|pool| !matches!(pool.affinity, None | Some(document::Affinity::SourceIp { .. })))
         .map(|pool| pool.name.as_str())
         .collect();
+    let known_by_name = |name: &str| {
+        let mut pools = document.pools.iter();
+        pools.any(|pool| pool.name == name && matches!(pool.affinity, Some(document::Affinity::Sni { .. })))
+    };
     let listeners = document.listeners.iter().enumerate();
     listeners
-        .filter_map(|(i, listener)| Some((i, listener.pool.as_deref()?)))
-        .filter(|(_, pool)| known_by_http.contains(pool))
-        .map(|(i, pool)| Warning {
+        .filter_map(|(i, listener)| Some((i, listener.protocol, listener.pool.as_deref()?)))
+        .filter(|(_, protocol, pool)| {
+            known_by_http.contains(pool) && !(known_by_name(pool) && *protocol == Protocol::Tcp)
+        })
+        .map(|(i, _, pool)| Warning {
             path: format!("listeners[{i}].pool"),
             message: format!(
-                "pool '{pool}' knows its clients by a part of HTTP requests, which connections of this listener do not \
+                "pool '{pool}' knows its clients by what HTTP requests or TLS connections say, which this listener's do not \
                  have; source_ip would work"
             ),
         })

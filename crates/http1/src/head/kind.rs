@@ -6,6 +6,9 @@
 #[allow(missing_docs, reason = "each is the field of that name")]
 pub enum FieldKind {
     Other,
+    /// One of the forwarding fields, written with an underscore: CGI (RFC 3875 §4.1.18) and its kin take both for the same
+    /// variable, so that a client could speak in the proxy's name.
+    Lookalike,
     Host,
     Connection,
     ContentLength,
@@ -49,6 +52,10 @@ const NOTED: u32 = bit(FieldKind::Host)
     | bit(FieldKind::Upgrade)
     | bit(FieldKind::Expect);
 
+/// What a proxy says of its client to an endpoint.
+const FORWARDING: [&[u8]; 4] =
+    [b"x-request-id", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"];
+
 const fn bit(kind: FieldKind) -> u32 {
     1 << kind as u8
 }
@@ -80,6 +87,7 @@ impl FieldKind {
             17 if is(name, b"x-forwarded-proto") => Self::XForwardedProto,
             18 if is(name, b"proxy-authenticate") => Self::ProxyAuthenticate,
             19 if is(name, b"proxy-authorization") => Self::ProxyAuthorization,
+            12 | 15..=17 if name[0] | 0x20 == b'x' && is_lookalike(name) => Self::Lookalike,
             _ => Self::Other,
         }
     }
@@ -96,6 +104,14 @@ impl FieldKind {
     pub(super) const fn is_noted(self) -> bool {
         NOTED & bit(self) != 0
     }
+}
+
+/// Whether `name` is a forwarding field's, but for underscores in place of hyphens.
+fn is_lookalike(name: &[u8]) -> bool {
+    let as_cgi = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    let is_like =
+        |known: &&[u8]| name.len() == known.len() && name.iter().map(as_cgi).eq(known.iter().copied());
+    FORWARDING.iter().any(is_like)
 }
 
 /// Whether `name` equals `lower`, which is in lower case, without regard to case. `name` is free of controls but TAB.
@@ -169,7 +185,21 @@ mod tests {
 
     fn by_comparison(name: &[u8]) -> FieldKind {
         let known = NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
-        known.map_or(FieldKind::Other, |(_, kind)| *kind)
+        let plain = String::from_utf8_lossy(name).replace('_', "-").to_ascii_lowercase();
+        let is_lookalike = FORWARDING.contains(&plain.as_bytes());
+        let other = if is_lookalike { FieldKind::Lookalike } else { FieldKind::Other };
+        known.map_or(other, |(_, kind)| *kind)
+    }
+
+    #[test]
+    fn what_cgi_takes_for_a_forwarding_field_is_told_apart() {
+        for name in
+            ["X_Forwarded_For", "x-forwarded_for", "X_FORWARDED-PROTO", "X_Forwarded_Host", "x_request_id"]
+        {
+            assert_eq!(FieldKind::of(name.as_bytes()), FieldKind::Lookalike, "{name}");
+        }
+        assert_eq!(FieldKind::of(b"X_Forwarded_Far"), FieldKind::Other);
+        assert_eq!(FieldKind::of(b"X_Tenant_Name_Is"), FieldKind::Other);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 pub async fn read(
     worker: &Rc<Worker>,
     stream: &TcpStream,
-    within: Duration,
+    (bind, within): (SocketAddr, Duration),
 ) -> Result<Option<(SocketAddr, Rc<Proxied>)>, Failure> {
     let deadline = worker.deadlines.slot();
     poll_fn(|cx| {
@@ -30,10 +30,11 @@ pub async fn read(
     })
     .await;
     deadline.set(within);
+    let leaving = || worker.is_leaving(bind);
     let mut buffer = worker.buffers.lend();
     loop {
         let taken = buffer.len();
-        let came = peek(stream, &mut buffer, &deadline).await?;
+        let came = peek(stream, &mut buffer, &deadline, &leaving).await?;
         buffer.filled(came);
         let (length, is_whole) = match parse(&buffer).map_err(|_| Failure::ProxyHeaderBad)? {
             Parsed::More => (taken + came, false),
@@ -52,7 +53,12 @@ pub async fn read(
 }
 
 /// Waits for bytes and copies them behind those in `buffer`, without taking them.
-async fn peek(stream: &TcpStream, buffer: &mut Buffer, deadline: &Deadline) -> Result<usize, Failure> {
+async fn peek(
+    stream: &TcpStream,
+    buffer: &mut Buffer,
+    deadline: &Deadline,
+    leaving: &impl Fn() -> bool,
+) -> Result<usize, Failure> {
     // One more than a header may have: then the parser says that it is too long.
     let most = MAX_BYTES + 1 - buffer.len();
     poll_fn(|cx| {
@@ -60,6 +66,8 @@ async fn peek(stream: &TcpStream, buffer: &mut Buffer, deadline: &Deadline) -> R
         match stream.poll_peek(cx, &mut room) {
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(Failure::ClientGone)),
             Poll::Ready(Ok(n)) => Poll::Ready(Ok(n)),
+            // It owes a header and has nothing under way.
+            Poll::Pending if leaving() => Poll::Ready(Err(Failure::Drained)),
             Poll::Pending if deadline.passed() => Poll::Ready(Err(Failure::RequestTimeout)),
             Poll::Pending => Poll::Pending,
         }

@@ -105,7 +105,7 @@ async fn proxied(
     mut origin: Origin,
     permit: Permit,
 ) {
-    match header::read(worker, &stream, listener.timeouts.header).await {
+    match header::read(worker, &stream, (origin.bind, listener.timeouts.header)).await {
         Ok(Some((peer, proxied))) => {
             origin.peer = peer;
             origin.proxied = Some(proxied);

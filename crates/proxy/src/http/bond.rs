@@ -53,7 +53,11 @@ impl Bond {
             return None;
         }
         Some(Self {
-            clue: affinity.map(|affinity| affinity.clue(request, variables.client_ip)),
+            clue: affinity.map(|affinity| {
+                let name = client.stream.facts().and_then(|facts| facts.name.as_deref());
+                let by_name = affinity.clue_of_server_name(name);
+                by_name.unwrap_or_else(|| affinity.clue(request, variables.client_ip))
+            }),
             due: variant.filter(|variant| variant.is_due).map(|_| chosen),
             variant: variant.map(|variant| variant.told).unwrap_or_default(),
             is_https: variables.scheme == "https" || client.is_trusted && came_over_tls(head),

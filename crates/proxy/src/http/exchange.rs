@@ -213,7 +213,7 @@ impl Exchange {
     /// That it is.
     #[inline]
     pub fn enter(&mut self, worker: &Worker) -> Result<(), Failure> {
-        if self.pool().circuit.is_some() {
+        if self.pool().circuit.is_some() && self.permit.is_none() {
             self.permit = worker.enter(self.pool());
             if self.permit.is_none() {
                 return Err(Failure::CircuitOpen);

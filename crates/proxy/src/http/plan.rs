@@ -19,6 +19,7 @@ use crate::access_log::Line;
 use crate::worker::buffers::Buffer;
 use crate::worker::view::View;
 use evenly_core::affinity::split::Variant;
+use evenly_core::circuit::Permit;
 use evenly_core::error::Failure;
 use evenly_core::listener::Service;
 use evenly_core::max_forwards::forwards_left;
@@ -208,13 +209,13 @@ fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, opened: Opened
         }
     };
     let PoolIndex(pool) = chosen.0;
-    let taking = client.worker.taking(scene.view, pool as usize, opened.started);
-    let choice = Choice { chosen, taking, admitted: admitted.as_ref() };
+    let (taking, permit) = client.worker.taking(scene.view, pool as usize, opened.started);
+    let choice = Choice { chosen, taking, permit, admitted: admitted.as_ref() };
     let body_limit = route.body_bytes.or(client.listener.limits.body_bytes).unwrap_or(u64::MAX);
     if matches!(scene.head.body, BodyLength::Length(length) if length > body_limit) {
         return scene.fail(client, opened, Some(route), Failure::RequestTooLarge);
     }
-    exchange(client, scene, sought, (&choice, body_limit), opened)
+    exchange(client, scene, sought, (choice, body_limit), opened)
 }
 
 /// Who answers a request that may come in.
@@ -223,6 +224,8 @@ struct Choice<'a> {
     chosen: (PoolIndex, Option<Variant>),
     /// The place of that pool, or of the fallback that takes over from it.
     taking: usize,
+    /// What its circuit has let the request in with, where that is known already.
+    permit: Option<Permit>,
     /// What the guard found out.
     admitted: Option<&'a Admitted>,
 }
@@ -232,11 +235,11 @@ fn exchange(
     client: &Client,
     scene: &Scene<'_>,
     sought: &Sought<'_>,
-    (choice, body_limit): (&Choice<'_>, u64),
+    (choice, body_limit): (Choice<'_>, u64),
     opened: Opened,
 ) -> Plan {
     let (Scene { view, head, .. }, Sought { route, request, variables }) = (scene, sought);
-    let &Choice { chosen, taking, admitted } = choice;
+    let Choice { chosen, taking, permit, admitted } = choice;
     let forwards_left = forwards_left(head.method, request.fields);
     if forwards_left == Some(0) {
         return scene.last(client, opened, route);
@@ -280,7 +283,7 @@ fn exchange(
         is_cut: false,
         response_due: u64::MAX,
         due: u64::MAX,
-        permit: None,
+        permit,
         fault: fault::draw(client, route, request),
         mirror: Mirroring::draw(client, route, upgrade.is_some() || request.connect),
         tally: opened.tally(),

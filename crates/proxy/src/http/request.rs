@@ -64,7 +64,7 @@ pub fn render(
             && match field.kind {
                 FieldKind::Host => keeps_host,
                 FieldKind::Expect => keeps_expect,
-                FieldKind::XForwardedFor => false,
+                FieldKind::XForwardedFor | FieldKind::Lookalike => false,
                 FieldKind::XForwardedProto | FieldKind::XForwardedHost | FieldKind::Forwarded => {
                     client.is_trusted
                 }

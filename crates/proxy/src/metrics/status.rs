@@ -1,5 +1,6 @@
 //! What `evenly status` shows, as the JSON that `_native.pyi` states.
 
+mod mirrors;
 mod tries;
 mod zones;
 
@@ -39,6 +40,7 @@ pub fn status(scene: &Scene<'_>, stats: &WorkerStats) -> Value {
         "requests": requests,
         "zone": snapshot.document.zone,
         "zones": zones::zones(scene),
+        "mirrors": mirrors::mirrors(snapshot, stats),
         "listeners": listeners,
         "pools": pools,
     })

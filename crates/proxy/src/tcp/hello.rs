@@ -8,6 +8,7 @@ use crate::worker::deadlines::Deadline;
 use evenly_core::client_hello::{Hello, Progress, Reader};
 use evenly_core::error::Failure;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub async fn read(
     worker: &Rc<Worker>,
     stream: &mut Stream,
     deadline: &Deadline,
-    within: Duration,
+    (bind, within): (SocketAddr, Duration),
 ) -> Result<(Hello, Buffer), Failure> {
     deadline.set(within);
     let mut reader = Reader::default();
@@ -38,6 +39,8 @@ pub async fn read(
             match read {
                 Poll::Ready(Ok(true)) => Poll::Ready(Ok(())),
                 Poll::Ready(_) => Poll::Ready(Err(Failure::ClientGone)),
+                // It has said nothing that could be under way.
+                Poll::Pending if worker.is_leaving(bind) => Poll::Ready(Err(Failure::Drained)),
                 Poll::Pending if deadline.passed() => Poll::Ready(Err(Failure::RequestTimeout)),
                 Poll::Pending => Poll::Pending,
             }

@@ -16,7 +16,7 @@ use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
 use crate::worker::deadlines::Deadline;
 use crate::worker::view::View;
-use evenly_core::affinity::{Ask, Clue, Place, Told, pick};
+use evenly_core::affinity::{Affinity, Ask, Clue, Place, Told, pick};
 use evenly_core::error::Failure;
 use evenly_core::hash_key::HashKey;
 use evenly_core::listener::{Listener, Service};
@@ -92,13 +92,13 @@ impl Connection<'_> {
         })
         .await;
         let reached = match self.route(&mut stream, routes, &deadline).await {
-            Ok((pool, first)) => {
-                let pool = self.worker.taking(&self.view, pool, tally.started);
+            Ok((pool, first, name)) => {
+                let (pool, permit) = self.worker.taking(&self.view, pool, tally.started);
                 self.pool = Some(pool);
                 let addresses = || self.origin.addresses(&stream);
-                let permit = self.worker.enter(self.view.pool(pool));
+                let permit = permit.or_else(|| self.worker.enter(self.view.pool(pool)));
                 let reached = match permit {
-                    Some(_) => self.reach(pool, addresses, &deadline, tally).await,
+                    Some(_) => self.reach((pool, name.as_deref()), addresses, &deadline, tally).await,
                     None => Err(Failure::CircuitOpen),
                 };
                 if let Some(permit) = permit.filter(|_| tally.endpoint.is_some()) {
@@ -117,23 +117,33 @@ impl Connection<'_> {
         }
     }
 
-    /// *Route*: the pool's place in the snapshot, and what was read to know it.
+    /// *Route*: the pool's place in the snapshot, what was read to know it, and the name that a TLS client asks for, where
+    /// that counts.
     async fn route(
         &self,
         stream: &mut Stream,
         routes: &Passthrough,
         deadline: &Deadline,
-    ) -> Result<(usize, Option<Buffer>), Failure> {
-        let (pool, first) = if routes.needs_hello() {
+    ) -> Result<(usize, Option<Buffer>, Option<Box<str>>), Failure> {
+        let facts = stream.facts().map(Rc::clone);
+        let (pool, first, name) = if routes.needs_hello() || facts.is_none() && self.knows_by_name(routes) {
             // Boxed: most listeners have no such routes, and every connection would be larger for it.
-            let reading = hello::read(self.worker, stream, deadline, self.listener.timeouts.header);
+            let reading =
+                hello::read(self.worker, stream, deadline, (self.origin.bind, self.listener.timeouts.header));
             let (hello, first) = Box::pin(reading).await?;
-            (routes.pool(&hello), Some(first))
+            (routes.pool(&hello), Some(first), hello.server_name)
         } else {
-            (routes.default(), None)
+            (routes.default(), None, facts.and_then(|facts| facts.name.clone()))
         };
         let place = pool.and_then(|pool| self.view.place(pool.id));
-        Ok((place.ok_or(Failure::RouteNone)?, first))
+        Ok((place.ok_or(Failure::RouteNone)?, first, name))
+    }
+
+    /// Whether the pool for connections of which nothing is known knows its clients by the name that they ask for.
+    fn knows_by_name(&self, routes: &Passthrough) -> bool {
+        let place = routes.default().and_then(|pool| self.view.place(pool.id));
+        let affinity = place.and_then(|place| self.view.snapshot.affinity(place));
+        affinity.is_some_and(Affinity::is_by_server_name)
     }
 
     /// *Relay*.
@@ -167,7 +177,7 @@ impl Connection<'_> {
     /// A connection to an endpoint; to a second one when the first cannot be reached, as nothing was sent yet.
     async fn reach(
         &self,
-        pool: usize,
+        (pool, name): (usize, Option<&str>),
         addresses: impl Fn() -> Addresses,
         deadline: &Deadline,
         tally: &mut Tally,
@@ -176,7 +186,10 @@ impl Connection<'_> {
         let version = self.view.pool(pool).proxy_protocol;
         let affinity = self.view.snapshot.affinity(pool);
         let client = self.origin.peer.ip();
-        let mut clue = affinity.map(|affinity| affinity.clue_of_address(client)).unwrap_or_default();
+        let clue_of = |affinity: &Affinity| {
+            affinity.clue_of_server_name(name).unwrap_or_else(|| affinity.clue_of_address(client))
+        };
+        let mut clue = affinity.map(clue_of).unwrap_or_default();
         let mut lost: Option<(EndpointId, Failure)> = None;
         loop {
             let lease = self.pick(pool, &mut clue, lost)?;

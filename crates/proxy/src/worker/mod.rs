@@ -161,17 +161,18 @@ impl Worker {
         u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// The pool that takes a request of another or of its own, and counts it if it is another's; see [`View::taking`].
+    /// The pool that takes a request of another or of its own, and counts it if it is another's; where that was a choice, with
+    /// what its circuit has let the request in with. See [`View::taking`].
     #[inline]
-    pub fn taking(&self, view: &View, pool: usize, started: Instant) -> usize {
+    pub fn taking(&self, view: &View, pool: usize, started: Instant) -> (usize, Option<Permit>) {
         if view.snapshot.fallbacks[pool].is_none() {
-            return pool;
+            return (pool, None);
         }
-        let taking = view.taking(pool, self.nanos(started));
+        let (taking, permit) = view.taking(pool, self.nanos(started));
         if taking != pool {
             self.stats.borrow_mut().pool_fell_back(view.pool(pool).id.0);
         }
-        taking
+        (taking, permit)
     }
 
     /// Lets a request, or a connection, come to a pool; counted if its circuit is open.

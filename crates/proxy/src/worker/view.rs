@@ -3,6 +3,7 @@
 use super::waiting::Waiting;
 use crate::permits::ListenerPermits;
 use crate::tls::{Target, Targets, Termination, target_of};
+use evenly_core::circuit::Permit;
 use evenly_core::hedge::Delays;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::pool::{Endpoint, EndpointId, Nanos, Picker, Pool, PoolId};
@@ -116,21 +117,24 @@ impl View {
         &self.snapshot.pools[pool]
     }
 
-    /// The place of the pool that takes a request: the one named, or while its circuit is open or nobody in it can be picked
-    /// the first of its fallbacks in which somebody can. When there is none, the one named, whose reason the client then gets.
-    pub fn taking(&self, pool: usize, now: Nanos) -> usize {
+    /// The place of the pool that takes a request: the one named, or while its circuit refuses, nobody in it can be picked, or
+    /// it has no room and no queue, the first of its fallbacks that takes it. When there is none, the one named, whose reason
+    /// the client then gets. The request is let in at once, since a circuit that is half-open might not do so later.
+    pub fn taking(&self, pool: usize, now: Nanos) -> (usize, Option<Permit>) {
         let mut here = pool;
-        while let Some(next) = self.snapshot.fallbacks[here] {
-            if self.takes(here, now) {
-                return here;
+        loop {
+            let permit = self.takes(here, now).then(|| self.pool(here).enter()).flatten();
+            match self.snapshot.fallbacks[here] {
+                _ if permit.is_some() => return (here, permit),
+                Some(next) => here = next.0 as usize,
+                None => return (pool, None),
             }
-            here = next.0 as usize;
         }
-        if here == pool || self.takes(here, now) { here } else { pool }
     }
 
     fn takes(&self, pool: usize, now: Nanos) -> bool {
-        !self.pool(pool).refuses() && self.picker(pool).borrow_mut().tier(now).is_ok()
+        let mut picker = self.picker(pool).borrow_mut();
+        picker.tier(now).is_ok() && (self.pool(pool).queue.is_some() || picker.has_room())
     }
 
     /// The listener that owns a bound address, with its permits; `None` once a reload took it away.

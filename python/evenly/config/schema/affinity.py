@@ -10,7 +10,7 @@ from .table import Matching, Says, Table, expected, integer, refused, widened, w
 from .units import Duration, Timeout, durations
 from .words import CookieName, FieldName, FilePath
 
-KINDS = ("cookie", "learn", "source_ip", "header", "query")
+KINDS = ("cookie", "learn", "source_ip", "header", "query", "sni")
 _SECURE = '"auto", true or false'
 
 
@@ -113,7 +113,7 @@ def _max_entries(validated: dict[str, Any]) -> int | None:
 
 
 class Affinity(Table):
-    """How a pool knows its clients again, so that each stays with its endpoint. Exactly one of the first five.
+    """How a pool knows its clients again, so that each stays with its endpoint. Exactly one of the first six.
 
     A client stays while its endpoint drains, and moves once when the endpoint becomes unhealthy, goes into maintenance,
     gets weight 0 or is removed. All but `cookie` are remembered: at `max_entries` a new client takes the place of one
@@ -147,7 +147,8 @@ affinity = { source_ip = "/32,/64" }
     source_ip: Prefixes | None = Field(
         default=None,
         description="By the client's network, from trusted proxies the forwarded client's; the one kind that TCP "
-        "listeners can use. One length up to 32 is for IPv4, a longer one for IPv6; the other is `/32` or `/64`.",
+        "listeners can use without TLS. One length up to 32 is for IPv4, a longer one for IPv6; the other is `/32` or "
+        "`/64`.",
         examples=["/32"],
     )
     header: FieldName | None = Field(
@@ -155,6 +156,12 @@ affinity = { source_ip = "/32,/64" }
     )
     query: Annotated[str, Matching(r"[^\x00-\x20&=#\x7f]+", "the name of a query parameter")] | None = Field(
         default=None, description="By the first value of this query parameter, undecoded.", examples=["session"]
+    )
+    sni: Literal[True] | None = Field(
+        default=None,
+        description="By the name that TLS clients ask for, whether TLS ends here or is passed through: all clients of "
+        "a name go to one endpoint. A TCP listener reads the name before it picks.",
+        examples=[True],
     )
     ttl: Timeout | None = Field(
         default_factory=_ttl,

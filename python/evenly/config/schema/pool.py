@@ -254,8 +254,8 @@ hash_balance_factor = 1.25
     )
     fallback: PoolName | None = Field(
         default=None,
-        description="The pool that takes over while none of this one's endpoints can be picked. It may have one "
-        "too. Not for UDP.",
+        description="The pool that takes over while none of this one's endpoints can be picked, its circuit is open, "
+        "or it is full and has no `queue`. It may have one too. Not for UDP.",
         examples=["other-region"],
     )
     timeouts: PoolTimeouts = Field(default=PoolTimeouts(), description="Deadlines towards the endpoints.")

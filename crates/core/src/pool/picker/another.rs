@@ -1,6 +1,7 @@
 //! Picking for a request that failed elsewhere: another endpoint each time, as long as there is one.
 
 use super::{LOOKS, Picker};
+use crate::pool::lease::Leasable;
 use crate::pool::{EndpointId, Lease, Nanos, NoEndpoint, Tier};
 
 impl Picker {
@@ -41,6 +42,11 @@ impl Picker {
         let start = self.random.index(fit.len());
         let mut order = fit[start..].iter().chain(&fit[..start]);
         order.find_map(|place| self.leasable[*place].lease()).ok_or_else(|| self.pool.why_full())
+    }
+
+    /// Whether one more lease would fit somewhere at this moment.
+    pub fn has_room(&self) -> bool {
+        self.leasable.iter().any(Leasable::has_room)
     }
 
     /// Whether an endpoint gets traffic now that is not among `tried`.

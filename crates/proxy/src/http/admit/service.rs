@@ -98,6 +98,7 @@ impl Service {
             FieldKind::XForwardedProto | FieldKind::XForwardedHost | FieldKind::Forwarded => {
                 client.is_trusted
             }
+            FieldKind::Lookalike => false,
             _ => !field.hop && forward.tells(&field.name),
         });
         let query = variables.query.map_or(("", ""), |query| ("?", query));
@@ -114,12 +115,14 @@ impl Service {
 
     /// Asks, within the service's timeout.
     pub async fn ask(self, client: &mut Client, view: &Rc<View>, client_ip: IpAddr) -> Answered {
-        let (timeout, place) = (self.forward.timeout, self.forward.pool.0 as usize);
+        let timeout = self.forward.timeout;
+        let chosen = self.forward.pool.0 as usize;
+        let (place, permit) = client.worker.taking(view, chosen, Instant::now());
         let mut asked = None;
         let alarm = Rc::clone(&client.worker.alarm);
-        let permit = client.worker.enter(view.pool(place));
+        let permit = permit.or_else(|| client.worker.enter(view.pool(place)));
         let within = match permit {
-            Some(_) => alarm.within(timeout, self.tries(client, view, client_ip, &mut asked)).await,
+            Some(_) => alarm.within(timeout, self.tries(client, (view, place), client_ip, &mut asked)).await,
             None => Some(Err(Failure::CircuitOpen)),
         };
         let answered = match within {
@@ -152,11 +155,10 @@ impl Service {
     async fn tries(
         &self,
         client: &mut Client,
-        view: &Rc<View>,
+        (view, place): (&Rc<View>, usize),
         client_ip: IpAddr,
         asked: &mut Option<Arc<Endpoint>>,
     ) -> Result<Answered, Failure> {
-        let place = self.forward.pool.0 as usize;
         let pool = view.pool(place);
         let key = Some(HashKey::of_address(client_ip));
         let (mut tried, mut is_stale): (Vec<EndpointId>, bool) = (Vec::new(), false);
@@ -167,7 +169,7 @@ impl Service {
             let lease = by_balancer(&mut view.picker(place).borrow_mut(), ask)?;
             let endpoint = Arc::clone(lease.endpoint());
             *asked = Some(Arc::clone(&endpoint));
-            let outcome = self.exchange(client, view, &endpoint, is_stale).await;
+            let outcome = self.exchange(client, (view, place), &endpoint, is_stale).await;
             drop(lease);
             let (answer, lost) = match outcome {
                 Ok((status, answered)) => {
@@ -190,49 +192,21 @@ impl Service {
             };
             tried.push(endpoint.id());
             is_stale = lost.was_reused && lost.cause == Some(Cause::Reset);
-            if !self.may_try_again(client, view, &tried, &lost) {
+            if !may_try_again(client, (view, place), &tried, &lost) {
                 return answer;
             }
         }
-    }
-
-    /// Whether another try follows; if so it is paid for.
-    fn may_try_again(&self, client: &Client, view: &View, tried: &[EndpointId], lost: &Lost) -> bool {
-        let (Some(cause), place) = (lost.cause, self.forward.pool.0 as usize) else { return false };
-        let (pool, now) = (view.pool(place), client.worker.nanos(Instant::now()));
-        let failed = Try {
-            number: u32::try_from(tried.len()).unwrap_or(u32::MAX),
-            cause,
-            is_sent: lost.is_sent,
-            is_idempotent: true,
-            is_repeatable: true,
-            is_elsewhere: view.picker(place).borrow_mut().has_another(tried, now),
-            was_reused: lost.was_reused,
-            retry_after: None,
-        };
-        // There is no time for a pause: the only endpoint is asked once more if all that is known is that it hung up.
-        if !(failed.is_elsewhere || failed.number == 1 && cause == Cause::Reset) {
-            return false;
-        }
-        let Ok(price) = pool.retry.judge(&failed) else { return false };
-        let mut stats = client.worker.stats.borrow_mut();
-        if price == Price::Retry && !view.budget(place).borrow_mut().withdraw(now) {
-            stats.retry_refused(pool.id.0);
-            return false;
-        }
-        stats.retried(pool.id.0, cause);
-        true
     }
 
     /// *Connect*, *forward* and *settle* with one endpoint; the answer's status, and what it means.
     async fn exchange(
         &self,
         client: &mut Client,
-        view: &Rc<View>,
+        (view, place): (&View, usize),
         endpoint: &Endpoint,
         wants_new: bool,
     ) -> Result<(u16, Answered), Lost> {
-        let pool = view.pool(self.forward.pool.0 as usize);
+        let pool = view.pool(place);
         let terms = Terms::of(client, view, pool, endpoint);
         let mut upstream = connection(client, pool, (endpoint, terms), wants_new).await?;
         let worker = &client.worker;
@@ -319,6 +293,34 @@ impl Service {
             keep_alive: head.keep_alive,
         }))
     }
+}
+
+/// Whether another try follows; if so it is paid for.
+fn may_try_again(client: &Client, (view, place): (&View, usize), tried: &[EndpointId], lost: &Lost) -> bool {
+    let Some(cause) = lost.cause else { return false };
+    let (pool, now) = (view.pool(place), client.worker.nanos(Instant::now()));
+    let failed = Try {
+        number: u32::try_from(tried.len()).unwrap_or(u32::MAX),
+        cause,
+        is_sent: lost.is_sent,
+        is_idempotent: true,
+        is_repeatable: true,
+        is_elsewhere: view.picker(place).borrow_mut().has_another(tried, now),
+        was_reused: lost.was_reused,
+        retry_after: None,
+    };
+    // There is no time for a pause: the only endpoint is asked once more if all that is known is that it hung up.
+    if !(failed.is_elsewhere || failed.number == 1 && cause == Cause::Reset) {
+        return false;
+    }
+    let Ok(price) = pool.retry.judge(&failed) else { return false };
+    let mut stats = client.worker.stats.borrow_mut();
+    if price == Price::Retry && !view.budget(place).borrow_mut().withdraw(now) {
+        stats.retry_refused(pool.id.0);
+        return false;
+    }
+    stats.retried(pool.id.0, cause);
+    true
 }
 
 /// An answer has come: tells outlier detection, and the balancer that learns from latency.
