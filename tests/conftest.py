@@ -10,6 +10,7 @@ import pytest
 from .support.authority import Authority
 from .support.balancer import Balancer, Web, configuration
 from .support.endpoint import Endpoint
+from .support.http3 import Http3Client
 from .support.ports import Port
 from .support.server import Servers
 
@@ -57,7 +58,7 @@ def web(run: Callable[..., Balancer], port: Callable[..., Port]) -> Iterator[Cal
     """Starts a balancer with one listener in front of endpoints: `web(endpoint, pool='balance = "maglev"')`."""
     with ExitStack() as connected:
 
-        def start(*endpoints: object, **parts: str) -> Web:
+        def start(*endpoints: object, **parts: Any) -> Web:
             bound = port()
             serving = Web(run(configuration(*endpoints, bind=bound, **parts)), bound)
             connected.callback(serving.hang_up)
@@ -70,3 +71,31 @@ def web(run: Callable[..., Balancer], port: Callable[..., Port]) -> Iterator[Cal
 def authority(tmp_path: Path) -> Authority:
     """A certificate authority of the test's own."""
     return Authority(tmp_path)
+
+
+@pytest.fixture
+def h3(web: Callable[..., Web], authority: Authority) -> Iterator[Callable[..., tuple[Http3Client, Web]]]:
+    """Starts a balancer that speaks HTTP/3, and connects to it: `client, serving = h3(endpoint)`.
+
+    `serving.h3()` connects again.
+    """
+    clients: list[Http3Client] = []
+
+    def start(*endpoints: object, **parts: Any) -> tuple[Http3Client, Web]:
+        options = parts.pop("client", {})
+        routes = authority.issue("shop.test").table("site") + parts.pop("routes", "")
+        listener = f'http3 = true\ntls = {{ certificates = "site" }}\n{parts.pop("listener", "")}'
+        top = f'access_log = "-"\n{parts.pop("top", "")}'
+        serving = web(*endpoints, listener=listener, routes=routes, top=top, **parts)
+
+        def connect(**more: Any) -> Http3Client:
+            connected = Http3Client(serving.port.address, authority.bundle, **{**options, **more})
+            clients.append(connected)
+            return connected
+
+        serving.h3 = connect
+        return connect(), serving
+
+    yield start
+    for client in clients:
+        client.socket.close()

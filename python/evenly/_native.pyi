@@ -46,7 +46,7 @@ class Dataplane:
         "zone": "a", "zones": [{"name", "endpoints", "healthy", "evacuated_until"}],
         "mirrors": [{"route", "pool", "copies", "compared"}],
         "listeners": [{"name", "protocol", "bind": [...], "connections", "accepted", "requests",
-        "tls": {"handshakes", "resumed", "failures"}}],
+        "tls": {"handshakes", "resumed", "failures"}, "http3": {"connections", "migrations"}}],
         "pools": [{"name", "balance", "affinity": {"by", "entries"}, "fallback",
         "levels": [{"priority", "zone", "backup", "usable_weight", "weight", "share"}],
         "circuit": {"state", "reason", "open_for", "requests", "failed", "in_flight", "max_requests"},

@@ -292,12 +292,18 @@ def _end(pid: int) -> bool:
 
 
 def configuration(
-    *endpoints: object, bind: Port, top: str = "", listener: str = "", pool: str = "", routes: str = ""
+    *endpoints: object,
+    bind: Port,
+    top: str = "",
+    listener: str = "",
+    pool: str = "",
+    routes: str = "",
+    workers: int = 1,
 ) -> str:
     """The text of a file with one HTTP listener `web` and one pool `app`; each part can be added to."""
     listed = ", ".join(str(each) if str(each).startswith("{") else f'"{each}"' for each in endpoints)
     return f"""
-workers = 1
+workers = {workers}
 {top}
 [listeners.web]
 bind = "{bind}"
@@ -315,6 +321,8 @@ class Web:
     def __init__(self, balancer: Balancer, port: Port) -> None:
         self.balancer = balancer
         self.port = port
+        self.h3: Callable[..., Any] | None = None
+        """Connects by HTTP/3, if the listener speaks it."""
         self._peers: list[Peer] = []
 
     def connect(self, **options: Any) -> Peer:

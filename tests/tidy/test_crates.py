@@ -14,12 +14,13 @@ import pytest
 
 from .tree import ROOT, read
 
-# Which crate may depend on which of the workspace: http1 <- http2, core <- proxy <- python.
+# Which crate may depend on which of the workspace: http1 <- http2 <- http3, core <- proxy <- python.
 MAY_USE = {
     "evenly-http1": set(),
     "evenly-http2": {"evenly-http1"},
+    "evenly-http3": {"evenly-http2"},
     "evenly-core": set(),
-    "evenly-proxy": {"evenly-http1", "evenly-http2", "evenly-core"},
+    "evenly-proxy": {"evenly-http1", "evenly-http2", "evenly-http3", "evenly-core"},
     "evenly-python": {"evenly-core", "evenly-proxy"},
 }
 # Direct dependencies that only one crate may have: deciding does no I/O, and only the binding knows Python.
@@ -30,6 +31,7 @@ BELONGS_TO = {
     "socket2": "evenly-proxy",
     "rustix": "evenly-proxy",
     "rustls": "evenly-proxy",
+    "quinn-proto": "evenly-proxy",
     "aws-lc-rs": "evenly-proxy",
     "httparse": "evenly-http1",
 }
@@ -76,9 +78,9 @@ def test_dependencies_stay_in_their_crate(dependency: str) -> None:
     assert users <= {BELONGS_TO[dependency]}
 
 
-@pytest.mark.parametrize("crate", ["http1", "http2", "core"])
+@pytest.mark.parametrize("crate", ["http1", "http2", "http3", "core"])
 def test_pure_crates_have_no_sockets_and_no_clock(crate: str) -> None:
-    """`http1`, `http2` and `core` get bytes, the time and random numbers passed in."""
+    """`http1`, `http2`, `http3` and `core` get bytes, the time and random numbers passed in."""
     for path in sorted((ROOT / "crates" / crate / "src").rglob("*.rs")):
         code = re.sub(r"//[^\n]*", "", path.read_text())
         found = NO_IO.search(code)

@@ -105,6 +105,10 @@ failures! {
     Http2Bad = "http2-bad", 499, Downstream, false;
     /// The client made work without purpose by HTTP/2, which ended the connection.
     Http2Abuse = "http2-abuse", 499, Downstream, false;
+    /// The client broke QUIC's or HTTP/3's rules; that ended a stream or the connection.
+    Http3Bad = "http3-bad", 499, Downstream, false;
+    /// The client made work without purpose by HTTP/3, which ended the connection.
+    Http3Abuse = "http3-abuse", 499, Downstream, false;
     /// The client closed or reset the connection before it had its answer.
     ClientGone = "client-gone", 499, Downstream, false;
     /// The client took no byte of the response for too long, or took it slower than the minimum rate.

@@ -10,7 +10,7 @@ use crate::route::{compression, duration, inside};
 use crate::trust::TrustedNetworks;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A listener's number: dense, and the same after a reload for the same name ([`crate::ids::Ids`]).
@@ -52,6 +52,10 @@ pub struct Listener {
     pub responses: Option<u32>,
     /// Whether HTTP/2 is spoken besides HTTP/1.1.
     pub http2: bool,
+    /// Whether HTTP/3 is spoken besides, over UDP on the same addresses.
+    pub http3: bool,
+    /// The line of `Alt-Svc` that says so, known once the addresses are bound.
+    alt_svc: OnceLock<Box<[u8]>>,
     /// How TLS is terminated, if it is.
     pub tls: Option<Tls>,
     /// How responses are compressed on routes that do not say it themselves.
@@ -108,6 +112,10 @@ const HEAD_BYTES: RangeInclusive<u32> = 1024..=65_536;
 /// Header fields: every one costs a span in each worker's scratch, and name look-ups are linear in their number.
 const HEADERS: RangeInclusive<u16> = 1..=256;
 
+/// How long a client may rely on finding HTTP/3: a day, as most servers say. One that does not find it any more falls
+/// back at once.
+const ALT_SVC_SECONDS: u32 = 86_400;
+
 impl Listener {
     /// Checks and converts; goes on where the listener of the same name was in `previous`. Error paths are relative to the listener: "limits.head_bytes".
     ///
@@ -159,9 +167,33 @@ impl Listener {
             on_deny: document.access.on_deny,
             responses: document.sessions.as_ref().and_then(|sessions| sessions.responses),
             http2: document.http2,
+            http3: document.http3,
+            alt_svc: OnceLock::new(),
             tls: document.tls.as_ref().map(|tls| Tls::build(tls, previous)).transpose()?,
             compression: compression(&document.compression)?,
         })
+    }
+}
+
+impl Listener {
+    /// Says where HTTP/3 is spoken: on these ports, in the order of preference. What was said before stays.
+    pub fn announce(&self, mut ports: Vec<u16>) {
+        let mut seen = Vec::new();
+        ports.retain(|port| {
+            !seen.contains(port) && {
+                seen.push(*port);
+                true
+            }
+        });
+        let places: Vec<_> =
+            ports.iter().map(|port| format!("h3=\":{port}\"; ma={ALT_SVC_SECONDS}")).collect();
+        let _ = self.alt_svc.set(format!("Alt-Svc: {}\r\n", places.join(", ")).into_bytes().into());
+    }
+
+    /// The line of `Alt-Svc` in responses by other versions of HTTP (RFC 7838 §3), with its end; empty where there is
+    /// none.
+    pub fn alt_svc(&self) -> &[u8] {
+        self.alt_svc.get().map(|line| &**line).unwrap_or_default()
     }
 }
 

@@ -49,16 +49,27 @@ const RATES: [Rate; 11] = [
 /// Places in [`RATES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Budget {
+    /// Streams that the peer resets.
     RapidReset,
+    /// Streams that this side has to reset.
     MadeYouReset,
+    /// Streams beyond those granted.
     StreamFlood,
+    /// Field sections that take too much memory.
     HeaderBomb,
+    /// SETTINGS.
     Settings,
+    /// PING.
     Ping,
+    /// PRIORITY.
     Priority,
+    /// WINDOW_UPDATE.
     WindowUpdate,
+    /// Frames that carry nothing.
     EmptyFrames,
+    /// DATA in crumbs.
     TinyData,
+    /// Frames of unknown types.
     UnknownFrames,
 }
 
@@ -70,6 +81,7 @@ pub struct Budgets {
 }
 
 impl Budgets {
+    /// Nothing yet, at this time in milliseconds.
     pub const fn new(now: u64) -> Self {
         Self { spent: [0; RATES.len()], since: [now; RATES.len()] }
     }

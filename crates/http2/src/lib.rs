@@ -12,6 +12,8 @@
 //! `evenly_http1` reads as if it had come that way, and a response head's text becomes fields; the client role does
 //! the same the other way round. So there is one pipeline, and one place that decides what a message means.
 //!
+//! HTTP/3 has the same messages; what both make of them is in [`fields`].
+//!
 //! What it is not: it never decides what to do with a request, and it keeps no body; see [`Connection`] for who frames
 //! what.
 
@@ -19,6 +21,7 @@ mod abuse;
 mod connection;
 mod error;
 mod event;
+pub mod fields;
 mod frame;
 mod hpack;
 mod limits;

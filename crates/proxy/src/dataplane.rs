@@ -3,6 +3,7 @@
 //! A change goes load → build → bind → swap. Whatever fails fails before the swap, and the running snapshot stays.
 
 mod operator;
+mod ports;
 
 pub use operator::EndpointChange;
 
@@ -11,13 +12,13 @@ use crate::inheritance::{Inheritance, random_secret};
 use crate::metrics::{self, Scene, WorkerStats};
 use crate::permits::{ListenerPermits, Permits};
 use crate::service::{Event, Events, Service};
-use crate::sockets::{Bind, BindError, Sockets};
+use crate::sockets::BindError;
 use crate::tls::{Originations, Terminations};
-use crate::udp::Datagrams;
 use crate::worker::{self, Command, Configuration, WorkerHandle};
 use evenly_core::document::{Document, DocumentError, Secret};
-use evenly_core::listener::{self, Listener, ListenerId};
+use evenly_core::listener::ListenerId;
 use evenly_core::snapshot::{Changes, Snapshot, Warning};
+use ports::{Ports, Share, is_udp};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -50,8 +51,7 @@ pub struct Dataplane {
 /// What only one caller at a time may change.
 struct Control {
     snapshot: Arc<Snapshot>,
-    sockets: Sockets,
-    datagrams: Datagrams,
+    ports: Ports,
     /// Whether a successor has got duplicates of the sockets.
     has_successor: bool,
     permits: HashMap<ListenerId, Arc<ListenerPermits>>,
@@ -105,8 +105,7 @@ impl Dataplane {
         sessions.limit(u32::MAX);
         let mut control = Control {
             snapshot: Arc::clone(&snapshot),
-            sockets: Sockets::default(),
-            datagrams: Datagrams::default(),
+            ports: Ports::new(&secret, inheritance.quic_generation()),
             has_successor: false,
             permits: HashMap::new(),
             terminations,
@@ -117,10 +116,10 @@ impl Dataplane {
         for (zone, left) in inheritance.evacuated() {
             control.service().zones().evacuate(zone, left, &snapshot.pools);
         }
-        control.adopt(inherited)?;
+        control.ports.adopt(inherited, &snapshot)?;
         let workers = usize::from(snapshot.document.workers);
-        let shares = control.bind(&snapshot, workers, None)?;
-        control.retain(&snapshot);
+        let shares = control.ports.bind(&snapshot, workers, None)?;
+        control.ports.retain(&snapshot);
         control.limit(&snapshot, &permits, &sessions);
         control.service().open_log(&snapshot);
         for (index, share) in shares.into_iter().enumerate() {
@@ -158,11 +157,11 @@ impl Dataplane {
         let before = Some(&control.originations);
         let originations = Originations::build(&snapshot, &terminations, before, &self.events)?;
         let workers = control.workers.len();
-        let shares = control.bind(&snapshot, workers, Some(&running))?;
+        let shares = control.ports.bind(&snapshot, workers, Some(&running))?;
         control.terminations = terminations;
         control.originations = originations;
         control.limit(&snapshot, &self.permits, &self.sessions);
-        control.sockets.hold_off(|address| !is_bound(&snapshot, address, false));
+        control.ports.hold_off(&snapshot);
         control.service().zones().mark(&snapshot.pools);
         let (done, answers) = sync_channel(workers);
         control.service().open_log(&snapshot);
@@ -176,7 +175,7 @@ impl Dataplane {
             let _ = answers.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         }
         control.check(&snapshot);
-        control.retain(&snapshot);
+        control.ports.retain(&snapshot);
         let mut warnings = snapshot.warnings();
         if usize::from(snapshot.document.workers) != workers {
             let message =
@@ -212,8 +211,10 @@ impl Dataplane {
     /// No descriptor left.
     pub fn sockets(&self) -> io::Result<Vec<(SocketAddr, Vec<OwnedFd>)>> {
         let mut control = self.control();
-        let mut all = control.sockets.duplicates()?;
-        all.extend(control.datagrams.duplicates()?);
+        let (all, mut channels) = control.ports.duplicates()?;
+        for worker in &control.workers {
+            worker.send(Command::Succeeded(std::mem::take(&mut channels)));
+        }
         control.has_successor = true;
         Ok(all)
     }
@@ -223,7 +224,10 @@ impl Dataplane {
         let control = self.control();
         let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let evacuated = control.service().zones().evacuated();
-        Inheritance::of(&control.snapshot, &self.secret, now).with_evacuated(evacuated).to_text()
+        Inheritance::of(&control.snapshot, &self.secret, now)
+            .with_evacuated(evacuated)
+            .behind(control.ports.generation())
+            .to_text()
     }
 
     /// Opens the access log anew, after it was moved away.
@@ -239,8 +243,7 @@ impl Dataplane {
         control.workers.iter().for_each(|worker| worker.send(Command::Drain(has_successor)));
         // As long as one descriptor of a socket is open, the kernel goes on taking connections for it. A successor has
         // descriptors of its own.
-        control.sockets.retain(|_| false);
-        control.datagrams.retain(|_| false);
+        control.ports.close();
     }
 
     /// Client connections that are open, and UDP sessions that are not over.
@@ -254,8 +257,7 @@ impl Dataplane {
         let workers = std::mem::take(&mut control.workers);
         workers.iter().for_each(|worker| worker.send(Command::Stop));
         workers.into_iter().for_each(WorkerHandle::join);
-        control.sockets.retain(|_| false);
-        control.datagrams.retain(|_| false);
+        control.ports.close();
         // Whoever waits for events would otherwise wait out its time.
         self.events.close();
         if let Some(service) = control.service.take() {
@@ -282,7 +284,7 @@ impl Dataplane {
             workers: control.workers.len(),
             uptime: self.started.elapsed(),
             is_draining: self.is_draining.load(Ordering::Relaxed),
-            local: &|bind| control.datagrams.local(bind).unwrap_or_else(|| control.sockets.local(bind)),
+            local: &|bind| control.ports.local(bind),
         };
         tell(&scene, &sum)
     }
@@ -293,54 +295,7 @@ impl Dataplane {
     }
 }
 
-/// One worker's new sockets.
-#[derive(Default)]
-struct Share {
-    sockets: Vec<(SocketAddr, std::net::TcpListener)>,
-    datagrams: Vec<(SocketAddr, std::net::UdpSocket)>,
-}
-
 impl Control {
-    /// Takes over sockets, each kind to its own.
-    fn adopt(&mut self, inherited: Vec<(SocketAddr, Vec<OwnedFd>)>) -> io::Result<()> {
-        for (address, descriptors) in inherited {
-            for socket in descriptors.into_iter().map(socket2::Socket::from) {
-                if socket.r#type()? == socket2::Type::DGRAM {
-                    self.datagrams.adopt(address, socket)?;
-                } else {
-                    self.sockets.adopt(address, socket)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes sure of every socket that a snapshot needs; those that the workers do not have from `running`, for each.
-    fn bind(
-        &mut self,
-        snapshot: &Snapshot,
-        workers: usize,
-        running: Option<&Snapshot>,
-    ) -> Result<Vec<Share>, BindError> {
-        let known = |address, is_udp| running.is_some_and(|running| is_bound(running, address, is_udp));
-        let sockets = self.sockets.bind(&binds(snapshot, false), workers, |address| known(address, false))?;
-        let datagrams = self.datagrams.bind(&binds(snapshot, true), workers, |address| known(address, true));
-        let datagrams = datagrams.inspect_err(|_| {
-            self.sockets.retain(|address| running.is_some_and(|running| is_bound(running, address, false)));
-        })?;
-        Ok(sockets
-            .into_iter()
-            .zip(datagrams)
-            .map(|(sockets, datagrams)| Share { sockets, datagrams })
-            .collect())
-    }
-
-    /// Closes the sockets that a snapshot does not need.
-    fn retain(&mut self, snapshot: &Snapshot) {
-        self.sockets.retain(|address| is_bound(snapshot, address, false));
-        self.datagrams.retain(|address| is_bound(snapshot, address, true));
-    }
-
     /// Counts and limits for the listeners of a snapshot; those that stay keep their count.
     fn limit(&mut self, snapshot: &Snapshot, all: &Arc<Permits>, sessions: &Arc<Permits>) {
         all.limit(snapshot.document.max_connections);
@@ -358,7 +313,7 @@ impl Control {
     }
 
     /// One worker's configuration.
-    fn configuration(&self, snapshot: &Arc<Snapshot>, Share { sockets, datagrams }: Share) -> Configuration {
+    fn configuration(&self, snapshot: &Arc<Snapshot>, share: Share) -> Configuration {
         let permits =
             snapshot.listeners.iter().map(|listener| Arc::clone(&self.permits[&listener.id])).collect();
         let log = snapshot
@@ -368,7 +323,8 @@ impl Control {
             .map(|log| Log { format: log.format, ring: self.service().logs().ring(log.ring_bytes as usize) });
         let terminations = self.terminations.listeners().to_vec();
         let (snapshot, targets) = (Arc::clone(snapshot), Arc::clone(self.originations.targets()));
-        Configuration { snapshot, permits, terminations, targets, sockets, datagrams, log }
+        let Share { sockets, datagrams, quic } = share;
+        Configuration { snapshot, permits, terminations, targets, sockets, datagrams, quic, log }
     }
 
     /// Has the endpoints of a snapshot checked from now on.
@@ -385,24 +341,6 @@ impl Drop for Dataplane {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// The listeners of streams, or of datagrams.
-fn listeners(snapshot: &Snapshot, is_udp: bool) -> impl Iterator<Item = &Arc<Listener>> {
-    snapshot.listeners.iter().filter(move |listener| self::is_udp(listener) == is_udp)
-}
-
-fn is_udp(listener: &Listener) -> bool {
-    matches!(listener.service, listener::Service::Udp(_))
-}
-
-/// The addresses that a snapshot listens on.
-fn binds(snapshot: &Snapshot, is_udp: bool) -> Vec<Bind> {
-    Bind::all(listeners(snapshot, is_udp).map(|listener| (&*listener.bind, listener.backlog)))
-}
-
-fn is_bound(snapshot: &Snapshot, address: SocketAddr, is_udp: bool) -> bool {
-    listeners(snapshot, is_udp).any(|listener| listener.bind.contains(&address))
 }
 
 /// Reads a document; where it states no secret for affinity, the process's own is used.

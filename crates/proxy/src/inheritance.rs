@@ -26,6 +26,9 @@ pub struct Inheritance {
     clients: Vec<Clients>,
     #[serde(default)]
     evacuations: Vec<Evacuation>,
+    /// The successor's place in the line of processes with the same sockets.
+    #[serde(default)]
+    quic_generation: u8,
 }
 
 /// An endpoint's state.
@@ -101,7 +104,7 @@ impl Inheritance {
             }
         });
         let secret = secret.0.clone();
-        Self { endpoints: endpoints.collect(), secret, clients: clients.collect(), evacuations: Vec::new() }
+        Self { endpoints: endpoints.collect(), secret, clients: clients.collect(), ..Self::default() }
     }
 
     /// With zones that are evacuated for so long yet.
@@ -110,6 +113,17 @@ impl Inheritance {
         self.evacuations =
             zones.into_iter().map(|(zone, left)| Evacuation { zone, left_ms: left_ms(left) }).collect();
         self
+    }
+
+    /// For the successor of the process that has this place in the line.
+    pub fn behind(mut self, quic_generation: u8) -> Self {
+        self.quic_generation = quic_generation.wrapping_add(1);
+        self
+    }
+
+    /// The process's place in the line of those with the same sockets.
+    pub fn quic_generation(&self) -> u8 {
+        self.quic_generation
     }
 
     /// The zones that are evacuated, each with the time that is left.

@@ -39,6 +39,11 @@ pub fn poll_read(
             ready!(stream.poll_read(cx, &mut buffer))?;
             Poll::Ready(Ok(buffer))
         }
+        Stream::H3(stream) => {
+            let mut buffer = buffers.lend();
+            ready!(stream.poll_read(cx, &mut buffer))?;
+            Poll::Ready(Ok(buffer))
+        }
     }
 }
 
@@ -53,6 +58,7 @@ pub fn poll_read_into(
         Stream::Tls(session) => session.poll_read(cx, buffer),
         Stream::TlsOut(session) => session.poll_read(cx, buffer),
         Stream::H2(stream) => stream.poll_read(cx, buffer),
+        Stream::H3(stream) => stream.poll_read(cx, buffer),
     }
 }
 
@@ -123,6 +129,7 @@ pub fn poll_write(stream: &mut Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Po
         Stream::Tls(session) => session.poll_write(cx, bytes, &[]),
         Stream::TlsOut(session) => session.poll_write(cx, bytes, &[]),
         Stream::H2(stream) => stream.poll_write(cx, bytes, &[]),
+        Stream::H3(stream) => stream.poll_write(cx, bytes, &[]),
     }
 }
 
@@ -140,6 +147,7 @@ pub fn poll_write_both(
         Stream::Tls(session) => session.poll_write(cx, first, second),
         Stream::TlsOut(session) => session.poll_write(cx, first, second),
         Stream::H2(stream) => stream.poll_write(cx, first, second),
+        Stream::H3(stream) => stream.poll_write(cx, first, second),
     }
 }
 
@@ -150,6 +158,7 @@ pub fn poll_shutdown(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Resu
         Stream::Tls(session) => session.poll_shutdown(cx),
         Stream::TlsOut(session) => session.poll_shutdown(cx),
         Stream::H2(stream) => stream.poll_shutdown(),
+        Stream::H3(stream) => stream.poll_shutdown(),
     }
 }
 

@@ -22,6 +22,7 @@ mod io;
 pub mod metrics;
 mod permits;
 mod pump;
+mod quic;
 pub mod service;
 mod sockets;
 mod splice;

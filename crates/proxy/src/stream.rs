@@ -3,7 +3,7 @@
 //! An enum and not a trait: which of them it is costs one branch that the processor foresees, nothing is called
 //! through a table, and a plain connection is as large as its socket.
 
-use crate::http::H2Stream;
+use crate::http::{H2Stream, H3Stream};
 use crate::tls::{Facts, Inward, Outward};
 use evenly_http1::{BodyLength, BodyReader};
 use std::net::SocketAddr;
@@ -20,6 +20,8 @@ pub enum Stream {
     TlsOut(Box<Outward>),
     /// One of many that share a connection.
     H2(H2Stream),
+    /// The same over QUIC.
+    H3(H3Stream),
 }
 
 impl Stream {
@@ -29,7 +31,7 @@ impl Stream {
             Self::Plain(socket) => Some(socket),
             Self::Tls(session) => Some(session.socket()),
             Self::TlsOut(session) => Some(session.socket()),
-            Self::H2(_) => None,
+            Self::H2(_) | Self::H3(_) => None,
         }
     }
 
@@ -37,6 +39,7 @@ impl Stream {
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::H2(stream) => stream.local_addr(),
+            Self::H3(stream) => stream.local_addr(),
             _ => self.socket().and_then(|socket| socket.local_addr().ok()),
         }
     }
@@ -45,7 +48,7 @@ impl Stream {
     pub fn plain(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(socket) => Some(socket),
-            Self::Tls(_) | Self::TlsOut(_) | Self::H2(_) => None,
+            Self::Tls(_) | Self::TlsOut(_) | Self::H2(_) | Self::H3(_) => None,
         }
     }
 
@@ -59,7 +62,7 @@ impl Stream {
         match self {
             Self::Tls(session) => session.has_input(),
             Self::TlsOut(session) => session.has_input(),
-            Self::Plain(_) | Self::H2(_) => false,
+            Self::Plain(_) | Self::H2(_) | Self::H3(_) => false,
         }
     }
 
@@ -70,12 +73,22 @@ impl Stream {
             Self::Tls(session) => Some(session.facts()),
             Self::TlsOut(session) => Some(session.facts()),
             Self::H2(stream) => stream.facts(),
+            Self::H3(stream) => Some(stream.facts()),
         }
     }
 
     /// Whether messages on it end by themselves, so that their bodies need no framing.
     pub fn frames_messages(&self) -> bool {
-        matches!(self, Self::H2(_))
+        matches!(self, Self::H2(_) | Self::H3(_))
+    }
+
+    /// A message on it is complete, where messages end by themselves.
+    pub fn finish(&mut self) {
+        match self {
+            Self::Plain(_) | Self::Tls(_) | Self::TlsOut(_) => {}
+            Self::H2(stream) => stream.finish(),
+            Self::H3(stream) => stream.finish(),
+        }
     }
 
     /// How a body that its head says this of is read here.

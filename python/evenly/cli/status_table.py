@@ -12,6 +12,7 @@ from evenly.control.status import (
     ConcurrencyStatus,
     EndpointStatus,
     HedgeStatus,
+    Http3Status,
     LevelStatus,
     ListenerStatus,
     MirrorStatus,
@@ -46,6 +47,7 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
     before = {} if since is None else {pool.name: pool for pool in since[0].pools}
     parts: list[RenderableType] = [_head(status, now), Text(), _listeners(status.listeners)]
     parts += [_handshakes(listener.name, listener.tls) for listener in status.listeners if listener.tls is not None]
+    parts += [_http3(listener.name, listener.http3) for listener in status.listeners if listener.http3 is not None]
     if status.splits:
         parts += [Text(), *map(split_line, status.splits)]
     if status.mirrors:
@@ -128,6 +130,7 @@ def _listeners(listeners: list[ListenerStatus]) -> Table:
     for listener in listeners:
         numbers = (listener.connections, listener.accepted, listener.requests)
         protocol = listener.protocol if listener.tls is None else f"{listener.protocol} over tls"
+        protocol += "" if listener.http3 is None else " and quic"
         table.add_row(listener.name, protocol, "\n".join(listener.bind), *(f"{each:,}" for each in numbers))
     return table
 
@@ -135,6 +138,11 @@ def _listeners(listeners: list[ListenerStatus]) -> Table:
 def _handshakes(listener: str, tls: TlsStatus) -> Text:
     failed = (f"{tls.failures:,} failed", "red" if tls.failures else "dim")
     return Text.assemble((f"  {listener}: {tls.handshakes:,} handshakes · {tls.resumed:,} resumed · ", "dim"), failed)
+
+
+def _http3(listener: str, http3: Http3Status) -> Text:
+    facts = f"{http3.connections:,} connections by HTTP/3 · {http3.migrations:,} changes of address"
+    return Text(f"  {listener}: {facts}", "dim")
 
 
 def _pool_title(pool: PoolStatus) -> Text:

@@ -58,14 +58,16 @@ def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
 def _shared_addresses(settings: Settings) -> Iterator[tuple[Place, str]]:
     seen: dict[tuple[str, bool], Place] = {}
     for name, listener in settings.listeners.items():
-        # Ports of UDP are others than those of TCP.
+        # Ports of UDP are others than those of TCP; HTTP/3 takes both.
         is_udp = isinstance(listener, UdpListener)
+        kinds = [is_udp, True] if isinstance(listener, HttpListener) and listener.http3 else [is_udp]
         for index, address in enumerate(listener.bind):
             place: Place = ("listeners", name, "bind", index)
             # Port 0 is a new port each time.
-            other = seen.setdefault((str(address), is_udp), place) if address.port else place
-            if other != place:
-                yield place, f"{address} is already bound by {dotted(other)}"
+            others = [seen.setdefault((str(address), kind), place) for kind in kinds if address.port]
+            for other in others:
+                if other != place:
+                    yield place, f"{address} is already bound by {dotted(other)}"
 
 
 def _streams_hashed_by_requests(settings: Settings) -> Iterator[tuple[Place, str]]:

@@ -174,6 +174,7 @@ def _listener(name: str, listener: Listener) -> dict[str, Any]:
         "proxy_protocol": None if isinstance(listener, UdpListener) else _proxy_protocol(listener.proxy_protocol),
         "tls": None if isinstance(listener, UdpListener) else securing.termination(listener),
         "http2": http.http2 if http else False,
+        "http3": http.http3 if http else False,
         "access": At((), _access(listener)),
         "tls_routes": At(("routes",), _tls_routes(listener) if isinstance(listener, TcpListener) else []),
         "sessions": udp and At((), {"responses": udp.responses}),

@@ -178,6 +178,13 @@ class TlsStatus(Report):
     failures: int = Field(description="Handshakes that failed.")
 
 
+class Http3Status(Report):
+    """HTTP/3 with a listener's clients."""
+
+    connections: int = Field(description="Connections that spoke it, since the process started.")
+    migrations: int = Field(description="Changes of clients' addresses that their connections survived.")
+
+
 class RenewalStatus(Report):
     """A certificate over ACME: who issues it, and how that is going."""
 
@@ -228,6 +235,7 @@ class ListenerStatus(Report):
     accepted: int = Field(description="Client connections since the process started.")
     requests: int = Field(description="Requests since the process started; for tcp, connections.")
     tls: TlsStatus | None = Field(None, description="Handshakes, where TLS is terminated.")
+    http3: Http3Status | None = Field(None, description="HTTP/3, where it is spoken.")
 
 
 class ZoneStatus(Report):

@@ -8,12 +8,14 @@ from evenly.control.status import (
     DiscoveryStatus,
     EndpointStatus,
     HedgeStatus,
+    Http3Status,
     ListenerStatus,
     MirrorStatus,
     Phase,
     PoolStatus,
     RetryStatus,
     Status,
+    TlsStatus,
 )
 from rich.console import Console
 
@@ -58,6 +60,15 @@ def drawn(*arguments: object, **keywords: object) -> str:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     console.print(render(*arguments, **keywords))  # type: ignore[arg-type]
     return console.export_text()
+
+
+def test_a_listener_says_what_it_speaks() -> None:
+    told = status(endpoint("10.0.0.1:9000", 1))
+    spoken = {"tls": TlsStatus(handshakes=8, resumed=2, failures=1), "http3": Http3Status(connections=3, migrations=1)}
+    text = drawn(told.model_copy(update={"listeners": [told.listeners[0].model_copy(update=spoken)]}), NOW)
+    assert "http over tls and quic" in text
+    assert "web: 8 handshakes · 2 resumed · 1 failed" in text
+    assert "web: 3 connections by HTTP/3 · 1 changes of address" in text
 
 
 def test_a_status_fits_on_80_columns_and_says_why_one_is_out() -> None:

@@ -39,6 +39,8 @@ pub struct Listener {
     /// Whether HTTP/2 is spoken besides HTTP/1.1: over TLS where `tls.alpn` offers it, otherwise with clients that begin
     /// with its preface; only for `http`.
     pub http2: bool,
+    /// Whether HTTP/3 is spoken besides, over UDP on the same addresses; only for `http` with `tls`.
+    pub http3: bool,
     /// Who may come in.
     pub access: Access,
     /// How responses are compressed on routes that do not say it themselves, or `null`: not at all.

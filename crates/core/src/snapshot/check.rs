@@ -69,12 +69,14 @@ fn names<'a>(list: &str, names: impl Iterator<Item = &'a str>) -> Result<(), Doc
 fn binds(document: &Document) -> Result<(), DocumentError> {
     let mut seen: FxHashMap<(SocketAddr, bool), &str> = FxHashMap::default();
     for (i, listener) in document.listeners.iter().enumerate() {
-        // Ports of UDP are others than those of TCP.
-        let is_udp = listener.protocol == Protocol::Udp;
         for (j, address) in listener.bind.iter().enumerate().filter(|(_, address)| address.port() != 0) {
-            if let Some(first) = seen.insert((*address, is_udp), &listener.name) {
-                let message = format!("{address} is already bound by listener '{first}'");
-                return Err(DocumentError::new(format!("listeners[{i}].bind[{j}]"), message));
+            // Ports of UDP are others than those of TCP; HTTP/3 takes both.
+            let is_udp = listener.protocol == Protocol::Udp;
+            for is_udp in [is_udp].into_iter().chain(listener.http3.then_some(true)) {
+                if let Some(first) = seen.insert((*address, is_udp), &listener.name) {
+                    let message = format!("{address} is already bound by listener '{first}'");
+                    return Err(DocumentError::new(format!("listeners[{i}].bind[{j}]"), message));
+                }
             }
         }
     }
@@ -117,6 +119,12 @@ fn protocol_options(document: &Document) -> Result<(), DocumentError> {
         }
         if protocol == Protocol::Udp && listener.tls.is_some() {
             return fail("tls", "is not spoken over datagrams here");
+        }
+        if listener.http3 && (protocol != Protocol::Http || listener.tls.is_none()) {
+            return fail("http3", "needs an http listener with tls");
+        }
+        if listener.http3 && listener.proxy_protocol.is_some() {
+            return fail("http3", "has no place for proxy_protocol");
         }
         if listener.tls.is_some() && !listener.tls_routes.is_empty() {
             return fail("tls_routes", "pass TLS through, and this listener terminates it");

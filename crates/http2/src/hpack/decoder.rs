@@ -116,7 +116,7 @@ impl Decoder {
     ) -> Result<Line<'static>, CompressionError> {
         line.clear();
         let kind = if index == 0 {
-            string(&mut block.rest, line)?;
+            string(&mut block.rest, 7, line)?;
             Kind::of(line)
         } else {
             let known = self.indexed(index)?;
@@ -125,7 +125,7 @@ impl Decoder {
         };
         let name_bytes = line.len();
         line.extend_from_slice(b": ");
-        string(&mut block.rest, line)?;
+        string(&mut block.rest, 7, line)?;
         let is_sound = is_value(&line[name_bytes + 2..]);
         line.extend_from_slice(b"\r\n");
         Ok(Line { text: b"", name_bytes, kind, is_sound })
@@ -133,8 +133,11 @@ impl Decoder {
 }
 
 /// Reads an integer whose first byte has `prefix` bits of it (RFC 7541 §5.1).
+///
+/// # Errors
+/// The block ends in it, or it is too large for anything in a block.
 #[inline]
-fn integer(rest: &mut &[u8], prefix: u32) -> Result<usize, CompressionError> {
+pub fn integer(rest: &mut &[u8], prefix: u32) -> Result<usize, CompressionError> {
     let Some((first, behind)) = rest.split_first() else {
         return Err(CompressionError("block ends in a number"));
     };
@@ -161,11 +164,15 @@ fn long_integer(rest: &mut &[u8], start: usize) -> Result<usize, CompressionErro
     Err(CompressionError("number too large"))
 }
 
-/// Reads a string and appends it to `out` (RFC 7541 §5.2).
+/// Reads a string and appends it to `out` (RFC 7541 §5.2); its first byte has `prefix` bits of the length, and above
+/// them the one that says whether it is Huffman code.
+///
+/// # Errors
+/// The block ends in it, or it is no Huffman code.
 #[inline]
-fn string(rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), CompressionError> {
-    let is_coded = rest.first().is_some_and(|first| first & 0x80 != 0);
-    let length = integer(rest, 7)?;
+pub fn string(rest: &mut &[u8], prefix: u32, out: &mut Vec<u8>) -> Result<(), CompressionError> {
+    let is_coded = rest.first().is_some_and(|first| first & (1 << prefix) != 0);
+    let length = integer(rest, prefix)?;
     let Some((bytes, behind)) = rest.split_at_checked(length) else {
         return Err(CompressionError("string longer than the block"));
     };

@@ -39,6 +39,26 @@ pub fn write_status(out: &mut Vec<u8>, status: u16) {
     write_index(out, index);
 }
 
+/// Where fields are written to: the block of one of the compressions.
+pub trait Coding {
+    /// Writes `:status`, 100 to 999.
+    fn status(&mut self, status: u16);
+    /// Writes a field; its name will be in lower case.
+    fn field(&mut self, name: Name<'_>, value: &[u8]);
+}
+
+impl Coding for Vec<u8> {
+    #[inline]
+    fn status(&mut self, status: u16) {
+        write_status(self, status);
+    }
+
+    #[inline]
+    fn field(&mut self, name: Name<'_>, value: &[u8]) {
+        write_named(self, name, value);
+    }
+}
+
 /// A name, and what is known of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Name<'n> {
@@ -50,6 +70,13 @@ pub struct Name<'n> {
     index: Option<usize>,
     /// How a literal with it begins.
     flags: u8,
+}
+
+impl Name<'_> {
+    /// Whether its value is a secret that no compression may keep (RFC 7541 §7.1.3, RFC 9204 §7.1.3).
+    pub const fn is_secret(&self) -> bool {
+        self.flags & NEVER_INDEXED != 0
+    }
 }
 
 impl<'n> Name<'n> {
@@ -139,7 +166,7 @@ const fn line(index: usize) -> Line {
 /// Writes an integer behind `flags` in the first byte, which has `prefix` bits of it (RFC 7541 §5.1).
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "each byte is masked before")]
-fn write_integer(out: &mut Vec<u8>, flags: u8, prefix: u32, value: usize) {
+pub fn write_integer(out: &mut Vec<u8>, flags: u8, prefix: u32, value: usize) {
     let most = (1usize << prefix) - 1;
     if value < most {
         return out.push(flags | value as u8);

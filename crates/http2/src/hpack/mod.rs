@@ -8,5 +8,5 @@ mod fixed;
 mod huffman;
 mod table;
 
-pub use decoder::{Block, Decoder, Field};
-pub use encoder::{FIRST_OCTET, Name, write_field, write_index, write_named, write_status};
+pub use decoder::{Block, CompressionError, Decoder, Field, integer as read_integer, string as read_string};
+pub use encoder::{Coding, FIRST_OCTET, Name, write_field, write_index, write_integer, write_named};

@@ -30,17 +30,21 @@ struct Entry {
 pub struct Line<'t> {
     /// `name: value CRLF`
     pub text: &'t [u8],
+    /// Bytes of its name.
     pub name_bytes: usize,
+    /// What it means.
     pub kind: Kind,
     /// Whether the value may stand in a message.
     pub is_sound: bool,
 }
 
 impl<'t> Line<'t> {
+    /// The name.
     pub fn name(&self) -> &'t [u8] {
         &self.text[..self.name_bytes]
     }
 
+    /// The value.
     pub fn value(&self) -> &'t [u8] {
         &self.text[self.name_bytes + 2..self.text.len() - 2]
     }

@@ -15,7 +15,7 @@ mod websocket;
 pub use exchange::Exchange;
 pub use kind::{Kind, is_value};
 pub use outgoing::{Sent, write_request, write_response, write_trailers};
-pub use request::Request;
+pub use request::{Outlook, Request};
 pub use response::{Answer, Response};
 pub use section::{Refusal, Rooms, Section, read_section};
 pub use trailers::Trailers;

@@ -6,7 +6,7 @@
 use super::exchange::Exchange;
 use super::kind::{Kind, is_token_byte, is_value};
 use super::websocket;
-use crate::hpack::{Name, write_field, write_index, write_named, write_status};
+use crate::hpack::{Coding, Name, write_field, write_index, write_named};
 use evenly_http1::{FieldLine, split_field};
 
 /// Names longer than this mean nothing here.
@@ -31,7 +31,7 @@ pub enum Sent {
 ///
 /// # Errors
 /// What is wrong with the text; the block is of no use then.
-pub fn write_response(out: &mut Vec<u8>, head: &[u8], exchange: &Exchange) -> Result<u16, &'static str> {
+pub fn write_response(out: &mut impl Coding, head: &[u8], exchange: &Exchange) -> Result<u16, &'static str> {
     let mut lines = Lines(head);
     let status = status(lines.cut()?)?;
     let is_tunnel = exchange.is_upgrade() && status == 101;
@@ -41,7 +41,7 @@ pub fn write_response(out: &mut Vec<u8>, head: &[u8], exchange: &Exchange) -> Re
     if exchange.is_upgrade() && (200..300).contains(&status) {
         return Err("2xx to an upgrade, which HTTP/2 would take as its success");
     }
-    write_status(out, if is_tunnel { 200 } else { status });
+    out.status(if is_tunnel { 200 } else { status });
     // RFC 9110 §8.6.
     let has_length = status >= 200 && status != 204;
     let mut is_accepted = false;
@@ -54,7 +54,7 @@ pub fn write_response(out: &mut Vec<u8>, head: &[u8], exchange: &Exchange) -> Re
             Kind::WebSocket if is_tunnel => {
                 is_accepted |= matches!(exchange, Exchange::WebSocket(accept) if accept[..] == *line.value);
             }
-            _ => write_named(out, name, line.value),
+            _ => out.field(name, line.value),
         }
     }
     if is_tunnel && matches!(exchange, Exchange::WebSocket(_)) && !is_accepted {
@@ -113,13 +113,13 @@ pub fn write_request(
 ///
 /// # Errors
 /// What is wrong with the text; the block is of no use then.
-pub fn write_trailers(out: &mut Vec<u8>, fields: &[u8]) -> Result<(), &'static str> {
+pub fn write_trailers(out: &mut impl Coding, fields: &[u8]) -> Result<(), &'static str> {
     let mut lines = Lines(fields);
     while let Some(line) = lines.next()? {
         let mut lower = [0; LONGEST_KNOWN_NAME];
         let name = known(line.name, &mut lower);
         if name.kind == Kind::Other {
-            write_named(out, name, line.value);
+            out.field(name, line.value);
         }
     }
     Ok(())

@@ -25,6 +25,12 @@ pub struct Rooms {
 }
 
 impl Rooms {
+    /// The text of the section that was read last.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// Makes room for the next section.
     pub(super) fn clear(&mut self) {
         self.text.clear();

@@ -9,6 +9,7 @@ use crate::hpack::Field;
 pub struct Trailers<'r>(&'r mut Rooms);
 
 impl<'r> Trailers<'r> {
+    /// None yet.
     pub fn new(rooms: &'r mut Rooms) -> Self {
         rooms.clear();
         Self(rooms)

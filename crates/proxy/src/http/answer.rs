@@ -16,6 +16,9 @@ use std::task::Poll;
 /// The field that [`Client::hsts`] is a line of.
 pub const HSTS: &str = "strict-transport-security";
 
+/// The field that [`Client::alt_svc`] is a line of.
+pub const ALT_SVC: &str = "alt-svc";
+
 /// How the client wants it.
 pub struct Manner {
     /// It asked with HEAD: no body.
@@ -121,6 +124,9 @@ impl Answer {
         if !route.response_rules.drops(HSTS) {
             answer.text.extend_from_slice(client.hsts());
         }
+        if !route.response_rules.drops(ALT_SVC) {
+            answer.text.extend_from_slice(client.alt_svc());
+        }
         let content_type =
             (!route.response_rules.drops("content-type")).then_some(response.content_type.as_bytes());
         route.response_rules.write(&mut answer.text, variables);
@@ -135,6 +141,7 @@ impl Answer {
     fn begin(client: &Client, status: u16, manner: &Manner) -> Self {
         let mut answer = Self::begin_bare(client, status, manner);
         answer.text.extend_from_slice(client.hsts());
+        answer.text.extend_from_slice(client.alt_svc());
         answer
     }
 

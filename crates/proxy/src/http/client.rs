@@ -1,6 +1,7 @@
 //! The downstream connection and what it keeps from one request to the next.
 
-use super::h2::{H2Stream, VERSION};
+use super::h2::{self, H2Stream};
+use super::h3;
 use crate::arrival::{Origin, Proxied, addresses};
 use crate::io;
 use crate::permits::Permit;
@@ -80,7 +81,7 @@ impl Client {
         stream: Stream,
         Origin { peer, bind, proxied }: Origin,
         listener: Arc<Listener>,
-        permit: Permit,
+        permit: Option<Permit>,
     ) -> Self {
         let address = peer.ip().to_canonical();
         Self {
@@ -96,7 +97,7 @@ impl Client {
             bind,
             listener,
             generation: 0,
-            permit: Some(permit),
+            permit,
         }
     }
 
@@ -126,7 +127,11 @@ impl Client {
 
     /// What it speaks, where a request's head says `version`.
     pub fn protocol(&self, version: Version) -> &'static str {
-        if self.stream.frames_messages() { VERSION } else { version.as_str() }
+        match self.stream {
+            Stream::Plain(_) | Stream::Tls(_) | Stream::TlsOut(_) => version.as_str(),
+            Stream::H2(_) => h2::VERSION,
+            Stream::H3(_) => h3::VERSION,
+        }
     }
 
     /// The snapshot to serve the next request with; `None` when nothing serves this address any more.
@@ -181,8 +186,10 @@ impl Client {
 
     /// Whether the client went away while it waits for its response: ready when it did.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Stream::H2(stream) = &mut self.stream {
-            return stream.poll_gone(cx);
+        match &mut self.stream {
+            Stream::Plain(_) | Stream::Tls(_) | Stream::TlsOut(_) => {}
+            Stream::H2(stream) => return stream.poll_gone(cx),
+            Stream::H3(stream) => return stream.poll_gone(cx),
         }
         match self.watch {
             Watch::Off => Poll::Pending,
@@ -251,6 +258,14 @@ impl Client {
     pub fn hsts(&self) -> &[u8] {
         let line = self.listener.tls.as_ref().and_then(|tls| tls.hsts.as_deref());
         line.filter(|_| self.stream.facts().is_some()).unwrap_or_default()
+    }
+
+    /// The line of `Alt-Svc` for its responses, if HTTP/3 is spoken here and it does not speak it yet.
+    pub fn alt_svc(&self) -> &[u8] {
+        match self.stream {
+            Stream::Plain(_) | Stream::TlsOut(_) | Stream::H3(_) => &[],
+            Stream::Tls(_) | Stream::H2(_) => self.listener.alt_svc(),
+        }
     }
 
     /// Whether the connection is to end after what is under way on it.

@@ -23,7 +23,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, permit: P
     let listener = Arc::clone(listener);
     drop(view);
     let _open = worker.open(listener.id);
-    let client = Box::new(Client::new(worker, stream, origin, listener, permit));
+    let client = Box::new(Client::new(worker, stream, origin, listener, Some(permit)));
     poll_fn(|cx| {
         client.deadline.register(cx);
         Poll::Ready(())

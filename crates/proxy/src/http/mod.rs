@@ -1,4 +1,4 @@
-//! HTTP on the wire: the twelve steps of a request, done. What comes by HTTP/2 takes them too: `h2/`.
+//! HTTP on the wire: the twelve steps of a request, done. What comes by HTTP/2 and HTTP/3 takes them too: `h2/`, `h3/`.
 //!
 //! *accept* is `worker/accept.rs`, *handshake* `tls/`. From there on:
 //!
@@ -26,6 +26,7 @@ mod exchange;
 mod fault;
 mod fields;
 mod h2;
+mod h3;
 mod handle;
 mod handlers;
 mod hedge;
@@ -46,5 +47,6 @@ mod wait;
 pub use admit::Passwords;
 pub use connection::serve;
 pub use h2::H2Stream;
+pub use h3::{H3Stream, VERSION as H3_VERSION, serve as serve_h3};
 pub use handlers::Handlers;
 pub use mirror::Tee;

@@ -11,7 +11,6 @@ use super::compress::Coding;
 use super::exchange::{Exchange, Method, Tally};
 use super::fault;
 use super::fields::HeadFields;
-use super::h2;
 use super::mirror::Mirroring;
 use super::request::{Rendering, render};
 use super::request_id::RequestId;
@@ -101,7 +100,7 @@ fn refresh(client: &mut Client, view: &View) -> bool {
 /// A head that could not be read: nothing behind it can be, either.
 pub fn refuse(client: &Client, view: &View, started: Instant, failure: Failure) -> Planned {
     let mut tally = Tally::new(started, None);
-    let protocol = if client.stream.frames_messages() { h2::VERSION } else { "-" };
+    let protocol = if client.stream.frames_messages() { client.protocol(Version::Http11) } else { "-" };
     tally.line = Line::unread(&client.worker, &client.listener, client.peer, protocol);
     say_tls(&mut tally.line, client);
     tally.failure = Some(failure);

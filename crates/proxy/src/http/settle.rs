@@ -2,7 +2,7 @@
 //!
 //! As in `plan.rs` nothing is awaited here, because the parsed head borrows the buffer.
 
-use super::answer::HSTS;
+use super::answer::{ALT_SVC, HSTS};
 use super::bond;
 use super::client::Client;
 use super::compress::{Coded, Coding};
@@ -129,9 +129,12 @@ fn response(
         clock::write_http_date(&mut text);
         text.extend_from_slice(b"\r\n");
     }
-    let hsts = client.hsts();
-    if !hsts.is_empty() && !is_said(route, head, HSTS) {
-        text.extend_from_slice(hsts);
+    if client.listener.tls.is_some() {
+        for (line, name) in [(client.hsts(), HSTS), (client.alt_svc(), ALT_SVC)] {
+            if !line.is_empty() && !is_said(route, head, name) {
+                text.extend_from_slice(line);
+            }
+        }
     }
     coded.write(&mut text, head);
     bond::renew(client, exchange, head, &mut text);

@@ -7,6 +7,7 @@ use evenly_core::error::Failure;
 use evenly_core::retry::Cause;
 use evenly_core::route::{Comparison, Mirrored};
 use evenly_http2::Reason;
+use evenly_http3::Code;
 
 /// What belongs to no listener.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,7 @@ pub(super) struct ListenerStats {
     pub compression: CompressionStats,
     pub tls: TlsStats,
     pub h2: H2Stats,
+    pub h3: H3Stats,
 }
 
 /// Handshakes with clients.
@@ -71,6 +73,54 @@ impl H2Stats {
         self.opened += other.opened;
         let theirs = other.failed.iter().flatten();
         self.failed.iter_mut().flatten().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}
+
+/// Connections that speak HTTP/3, and the packets under them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct H3Stats {
+    pub opened: u64,
+    /// Clients that had to show that they are where they say.
+    pub retried: u64,
+    /// Changes of clients' addresses.
+    pub migrated: u64,
+    /// Packets that came to another worker than the one that has their connection.
+    pub handed_over: u64,
+    /// By place in [`Lost::ALL`].
+    pub lost: [u64; Lost::ALL.len()],
+    /// What ended a stream, and what a connection; by place in [`Code::ALL`], and then QUIC's own errors.
+    pub failed: [[u64; Code::ALL.len() + 1]; 2],
+}
+
+impl H3Stats {
+    fn merge(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.retried += other.retried;
+        self.migrated += other.migrated;
+        self.handed_over += other.handed_over;
+        self.lost.iter_mut().zip(other.lost).for_each(|(mine, theirs)| *mine += theirs);
+        let theirs = other.failed.iter().flatten();
+        self.failed.iter_mut().flatten().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}
+
+/// Why a packet of QUIC was lost here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// The worker that it was for had too many waiting.
+    HandOver,
+    /// The kernel did not take it.
+    Unsent,
+}
+
+impl Lost {
+    pub(super) const ALL: [Self; 2] = [Self::HandOver, Self::Unsent];
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::HandOver => "queue-full",
+            Self::Unsent => "unsent",
+        }
     }
 }
 
@@ -213,6 +263,7 @@ impl ListenerStats {
         self.compression.merge(&other.compression);
         self.tls.merge(&other.tls);
         self.h2.merge(&other.h2);
+        self.h3.merge(&other.h3);
     }
 }
 

@@ -9,6 +9,7 @@ mod access;
 mod counts;
 mod exposition;
 mod histogram;
+mod http3;
 mod render;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -17,6 +18,7 @@ mod stats;
 mod status;
 
 pub use access::{Password, Service as ForwardAuth};
+pub use counts::Lost;
 pub use render::render;
 pub use stats::{NONE, Record, WorkerStats};
 pub use status::status;

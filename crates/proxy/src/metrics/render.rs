@@ -7,6 +7,7 @@ mod endpoints;
 mod experiments;
 mod hedges;
 mod http2;
+mod http3;
 mod levels;
 mod tls;
 
@@ -31,6 +32,7 @@ pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     datagrams(&mut exposition, scene.snapshot, stats);
     tls::handshakes(&mut exposition, scene.snapshot, stats);
     http2::connections(&mut exposition, scene.snapshot, stats);
+    http3::connections(&mut exposition, scene.snapshot, stats);
     routes(&mut exposition, scene.snapshot, stats);
     experiments::experiments(&mut exposition, scene.snapshot, stats);
     pools(&mut exposition, scene.snapshot, stats);

@@ -61,6 +61,10 @@ fn listener(scene: &Scene<'_>, stats: &WorkerStats, listener: &Listener) -> Valu
         "connections": counted.open(),
         "accepted": counted.opened,
         "requests": counted.requests,
+        "http3": listener.http3.then(|| json!({
+            "connections": counted.h3.opened,
+            "migrations": counted.h3.migrated,
+        })),
         "tls": listener.tls.as_ref().map(|_| json!({
             "handshakes": counted.tls.total(),
             "resumed": counted.tls.resumed(),

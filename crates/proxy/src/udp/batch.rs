@@ -174,12 +174,14 @@ fn local_address(message: &ControlMessageOwned) -> Option<IpAddr> {
     }
 }
 
-fn v4_information(ip: Ipv4Addr) -> libc::in_pktinfo {
+/// That a datagram leaves from this address.
+pub fn v4_information(ip: Ipv4Addr) -> libc::in_pktinfo {
     let any = libc::in_addr { s_addr: 0 };
     let own = libc::in_addr { s_addr: ip.to_bits().to_be() };
     libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: own, ipi_addr: any }
 }
 
-fn v6_information(ip: Ipv6Addr) -> libc::in6_pktinfo {
+/// That a datagram leaves from this address.
+pub fn v6_information(ip: Ipv6Addr) -> libc::in6_pktinfo {
     libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 }
 }

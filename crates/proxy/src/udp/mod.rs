@@ -22,5 +22,6 @@ mod relays;
 mod session;
 mod sockets;
 
+pub use batch::{v4_information, v6_information};
 pub use relays::Relays;
-pub use sockets::Datagrams;
+pub use sockets::{Datagrams, open};

@@ -53,7 +53,11 @@ impl Datagrams {
     }
 }
 
-fn open(address: SocketAddr, only_v6: bool) -> io::Result<UdpSocket> {
+/// Binds one socket of its own to `address`.
+///
+/// # Errors
+/// The address cannot be had.
+pub fn open(address: SocketAddr, only_v6: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_port(true)?;
     if address.is_ipv6() {

@@ -17,6 +17,7 @@ use crate::compress::Coders;
 use crate::http::{Handlers, Passwords};
 use crate::metrics::WorkerStats;
 use crate::permits::ListenerPermits;
+use crate::quic::{Channel, Endpoints, Share};
 use crate::tls::{Targets, Termination};
 use crate::udp::Relays;
 use crate::upstream::IdleConnections;
@@ -54,6 +55,8 @@ pub enum Command {
     Apply(Box<Configuration>, SyncSender<()>),
     /// Hand over a copy of the statistics.
     Stats(SyncSender<WorkerStats>),
+    /// A successor gets the same sockets; where there are such ways, this worker takes what it passes on.
+    Succeeded(Vec<(SocketAddr, Channel)>),
     /// Stop accepting and end connections after what is under way on them. `true` if a successor has the same sockets.
     Drain(bool),
     /// End at once.
@@ -74,6 +77,8 @@ pub struct Configuration {
     pub sockets: Vec<(SocketAddr, TcpListener)>,
     /// The same for datagrams.
     pub datagrams: Vec<(SocketAddr, UdpSocket)>,
+    /// The same for HTTP/3, with the worker's seat at each address.
+    pub quic: Vec<Share>,
     /// Where access-log lines go; `None` when there is no access log.
     pub log: Option<Log>,
 }
@@ -269,7 +274,7 @@ async fn run(
     mut inbox: UnboundedReceiver<Command>,
 ) {
     let mut random = Random::new(seed);
-    let Configuration { snapshot, permits, terminations, targets, sockets, datagrams, log } = first;
+    let Configuration { snapshot, permits, terminations, targets, sockets, datagrams, quic, log } = first;
     let most_idle = most_idle(snapshot.document.workers);
     let view = View::new(snapshot, permits, (terminations, targets), None, &mut random);
     let worker = Rc::new(Worker {
@@ -294,6 +299,8 @@ async fn run(
     acceptors.update(&worker, sockets);
     let mut relays = Relays::new(most_idle);
     relays.update(&worker, datagrams);
+    let mut endpoints = Endpoints::new();
+    endpoints.update(&worker, quic);
     tokio::task::spawn_local(Rc::clone(&worker.alarm).ring());
     tokio::task::spawn_local(tick(Rc::clone(&worker)));
     while let Some(command) = inbox.recv().await {
@@ -301,21 +308,28 @@ async fn run(
             Command::Apply(mut configuration, done) => {
                 let sockets = std::mem::take(&mut configuration.sockets);
                 let datagrams = std::mem::take(&mut configuration.datagrams);
+                let quic = std::mem::take(&mut configuration.quic);
                 worker.apply(*configuration);
                 acceptors.update(&worker, sockets);
                 relays.update(&worker, datagrams);
+                endpoints.update(&worker, quic);
                 let _ = done.send(());
             }
             Command::Stats(reply) => {
                 let _ = reply.send(worker.stats.borrow().clone());
             }
+            Command::Succeeded(channels) => endpoints.succeeded(channels),
             Command::Drain(has_successor) => {
                 worker.draining.set(true);
                 relays.drain(has_successor);
+                endpoints.drain(has_successor);
                 acceptors.close(&worker);
                 worker.deadlines.wake_all();
             }
-            Command::Stop => break,
+            Command::Stop => {
+                endpoints.close();
+                break;
+            }
         }
     }
     // Returning drops the runtime, and with it every connection's task.

@@ -141,6 +141,11 @@ limits = { body = "10MiB" }
         description="Whether HTTP/2 is spoken as well: over TLS with clients that choose it (ALPN), without TLS with "
         "clients that begin with it (prior knowledge).",
     )
+    http3: bool = Field(
+        default=False,
+        description="Whether HTTP/3 is spoken as well, over UDP on the same addresses; needs `tls`. Other responses "
+        "announce it (`Alt-Svc`). Off by itself, since it opens a port that a firewall has to know.",
+    )
     tls: HttpTlsOrAuto | None = Field(
         default=None,
         description='How TLS is terminated; without it, it is not. `"auto"` is with certificates over ACME for the '
@@ -160,6 +165,14 @@ limits = { body = "10MiB" }
     def _check_redirect(self) -> Self:
         if self.redirect_https is not None and self.tls is not None:
             raise refused("has no effect beside `tls`: whoever comes here has come over TLS", "redirect_https")
+        return self
+
+    @model_validator(mode="after")
+    def _check_http3(self) -> Self:
+        if self.http3 and self.tls is None:
+            raise refused("needs `tls`: HTTP/3 is never spoken without", "http3")
+        if self.http3 and self.proxy_protocol is not None:
+            raise refused("has no place for `proxy_protocol`, which this listener expects", "http3")
         return self
 
 

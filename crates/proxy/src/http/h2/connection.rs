@@ -298,7 +298,7 @@ enum Lost {
 }
 
 /// Takes one request through its steps.
-async fn request(mut client: Box<Client>, head: Option<Text>) {
+pub async fn request(mut client: Box<Client>, head: Option<Text>) {
     let has_gone = poll_fn(|cx| {
         client.deadline.register(cx);
         Poll::Ready(client.poll_gone(cx).is_ready())
@@ -323,10 +323,8 @@ async fn request(mut client: Box<Client>, head: Option<Text>) {
         None => Box::pin(refuse_unread(&mut client, Failure::HeadTooLarge)).await,
     };
     // Whatever is not complete is reset when the stream is dropped.
-    if matches!(next, Next::Request | Next::Close | Next::Linger)
-        && let crate::stream::Stream::H2(stream) = &mut client.stream
-    {
-        stream.finish();
+    if matches!(next, Next::Request | Next::Close | Next::Linger) {
+        client.stream.finish();
     }
 }
 

@@ -13,8 +13,8 @@ mod connection;
 mod mux;
 mod stream;
 
-pub use connection::serve;
-pub use stream::H2Stream;
+pub use connection::{request, serve};
+pub use stream::{H2Stream, Head as ResponseHead};
 
 /// What a connection begins with whose client knows without being told that HTTP/2 is spoken (RFC 9113 §3.3, §3.4), as
 /// far as it looks like a request's head. No other request does.

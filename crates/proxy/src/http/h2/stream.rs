@@ -140,14 +140,17 @@ impl Drop for H2Stream {
 }
 
 /// What of a response's head says how long its body is. It was rendered here, so it is well formed.
-struct Head {
-    length: usize,
+pub struct Head {
+    /// Its bytes.
+    pub length: usize,
     status: u16,
-    body: Option<u64>,
+    /// Bytes of the body, if it says so.
+    pub body: Option<u64>,
 }
 
 impl Head {
-    fn read(text: &[u8]) -> Option<Self> {
+    /// Of the head that `text` begins with.
+    pub fn read(text: &[u8]) -> Option<Self> {
         let status = std::str::from_utf8(text.get(9..12)?).ok()?.parse().ok()?;
         let mut body = None;
         let mut start = line_end(text, 0)?;
@@ -167,11 +170,12 @@ impl Head {
     }
 
     /// 101 makes a tunnel of the stream, so it is final, too.
-    fn is_final(&self) -> bool {
+    pub fn is_final(&self) -> bool {
         self.status >= 200 || self.status == 101
     }
 
-    fn has_no_body(&self) -> bool {
+    /// Whether nothing follows it.
+    pub fn has_no_body(&self) -> bool {
         matches!(self.status, 204 | 304) || self.body == Some(0)
     }
 }

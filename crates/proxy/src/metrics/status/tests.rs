@@ -49,8 +49,8 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
         "generation": 1, "workers": 2, "connections": 5, "requests": 2,
         "zone": null, "zones": [], "mirrors": [],
         "listeners": [
-            {"name": "web", "protocol": "http", "bind": ["127.0.0.1:8080"], "connections": 1, "accepted": 1, "requests": 1, "tls": null},
-            {"name": "db", "protocol": "tcp", "bind": ["127.0.0.1:8080"], "connections": 0, "accepted": 0, "requests": 1, "tls": null},
+            {"name": "web", "protocol": "http", "bind": ["127.0.0.1:8080"], "connections": 1, "accepted": 1, "requests": 1, "tls": null, "http3": null},
+            {"name": "db", "protocol": "tcp", "bind": ["127.0.0.1:8080"], "connections": 0, "accepted": 0, "requests": 1, "tls": null, "http3": null},
         ],
         "pools": [
             {"name": "app", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null,

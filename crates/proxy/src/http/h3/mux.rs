@@ -1,0 +1,537 @@
+//! What a connection's task and its streams share. All of them run on one worker, so that nothing is locked.
+//!
+//! What a stream has received stays in QUIC's buffers, whose windows bound it, until somebody reads it.
+
+use crate::permits::Permit;
+use crate::quic::Link;
+use crate::tls::Facts;
+use crate::worker::buffers::{Buffer, Text};
+use bytes::{Buf, Bytes};
+use evenly_http3::{Code, Connection, Error, Exchange, Head, Piece, Reader, Scope};
+use quinn_proto::{ReadError, StreamId, VarInt, WriteError};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// What is read of a stream at once while its head is missing; what comes behind the head waits outside QUIC's buffers.
+const HEAD_PIECE: usize = 4 * 1024;
+
+/// No deadline, as a tick.
+const NEVER: u64 = u64::MAX;
+
+/// The connection behind its streams.
+pub struct Mux {
+    /// The connection of QUIC.
+    pub link: Rc<Link>,
+    state: RefCell<State>,
+    /// Its own end of the connection.
+    pub local: Option<SocketAddr>,
+    /// What was agreed on.
+    pub facts: Rc<Facts>,
+    /// The connection's: it is given back when the last stream has ended, too.
+    _permit: Permit,
+}
+
+struct State {
+    connection: Connection,
+    slots: FxHashMap<StreamId, Slot>,
+    /// What clients did wrong that the connection's task does not know yet.
+    faults: Vec<Error>,
+    /// Streams without a head.
+    headless: usize,
+    /// Streams whose response is complete here, and not yet confirmed by the client.
+    unconfirmed: FxHashSet<StreamId>,
+}
+
+/// What there is of a stream.
+struct Slot {
+    reader: Reader,
+    /// Read from QUIC, and not yet gone through.
+    unread: Bytes,
+    /// The client has said all, as far as QUIC is concerned.
+    is_ended: bool,
+    broken: Option<Broken>,
+    /// Somebody has it as a [`super::H3Stream`].
+    is_taken: bool,
+    exchange: Exchange,
+    /// Frames that the client's window had no room for.
+    out: Vec<u8>,
+    /// Bytes that are missing of the DATA that has begun.
+    owed: usize,
+    /// When its head has to be there.
+    due: u64,
+    waker: Option<Waker>,
+}
+
+/// Why nothing more of a stream is of use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// The client gave it up.
+    GivenUp,
+    /// It was ended here, or its connection is no more.
+    Ended,
+}
+
+/// A request that begins.
+pub enum Begun {
+    /// With this head.
+    Head(Text),
+    /// Its head is too large.
+    TooLarge,
+}
+
+/// Why a stream did not come to a head.
+enum Failed {
+    Wrong(Error),
+    GivenUp,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Wrong(error)
+    }
+}
+
+/// What reading a stream of QUIC brings.
+enum Came {
+    Bytes(Bytes),
+    End,
+    Nothing,
+    Reset,
+}
+
+impl Mux {
+    /// Of a connection that begins.
+    pub fn new(connection: Connection, link: Rc<Link>, permit: Permit, facts: Rc<Facts>) -> Rc<Self> {
+        let state = State {
+            connection,
+            slots: FxHashMap::default(),
+            faults: Vec::new(),
+            headless: 0,
+            unconfirmed: FxHashSet::default(),
+        };
+        let local = link.local();
+        Rc::new(Self { link, state: RefCell::new(state), local, facts, _permit: permit })
+    }
+
+    /// Lets the task at what the connection's streams share.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Connection) -> T) -> T {
+        act(&mut self.state.borrow_mut().connection)
+    }
+
+    /// What clients did wrong since the last time.
+    pub fn faults(&self) -> Vec<Error> {
+        std::mem::take(&mut self.state.borrow_mut().faults)
+    }
+
+    /// Whether the client has everything: closing earlier would destroy what is on its way to it.
+    pub fn is_done(&self) -> bool {
+        let state = self.state.borrow();
+        state.slots.is_empty() && state.unconfirmed.is_empty()
+    }
+
+    /// The client has all of a response, or wants no more of it.
+    pub fn confirmed(&self, id: StreamId) {
+        self.state.borrow_mut().unconfirmed.remove(&id);
+    }
+
+    /// Whether there is no stream.
+    pub fn is_empty(&self) -> bool {
+        self.state.borrow().slots.is_empty()
+    }
+
+    /// A stream has begun, whose head has to be there at the tick `due`.
+    pub fn open(&self, id: StreamId, due: u64) {
+        let mut state = self.state.borrow_mut();
+        let slot = Slot {
+            reader: Reader::new(&state.connection),
+            unread: Bytes::new(),
+            is_ended: false,
+            broken: None,
+            is_taken: false,
+            exchange: Exchange::Message,
+            out: Vec::new(),
+            owed: 0,
+            due,
+            waker: None,
+        };
+        state.slots.insert(id, slot);
+        state.headless += 1;
+    }
+
+    /// Something has come on a stream: reads its head if that is missing, or has its task look.
+    pub fn readable(&self, id: StreamId, text: impl FnOnce() -> Text, now: u64) -> Option<Begun> {
+        let mut guard = self.state.borrow_mut();
+        let state = &mut *guard;
+        let slot = state.slots.get_mut(&id)?;
+        if slot.is_taken {
+            // Data is its task's to read; that there will be none is not.
+            if !slot.is_ended
+                && matches!(self.link.connection().recv_stream(id).received_reset(), Ok(Some(_)))
+            {
+                slot.is_ended = true;
+                slot.broken = slot.broken.or(Some(Broken::GivenUp));
+            }
+            slot.wake();
+            return None;
+        }
+        match self.read_head(id, slot, &mut state.connection, now, text) {
+            Ok(None) => None,
+            Ok(begun) => {
+                (slot.is_taken, slot.due) = (true, NEVER);
+                state.headless -= 1;
+                begun
+            }
+            Err(failed) => {
+                let is_ended = slot.is_ended;
+                state.slots.remove(&id);
+                state.headless -= 1;
+                let failed = match failed {
+                    Failed::Wrong(error) => Some(state.wrong(error, now)),
+                    Failed::GivenUp => {
+                        state.connection.given_up(now).err().map(|error| state.wrong(error, now))
+                    }
+                };
+                drop(guard);
+                self.cancel(id, is_ended, failed.unwrap_or(Code::REQUEST_CANCELLED));
+                None
+            }
+        }
+    }
+
+    fn read_head(
+        &self,
+        id: StreamId,
+        slot: &mut Slot,
+        connection: &mut Connection,
+        now: u64,
+        text: impl FnOnce() -> Text,
+    ) -> Result<Option<Begun>, Failed> {
+        loop {
+            if slot.unread.is_empty() && !self.more(id, slot)? {
+                return Ok(None);
+            }
+            if slot.is_ended && slot.unread.is_empty() {
+                slot.reader.end()?;
+                return Err(Failed::GivenUp);
+            }
+            let mut rest = &slot.unread[..];
+            let is_too_large = match slot.reader.step(connection, &mut rest, now)? {
+                Some(Piece::Head) => false,
+                Some(Piece::TooLarge) => true,
+                _ => {
+                    slot.unread.clear();
+                    continue;
+                }
+            };
+            let taken = slot.unread.len() - rest.len();
+            slot.unread.advance(taken);
+            if is_too_large {
+                return Ok(Some(Begun::TooLarge));
+            }
+            if slot.unread.is_empty() {
+                self.more(id, slot)?;
+            }
+            let is_end = slot.is_ended && slot.unread.is_empty();
+            let seed = now << 32 ^ u64::from(VarInt::from(id));
+            return Ok(Some(match slot.reader.head(connection, is_end, seed)? {
+                Head::TooLarge => Begun::TooLarge,
+                Head::Text(head, exchange) => {
+                    slot.exchange = exchange;
+                    let mut text = text();
+                    text.extend_from_slice(head);
+                    Begun::Head(text)
+                }
+            }));
+        }
+    }
+
+    /// Reads what is next of a stream whose head is missing; whether there was anything, or its end.
+    fn more(&self, id: StreamId, slot: &mut Slot) -> Result<bool, Failed> {
+        match self.receive(id, HEAD_PIECE) {
+            _ if slot.is_ended => {}
+            Came::Bytes(bytes) => slot.unread = bytes,
+            Came::End => slot.is_ended = true,
+            Came::Nothing => return Ok(false),
+            Came::Reset => {
+                slot.is_ended = true;
+                return Err(Failed::GivenUp);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads a stream of QUIC, at most `most` bytes.
+    fn receive(&self, id: StreamId, most: usize) -> Came {
+        let mut quic = self.link.connection();
+        let mut stream = quic.recv_stream(id);
+        let Ok(mut chunks) = stream.read(true) else { return Came::Reset };
+        let came = match chunks.next(most) {
+            Ok(Some(chunk)) => Came::Bytes(chunk.bytes),
+            Ok(None) => Came::End,
+            Err(ReadError::Blocked) => Came::Nothing,
+            Err(ReadError::Reset(_)) => Came::Reset,
+        };
+        if chunks.finalize().should_transmit() {
+            self.link.notify();
+        }
+        came
+    }
+
+    /// The client wants no more of a response.
+    pub fn stopped(&self, id: StreamId) {
+        if let Some(slot) = self.state.borrow_mut().slots.get_mut(&id) {
+            slot.broken = slot.broken.or(Some(Broken::GivenUp));
+            slot.wake();
+        }
+    }
+
+    /// A stream may be able to send.
+    pub fn writable(&self, id: StreamId) {
+        if let Some(slot) = self.state.borrow_mut().slots.get_mut(&id) {
+            slot.wake();
+        }
+    }
+
+    /// The connection is no more, and with it each of its streams.
+    pub fn break_all(&self) {
+        let mut state = self.state.borrow_mut();
+        state.slots.retain(|_, slot| slot.is_taken);
+        state.headless = 0;
+        for slot in state.slots.values_mut() {
+            slot.broken = Some(Broken::Ended);
+            slot.wake();
+        }
+    }
+
+    /// When the next head has to be there.
+    pub fn due(&self) -> u64 {
+        let state = self.state.borrow();
+        if state.headless == 0 {
+            return NEVER;
+        }
+        state.slots.values().map(|slot| slot.due).min().unwrap_or(NEVER)
+    }
+
+    /// Gives streams up whose head should be there: as many as there are.
+    pub fn expire(&self, is_past: impl Fn(u64) -> bool) -> usize {
+        let mut state = self.state.borrow_mut();
+        let late = state.slots.extract_if(|_, slot| is_past(slot.due));
+        let late: Vec<_> = late.map(|(id, slot)| (id, slot.is_ended)).collect();
+        state.headless -= late.len();
+        drop(state);
+        late.iter().for_each(|&(id, is_ended)| self.cancel(id, is_ended, Code::REQUEST_INCOMPLETE));
+        late.len()
+    }
+
+    /// Ends both directions of a stream.
+    pub fn cancel(&self, id: StreamId, is_ended: bool, code: Code) {
+        let code = VarInt::from_u64(code.0).unwrap_or_default();
+        let mut quic = self.link.connection();
+        // What has ended already needs no other end.
+        if !is_ended {
+            let _ = quic.recv_stream(id).stop(code);
+        }
+        let _ = quic.send_stream(id).reset(code);
+        drop(quic);
+        self.link.notify();
+    }
+
+    /// Reads a request's body into what room `into` has; 0 is its end.
+    pub fn poll_read(&self, id: StreamId, cx: &Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
+        let mut guard = self.state.borrow_mut();
+        let state = &mut *guard;
+        let Some(slot) = state.slots.get_mut(&id) else { return Poll::Ready(Err(broken())) };
+        if slot.broken.is_some() {
+            return Poll::Ready(Err(broken()));
+        }
+        let now = self.link.now();
+        let before = into.len();
+        let wrong = loop {
+            let room = into.room().len();
+            if room == 0 {
+                break None;
+            }
+            if slot.unread.is_empty() && !slot.is_ended {
+                match self.receive(id, room) {
+                    Came::Bytes(bytes) => slot.unread = bytes,
+                    Came::End => slot.is_ended = true,
+                    Came::Nothing if into.len() > before => break None,
+                    Came::Nothing => {
+                        slot.register(cx);
+                        return Poll::Pending;
+                    }
+                    Came::Reset => {
+                        (slot.is_ended, slot.broken) = (true, Some(Broken::GivenUp));
+                        return Poll::Ready(Err(broken()));
+                    }
+                }
+            }
+            if slot.unread.is_empty() {
+                break if into.len() > before { None } else { slot.reader.end().err() };
+            }
+            let most = slot.unread.len().min(room);
+            let mut rest = &slot.unread[..most];
+            match slot.reader.step(&mut state.connection, &mut rest, now) {
+                Ok(Some(Piece::Data(bytes))) => {
+                    into.fill(bytes);
+                }
+                // No endpoint is sent trailers: HTTP/1.1 would need its consent (RFC 9110 §6.5.1).
+                Ok(_) => {}
+                Err(error) => break Some(error),
+            }
+            let taken = most - rest.len();
+            slot.unread.advance(taken);
+        };
+        let Some(error) = wrong else { return Poll::Ready(Ok(into.len() - before)) };
+        slot.broken = Some(Broken::Ended);
+        let is_ended = std::mem::replace(&mut slot.is_ended, true);
+        let code = state.wrong(error, now);
+        drop(guard);
+        self.cancel(id, is_ended, code);
+        Poll::Ready(Err(broken()))
+    }
+
+    /// Ready when the client gave the stream up.
+    pub fn poll_gone(&self, id: StreamId, cx: &Context<'_>) -> Poll<()> {
+        match self.state.borrow_mut().slots.get_mut(&id) {
+            Some(slot) if slot.broken.is_none() => {
+                slot.register(cx);
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Renders a response's head; it leaves by [`Mux::flush`].
+    pub fn head(&self, id: StreamId, head: &[u8]) -> io::Result<()> {
+        let mut state = self.state.borrow_mut();
+        let Some(slot) = state.slots.get_mut(&id) else { return Err(broken()) };
+        let written = evenly_http3::write_head(&mut slot.out, head, &slot.exchange);
+        written.map(|_| ()).map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))
+    }
+
+    /// Sends what waits for room in the client's window; whether all of it could be.
+    pub fn flush(&self, id: StreamId) -> io::Result<bool> {
+        let mut state = self.state.borrow_mut();
+        let Some(slot) = state.slots.get_mut(&id) else { return Err(broken()) };
+        self.flush_slot(id, slot)
+    }
+
+    fn flush_slot(&self, id: StreamId, slot: &mut Slot) -> io::Result<bool> {
+        while !slot.out.is_empty() {
+            match self.write(id, slot, &slot.out)? {
+                0 => return Ok(false),
+                n => drop(slot.out.drain(..n)),
+            }
+        }
+        Ok(true)
+    }
+
+    fn write(&self, id: StreamId, slot: &Slot, bytes: &[u8]) -> io::Result<usize> {
+        if slot.broken.is_some() {
+            return Err(broken());
+        }
+        match self.link.connection().send_stream(id).write(bytes) {
+            Ok(n) => {
+                self.link.notify();
+                Ok(n)
+            }
+            Err(WriteError::Blocked) => Ok(0),
+            Err(WriteError::Stopped(_) | WriteError::ClosedStream) => Err(broken()),
+        }
+    }
+
+    /// Sends as much of a body as there is room for, which may be nothing; somebody has to wait then, by [`Mux::wait`].
+    pub fn send(&self, id: StreamId, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.state.borrow_mut();
+        let Some(slot) = state.slots.get_mut(&id) else { return Err(broken()) };
+        if slot.owed == 0 {
+            evenly_http3::write_data(&mut slot.out, bytes.len());
+            slot.owed = bytes.len();
+        }
+        if !self.flush_slot(id, slot)? {
+            return Ok(0);
+        }
+        let n = self.write(id, slot, &bytes[..bytes.len().min(slot.owed)])?;
+        slot.owed -= n;
+        Ok(n)
+    }
+
+    /// Has a stream's task woken when there is room again.
+    pub fn wait(&self, id: StreamId, cx: &Context<'_>) {
+        if let Some(slot) = self.state.borrow_mut().slots.get_mut(&id) {
+            slot.register(cx);
+        }
+    }
+
+    /// Ends a response of which everything was sent.
+    pub fn finish(&self, id: StreamId) {
+        // A stream that is over needs no end.
+        if self.link.connection().send_stream(id).finish().is_ok() {
+            self.state.borrow_mut().unconfirmed.insert(id);
+        }
+        self.link.notify();
+    }
+
+    /// The application is done with a stream, whose response is complete or never will be.
+    pub fn remove(&self, id: StreamId, is_complete: bool) {
+        let mut state = self.state.borrow_mut();
+        let Some(slot) = state.slots.remove(&id) else { return };
+        let now = self.link.now();
+        if is_complete {
+            state.connection.answered();
+            drop(state);
+            if !slot.is_ended {
+                // The rest is of no interest (RFC 9114 §4.1).
+                let code = VarInt::from_u64(Code::NO_ERROR.0).unwrap_or_default();
+                let _ = self.link.connection().recv_stream(id).stop(code);
+            }
+            return self.link.notify();
+        }
+        let code = match slot.broken {
+            None => Code::INTERNAL_ERROR,
+            Some(Broken::Ended) => Code::REQUEST_CANCELLED,
+            Some(Broken::GivenUp) => {
+                let used_up = state.connection.given_up(now).err();
+                used_up.map_or(Code::REQUEST_CANCELLED, |error| state.wrong(error, now))
+            }
+        };
+        drop(state);
+        self.cancel(id, slot.is_ended, code);
+    }
+}
+
+impl State {
+    /// Notes what a client did wrong; what its stream is told.
+    fn wrong(&mut self, error: Error, now: u64) -> Code {
+        self.faults.push(error);
+        if error.scope == Scope::Stream
+            && let Err(error) = self.connection.broken(now)
+        {
+            self.faults.push(error);
+        }
+        error.code
+    }
+}
+
+impl Slot {
+    fn register(&mut self, cx: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+fn broken() -> io::Error {
+    io::ErrorKind::ConnectionReset.into()
+}

@@ -1,0 +1,51 @@
+"""HTTP/3 where the network loses packets: everything arrives, whole, and nothing stalls."""
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..support.programs import program
+from ..support.server import pattern
+
+NEW_NETWORK = 0x4000_0000
+# Each fiftieth, which is 2 %, in both directions: the same in every run.
+RULES = """
+table inet loss {
+    chain input {
+        type filter hook input priority 0;
+        meta l4proto udp numgen inc mod 50 0 drop
+    }
+}
+"""
+
+
+@pytest.fixture
+def lossy() -> Iterator[None]:
+    """A network of the test's own, whose loopback loses datagrams."""
+    ip, nft = program("ip"), program("nft")
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path("/proc/self/ns/net").open() as home:
+        if libc.unshare(NEW_NETWORK):
+            pytest.skip(f"no network of its own: {os.strerror(ctypes.get_errno())}")
+        try:
+            subprocess.run([ip, "link", "set", "lo", "up"], check=True)
+            subprocess.run([nft, "-f", "-"], input=RULES, text=True, check=True)
+            yield
+        finally:
+            assert libc.setns(home.fileno(), NEW_NETWORK) == 0
+
+
+def test_bodies_arrive_whole(lossy, h3, servers) -> None:
+    """Three megabytes down and up, and many small requests between them."""
+    client, _ = h3(*servers("a"))
+    size = 3 << 20
+    for number in range(100):
+        assert client.get(f"/bytes/{number}").body == pattern(0, number)
+    assert client.get(f"/bytes/{size}", deadline=60).body == pattern(0, size)
+    stream = client.begin("/echo", ("content-length", str(size)), method="POST", is_end=False)
+    client.data(stream, pattern(0, size))
+    assert client.answer(stream, deadline=60).body == pattern(0, size)
