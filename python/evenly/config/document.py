@@ -100,7 +100,9 @@ def document(resolved: Resolved, found: Found = NOTHING, answers: Answers = NO_A
         "workers": resolved.workers,
         "max_connections": resolved.max_connections,
         "zone": At(("node", "zone"), resolved.zone),
-        "listeners": [At((name,), _listener(name, listener)) for name, listener in settings.listeners.items()],
+        "listeners": [
+            At((name,), _listener(name, listener, resolved)) for name, listener in settings.listeners.items()
+        ],
         "pools": _pools(resolved, found),
         "routes": _routes(resolved, answers),
         "certificates": securing.certificates(resolved),
@@ -130,7 +132,7 @@ def _written(tree: Mapping[str, Any], source: Source, parts: Mapping[str, str]) 
 def _pools(resolved: Resolved, found: Found) -> list[At]:
     pools = resolved.settings.pools
     return [
-        At((name,), pooling.pool(name, pool, members(resolved, found, name), resolved.authorities.get(name)))
+        At((name,), pooling.pool(name, pool, members(resolved, found, name), resolved.authorities.pools.get(name)))
         for name, pool in pools.items()
     ]
 
@@ -144,7 +146,7 @@ def _routes(resolved: Resolved, answers: Answers) -> list[At]:
     ]
 
 
-def _listener(name: str, listener: Listener) -> dict[str, Any]:
+def _listener(name: str, listener: Listener, resolved: Resolved) -> dict[str, Any]:
     http = listener if isinstance(listener, HttpListener) else None
     udp = listener if isinstance(listener, UdpListener) else None
     request = http.timeouts if http else _UNUSED_TIMEOUTS
@@ -172,7 +174,7 @@ def _listener(name: str, listener: Listener) -> dict[str, Any]:
         "trusted_proxies": [str(network) for network in http.trusted_proxies] if http else [],
         "forwarded": http.forwarded if http else False,
         "proxy_protocol": None if isinstance(listener, UdpListener) else _proxy_protocol(listener.proxy_protocol),
-        "tls": None if isinstance(listener, UdpListener) else securing.termination(listener),
+        "tls": None if isinstance(listener, UdpListener) else securing.termination(name, listener, resolved),
         "http2": http.http2 if http else False,
         "http3": http.http3 if http else False,
         "access": At((), _access(listener)),
@@ -234,6 +236,7 @@ def _route(route: Route, files: AccessFiles) -> dict[str, Any]:
         "headers": _conditions(route.headers),
         "cookies": _conditions(route.cookies),
         "query": _conditions(route.query),
+        "tls": At((), _tls_conditions(route)),
         "action": At((), _action(route)),
         "rewrite": route.rewrite and _rewrite(route.rewrite),
         "host_rewrite": (
@@ -295,6 +298,18 @@ def _path(route: Route) -> object:
 def _conditions(conditions: Mapping[str, ValueCondition]) -> list[Any]:
     return [
         At((name,), {"name": At((), name), "value": At((), _condition(value))}) for name, value in conditions.items()
+    ]
+
+
+def _tls_conditions(route: Route) -> list[At]:
+    certificate = [
+        At(("client_certificate", name), {"name": At((), name), "value": At((), _condition(value))})
+        for name, value in route.client_certificate.items()
+    ]
+    ja4 = route.ja4
+    return [
+        *certificate,
+        *([] if ja4 is None else [At(("ja4",), {"name": At((), "ja4"), "value": At((), _condition(ja4))})]),
     ]
 
 

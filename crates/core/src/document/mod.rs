@@ -32,7 +32,7 @@ pub use route::{
     Action, Fault, FieldMatch, FieldRules, HostRewrite, Methods, Mirror, PathMatch, PathRewrite, Route,
     RouteTimeouts, ValueMatch,
 };
-pub use tls::{Certificate, ListenerTls, PoolTls, Rate, SessionTickets, TlsPolicy, TlsVersion};
+pub use tls::{Certificate, ClientAuth, ListenerTls, PoolTls, Rate, SessionTickets, TlsPolicy, TlsVersion};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -42,6 +42,26 @@ pub struct ListenerTls {
     /// Handshakes of one client; `null`: no limit.
     #[serde(deserialize_with = "present")]
     pub handshake_rate: Option<Rate>,
+    /// Whether clients show certificates, too; `null`: they are not asked.
+    #[serde(deserialize_with = "present")]
+    pub client_auth: Option<ClientAuth>,
+    /// Whether fingerprints of ClientHellos (JA4) are made: somebody goes by them.
+    pub ja4: bool,
+}
+
+/// Which certificates of clients are believed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientAuth {
+    /// Those of these authorities, as PEM.
+    pub ca: String,
+    /// Whether clients without one are refused.
+    pub required: bool,
+    /// Certificates that are not believed any more: revocation lists as PEM, or `null` for none.
+    #[serde(deserialize_with = "present")]
+    pub crl: Option<String>,
+    /// Whether endpoints are told the whole certificate (`Client-Cert`, RFC 9440).
+    pub forward_whole: bool,
 }
 
 /// TLS towards a pool's endpoints.

@@ -18,6 +18,7 @@ pub fn route(name: &str) -> Route {
         headers: Vec::new(),
         cookies: Vec::new(),
         query: Vec::new(),
+        tls: Vec::new(),
         action: Action::Respond { status: 200, content_type: "text/plain".into(), body: String::new() },
         rewrite: None,
         host_rewrite: HostRewrite::Preserve,
@@ -88,5 +89,5 @@ impl Fields for List {
 
 /// A GET.
 pub fn get<'a>(host: &'a str, path: &'a str, fields: &'a List) -> Request<'a> {
-    Request { method: "GET", host, path, query: None, fields, connect: false }
+    Request { method: "GET", host, path, query: None, fields, tls: None, connect: false }
 }
