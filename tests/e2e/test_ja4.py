@@ -7,6 +7,7 @@ import pytest
 
 from ..support.balancer import configuration
 from ..support.http2 import Http2Client
+from ..support.http3 import Http3Client
 
 JA4 = re.compile(r"t1[23][di][0-9]{4}[0-9a-z]{2}_[0-9a-f]{12}_[0-9a-f]{12}")
 
@@ -15,11 +16,11 @@ JA4 = re.compile(r"t1[23][di][0-9]{4}[0-9a-z]{2}_[0-9a-f]{12}_[0-9a-f]{12}")
 def fingerprints(run, port, authority, servers):
     """Starts a balancer that logs fingerprints, with these routes; the balancer and its port."""
 
-    def start(routes: str = "", log: str = "ja4 = true"):
+    def start(routes: str = "", log: str = "ja4 = true", listener: str = ""):
         bound, site = port(), authority.issue("shop.test")
         text = configuration(
             servers("a")[0], bind=bound, top=f'access_log = {{ path = "-", {log} }}',
-            listener='tls = { certificates = "site", policy = "intermediate" }', routes=site.table("site") + routes,
+            listener=f'tls = {{ certificates = "site", policy = "intermediate" }}\n{listener}', routes=site.table("site") + routes,
         )  # fmt: skip
         return run(text), bound
 
@@ -49,6 +50,14 @@ def test_each_kind_of_hello_has_one_of_its_own(fingerprints, authority) -> None:
     assert seen("/3", alpn=["h2"])[8:10] == "h2"
     assert seen("/4", context=old).startswith("t12d")
     assert seen("/5", None).startswith("t13i")
+
+
+def test_over_http3(fingerprints, authority) -> None:
+    """A hello over QUIC has one as well, which says so."""
+    balancer, bound = fingerprints(listener="http3 = true")
+    with Http3Client(bound.address, authority.bundle) as client:
+        assert client.get("/").status == 200
+    assert re.fullmatch(r"q13d[0-9]{4}h3_[0-9a-f]{12}_[0-9a-f]{12}", balancer.access(target="/")["ja4"])
 
 
 def test_routes_go_by_it(fingerprints, authority) -> None:

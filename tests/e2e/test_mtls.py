@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..support.authority import Authority, Files
 from ..support.balancer import Balancer, run_verb
 from ..support.endpoint import OK
 from ..support.http2 import Http2Client
+from ..support.http3 import Http3Client
 from ..support.ports import Port
 
 RUN = """
@@ -85,6 +87,34 @@ def test_whom_endpoints_are_told_of(guarded, endpoint, authority, version) -> No
     assert request.one("X-Client-Cert") == "1"
     line = balancer.access(status=200)
     assert (line["client_subject"], line["client_fingerprint"]) == ("CN=ops.test", fingerprint)
+
+
+def of_http3(files: Files) -> dict[str, Any]:
+    """Shows a certificate over QUIC."""
+    shown, *chain = x509.load_pem_x509_certificates(files.cert.read_bytes())
+    key = serialization.load_pem_private_key(files.key.read_bytes(), None)
+    return {"certificate": shown, "certificate_chain": chain, "private_key": key}
+
+
+def test_over_http3(guarded, endpoint, authority, tmp_path) -> None:
+    """The same, and who shows none, one of nobody who is believed, or a revoked one, is not served."""
+    gone, ops = authority.issue("gone.test"), authority.issue("ops.test")
+    crl = authority.revoke(gone)
+    balancer, bound = guarded(more=f', crl = "{crl}"', listener="http3 = true")
+    with Http3Client(bound.address, authority.bundle, **of_http3(ops)) as client:
+        stream = client.begin("/", ("x-client-cert-subject", "CN=root"))
+        _, request = endpoint.serve()
+        assert client.answer(stream).status == 200
+    assert request.one("X-Client-Cert-Subject") == "CN=ops.test"
+    assert balancer.access(status=200)["client_subject"] == "CN=ops.test"
+    (tmp_path / "other").mkdir()
+    stranger = Authority(tmp_path / "other").issue("ops.test")
+    for shown, reason in [(None, "missing"), (stranger, "untrusted"), (gone, "revoked")]:
+        options = of_http3(shown) if shown else {}
+        with Http3Client(bound.address, authority.bundle, waits=False, **options) as client:
+            client.end()
+            assert not client.answers
+        assert balancer.access(reason=f"client-certificate-{reason}")
 
 
 def test_over_http2(guarded, endpoint, authority) -> None:

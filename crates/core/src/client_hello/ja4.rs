@@ -2,7 +2,7 @@
 //! its extensions (<https://github.com/FoxIO-LLC/ja4>, `technical_details/JA4.md`; JA4 itself is under the BSD licence, the
 //! others of its family are not used here).
 //!
-//! `t13d1516h2_8daaf6152771_02713d6af862`: over TCP, the highest version, a name asked for (`d`) or not (`i`), how many
+//! `t13d1516h2_8daaf6152771_02713d6af862`: over TCP (`q`: QUIC), the highest version, a name asked for (`d`) or not (`i`), how many
 //! ciphers and extensions, the first and last character of the first ALPN protocol; then hashes of the ciphers and of
 //! the extensions with the signature algorithms. Values that only keep servers from being picky (GREASE, RFC 8701) do
 //! not count.
@@ -16,8 +16,8 @@ const SIGNATURE_ALGORITHMS: u16 = 13;
 const ALPN: u16 = 16;
 const SUPPORTED_VERSIONS: u16 = 43;
 
-/// Of a ClientHello without its head; `None` if its lengths do not fit into one another.
-pub(super) fn ja4(message: &[u8]) -> Option<String> {
+/// Of a ClientHello without its head, that came over `transport`; `None` if its lengths do not fit into one another.
+pub(super) fn ja4(message: &[u8], transport: char) -> Option<String> {
     let mut message = Cursor(message);
     let mut version = message.number().ok()?;
     message.bytes(32).ok()?;
@@ -48,7 +48,7 @@ pub(super) fn ja4(message: &[u8]) -> Option<String> {
     let name = if has_name { 'd' } else { 'i' };
     let (first, last) = protocol.map_or(('0', '0'), ends);
     let head = format!(
-        "t{}{name}{:02}{:02}{first}{last}",
+        "{transport}{}{name}{:02}{:02}{first}{last}",
         version_code(version),
         ciphers.len().min(99),
         count.min(99),
@@ -155,16 +155,20 @@ mod tests {
         extensions.push((16, long(b"\x02h2\x08http/1.1")));
         extensions.push((43, [&[6][..], &bytes(&[0x6a6a, 0x0304, 0x0303])].concat()));
         let expected = "t13d1516h2_8daaf6152771_e5627efa2ab1";
-        assert_eq!(ja4(&hello(&ciphers, &extensions)).unwrap(), expected);
+        assert_eq!(ja4(&hello(&ciphers, &extensions), 't').unwrap(), expected);
         extensions.reverse();
-        assert_eq!(ja4(&hello(&ciphers, &extensions)).unwrap(), expected, "the order makes no difference");
+        assert_eq!(
+            ja4(&hello(&ciphers, &extensions), 't').unwrap(),
+            expected,
+            "the order makes no difference"
+        );
     }
 
     #[test]
     fn hellos_without_much_in_them() {
-        assert_eq!(ja4(&hello(&[0x1301], &[])).unwrap(), "t12i010000_0f2cb44170f4_000000000000");
+        assert_eq!(ja4(&hello(&[0x1301], &[]), 't').unwrap(), "t12i010000_0f2cb44170f4_000000000000");
         let odd = [(16, long(b"\x02\xab\xcd"))];
-        assert!(ja4(&hello(&[0x1301], &odd)).unwrap().starts_with("t12i0101ad_"));
-        assert_eq!(ja4(&hello(&[0x1301], &[(16, vec![0])]).as_slice()[..40]), None);
+        assert!(ja4(&hello(&[0x1301], &odd), 'q').unwrap().starts_with("q12i0101ad_"));
+        assert_eq!(ja4(&hello(&[0x1301], &[(16, vec![0])]).as_slice()[..40], 't'), None);
     }
 }

@@ -35,9 +35,15 @@ pub struct Reader {
     left: usize,
     message: Vec<u8>,
     seen: usize,
+    is_quic: bool,
 }
 
 impl Reader {
+    /// For QUIC, which carries messages without records (RFC 9001 §4).
+    pub fn of_quic() -> Self {
+        Self { left: MAX_BYTES, is_quic: true, ..Self::default() }
+    }
+
     /// Takes the next bytes of the stream. Not to be called again once it has returned a hello or an error.
     ///
     /// # Errors
@@ -62,7 +68,7 @@ impl Reader {
     /// The fingerprint (JA4) of the message, once it is known.
     pub fn ja4(&self) -> Option<String> {
         let length = self.length().ok()??;
-        ja4(self.message.get(MESSAGE_HEAD..length)?)
+        ja4(self.message.get(MESSAGE_HEAD..length)?, if self.is_quic { 'q' } else { 't' })
     }
 
     /// Some of a record's head.

@@ -213,7 +213,8 @@ impl Endpoint {
 
     fn settings(&self, view: &View) -> Option<Arc<ServerConfig>> {
         let (listener, _) = view.listener(self.bind)?;
-        let sessions = Sessions::new(view.termination(self.bind)?).ok()?;
+        let ja4 = listener.tls.as_ref().is_some_and(|tls| tls.ja4);
+        let sessions = Sessions::new(view.termination(self.bind)?, ja4).ok()?;
         let mut config = ServerConfig::new(sessions, Arc::clone(&self.keys.tokens) as _);
         config.transport_config(Arc::new(transport(listener)));
         Some(Arc::new(config))

@@ -3,6 +3,8 @@
 //! `quinn_proto` brings the like of it, but does not tell what was agreed on.
 
 use crate::tls::{Facts, Termination};
+use evenly_core::client_hello::{Progress, Reader};
+use evenly_core::client_tls::ClientTls;
 use evenly_core::error::Failure;
 use quinn_proto::crypto::rustls::{NoInitialCipherSuite, QuicServerConfig};
 use quinn_proto::crypto::{
@@ -24,6 +26,8 @@ pub struct Sessions {
     config: Arc<rustls::ServerConfig>,
     /// Makes the keys of first packets, which everybody knows.
     initial: QuicServerConfig,
+    /// Whether fingerprints of ClientHellos are made.
+    ja4: bool,
 }
 
 impl Sessions {
@@ -32,13 +36,13 @@ impl Sessions {
     ///
     /// # Errors
     /// The policy lacks the cipher of first packets; none of ours does.
-    pub fn new(termination: &Termination) -> Result<Arc<Self>, NoInitialCipherSuite> {
+    pub fn new(termination: &Termination, ja4: bool) -> Result<Arc<Self>, NoInitialCipherSuite> {
         let mut config = rustls::ServerConfig::clone(termination);
         config.alpn_protocols = vec![H3.to_vec()];
         config.max_early_data_size = 0;
         let config = Arc::new(config);
         let initial = QuicServerConfig::try_from(Arc::clone(&config))?;
-        Ok(Arc::new(Self { config, initial }))
+        Ok(Arc::new(Self { config, initial, ja4 }))
     }
 }
 
@@ -62,7 +66,8 @@ impl crypto::ServerConfig for Sessions {
         parameters.write(&mut bytes);
         let tls = ServerConnection::new(Arc::clone(&self.config), Version::V1, bytes);
         let tls = tls.expect("TLS 1.3 and its ciphers are in every policy, and early data is off");
-        Box::new(Session { tls, config: self, has_told: false, next: None })
+        let hello = self.ja4.then(|| Box::new(Reader::of_quic()));
+        Box::new(Session { tls, config: self, has_told: false, next: None, hello, ja4: None })
     }
 }
 
@@ -71,6 +76,9 @@ struct Session {
     config: Arc<Sessions>,
     has_told: bool,
     next: Option<Secrets>,
+    /// Collects the ClientHello, as long as it does not know the fingerprint and somebody goes by that.
+    hello: Option<Box<Reader>>,
+    ja4: Option<Box<str>>,
 }
 
 impl crypto::Session for Session {
@@ -88,12 +96,15 @@ impl crypto::Session for Session {
             name: self.tls.server_name().map(Box::from),
             is_resumed: self.tls.handshake_kind() == Some(HandshakeKind::Resumed),
             is_h2: false,
+            client: ClientTls { ja4: self.ja4.clone(), certificate: None },
         };
         self.has_told.then(|| Box::new(facts) as Box<dyn Any>)
     }
 
+    /// The client's own certificate, if it has shown one: a `CertificateDer`.
     fn peer_identity(&self) -> Option<Box<dyn Any>> {
-        None
+        let certificate = self.tls.peer_certificates()?.first()?;
+        Some(Box::new(certificate.clone().into_owned()))
     }
 
     fn early_crypto(&self) -> Option<(Box<dyn HeaderKey>, Box<dyn PacketKey>)> {
@@ -109,6 +120,16 @@ impl crypto::Session for Session {
     }
 
     fn read_handshake(&mut self, bytes: &[u8]) -> Result<bool, TransportError> {
+        if let Some(reader) = &mut self.hello {
+            match reader.feed(bytes) {
+                Ok(Progress::More) => {}
+                // What is wrong with it is rustls' to say.
+                Ok(Progress::Hello(_)) | Err(_) => {
+                    self.ja4 = reader.ja4().map(Into::into);
+                    self.hello = None;
+                }
+            }
+        }
         self.tls.read_hs(bytes).map_err(|error| {
             let alert = self.tls.alert().map(|alert| TransportErrorCode::crypto(alert.into()));
             let code = alert.unwrap_or(TransportErrorCode::PROTOCOL_VIOLATION);
@@ -164,14 +185,23 @@ pub fn failure(reason: &ConnectionError) -> Failure {
     // RFC 8446 §6, and RFC 9001 §4.8 for how QUIC carries it.
     const CRYPTO: u64 = 0x100;
     const HANDSHAKE_FAILURE: u64 = CRYPTO + 40;
+    const CERTIFICATE_REVOKED: u64 = CRYPTO + 44;
+    const CERTIFICATE_EXPIRED: u64 = CRYPTO + 45;
+    const UNKNOWN_AUTHORITY: u64 = CRYPTO + 48;
     const ACCESS_DENIED: u64 = CRYPTO + 49;
+    const DECRYPT_ERROR: u64 = CRYPTO + 51;
     const PROTOCOL_VERSION: u64 = CRYPTO + 70;
     const UNRECOGNIZED_NAME: u64 = CRYPTO + 112;
+    const CERTIFICATE_REQUIRED: u64 = CRYPTO + 116;
     const NO_APPLICATION_PROTOCOL: u64 = CRYPTO + 120;
     match reason {
         ConnectionError::TransportError(error) => match u64::from(error.code) {
             HANDSHAKE_FAILURE | PROTOCOL_VERSION | NO_APPLICATION_PROTOCOL => Failure::TlsNoMatch,
             ACCESS_DENIED | UNRECOGNIZED_NAME => Failure::TlsNameUnknown,
+            CERTIFICATE_REQUIRED => Failure::ClientCertificateMissing,
+            UNKNOWN_AUTHORITY | DECRYPT_ERROR => Failure::ClientCertificateUntrusted,
+            CERTIFICATE_EXPIRED => Failure::ClientCertificateExpired,
+            CERTIFICATE_REVOKED => Failure::ClientCertificateRevoked,
             _ => Failure::TlsBad,
         },
         ConnectionError::ConnectionClosed(_) => Failure::TlsRefused,

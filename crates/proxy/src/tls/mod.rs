@@ -27,6 +27,7 @@ mod terminations;
 mod tickets;
 mod trouble;
 
+pub use certificate::read_certificate;
 pub use handshake::handshake;
 pub use originate::{Alpn, HTTP_1, NO_ALPN, originate};
 pub use originations::{Originations, Target, Targets, target_of};

@@ -10,15 +10,17 @@ use crate::http::h2::request;
 use crate::permits::Permit;
 use crate::quic::{self, Link};
 use crate::stream::Stream;
-use crate::tls::Facts;
+use crate::tls::{Facts, read_certificate};
 use crate::worker::deadlines::Deadline;
 use crate::worker::{Open, Worker};
 use bytes::Bytes;
+use evenly_core::client_tls::ClientCertificate;
 use evenly_core::error::Failure;
 use evenly_core::listener::Listener;
 use evenly_http3::{Code, Connection, Error, Fate, Limits, Scope, Uni, write_goaway, write_greeting};
 use quinn_proto::{ConnectionError, Dir, Event, ReadError, StreamEvent, StreamId, VarInt};
 use rustc_hash::FxHashMap;
+use rustls::pki_types::CertificateDer;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -149,7 +151,11 @@ impl Task {
         self.link.agreed();
         self.handshake = NEVER;
         let facts = self.link.connection().crypto_session().handshake_data();
-        let facts = facts.and_then(|facts| facts.downcast::<Facts>().ok()).unwrap_or_default();
+        let mut facts = facts.and_then(|facts| facts.downcast::<Facts>().ok()).unwrap_or_default();
+        match self.certificate() {
+            Ok(certificate) => facts.client.certificate = certificate,
+            Err(failure) => return self.refuse(failure),
+        }
         let Some(permit) = self.permit.take() else { return };
         let listener = self.listener.id.0;
         let mut stats = self.worker.stats.borrow_mut();
@@ -177,6 +183,21 @@ impl Task {
             _open: self.worker.open(self.listener.id),
         });
         self.say();
+    }
+
+    /// What the client has shown, where it is asked for that.
+    fn certificate(&self) -> Result<Option<ClientCertificate>, Failure> {
+        let Some(tls) = self.listener.tls.as_ref().filter(|tls| tls.asks_clients) else { return Ok(None) };
+        let shown = self.link.connection().crypto_session().peer_identity();
+        let shown = shown.and_then(|shown| shown.downcast::<CertificateDer<'static>>().ok());
+        shown.map(|shown| read_certificate(&shown, tls.forwards_whole)).transpose()
+    }
+
+    /// Ends a connection whose handshake is over in vain.
+    fn refuse(&mut self, failure: Failure) {
+        self.worker.stats.borrow_mut().tls_failed(self.listener.id.0);
+        tell(&self.worker, &self.listener, (self.peer, VERSION), failure);
+        self.close(Code::GENERAL_PROTOCOL_ERROR, failure.reason());
     }
 
     fn stream(&mut self, event: StreamEvent) {
