@@ -60,9 +60,9 @@ def test_example(example: Path, run, port, servers, authority, tmp_path: Path) -
     written = tomllib.loads(text)
     for name, pool in written["pools"].items():
         check = pool.get("health_check")
-        # The servers of this test answer over TCP.
-        is_datagram = isinstance(check, dict) and check.get("type") in {"udp", "dns"}
-        if check and not is_datagram and name != "cache":
+        # The servers of this test answer over HTTP/1.1.
+        is_other = isinstance(check, dict) and check.get("type") in {"udp", "dns", "grpc"}
+        if check and not is_other and name != "cache":
             for endpoint in pool["endpoints"]:
                 address = endpoint["address"] if isinstance(endpoint, dict) else endpoint
                 balancer.wait_log("endpoint", pool=name, endpoint=address, to="healthy")
@@ -70,8 +70,9 @@ def test_example(example: Path, run, port, servers, authority, tmp_path: Path) -
         balancer.wait_log("certificate not issued")
         return
     listener = next(iter(written["listeners"].values()))
-    if listener.get("protocol", "http") != "http":
-        # What it carries, TLS and datagrams, is for its own tests to say.
+    is_h2 = any(pool.get("protocol") == "h2" for pool in written["pools"].values())
+    if listener.get("protocol", "http") != "http" or is_h2:
+        # What it carries, TLS, datagrams and calls, is for its own tests to say.
         assert {one["name"] for one in balancer.status()["listeners"]} == set(written["listeners"])
         return
     host, number = listener["bind"].rsplit(":", 1)

@@ -296,6 +296,19 @@ def test_websocket_where_it_is_not_allowed(h2, endpoint) -> None:
     assert not endpoint.is_asked()
 
 
+def test_websocket_that_the_endpoint_accepts_wrongly(h2, endpoint) -> None:
+    """It has read another request: the stream is reset, and the log says whose doing it was."""
+    client, serving = h2(endpoint)
+    client.receive()
+    stream = client.begin("/chat", (":protocol", "websocket"), method="CONNECT", ends=False)
+    endpoint.serve(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+    )
+    assert client.wait(stream).reset is not None
+    assert serving.balancer.access(target="/chat")["reason"] == "response-bad"
+
+
 def test_websocket_that_the_endpoint_takes_for_a_request(h2, endpoint) -> None:
     """A 200 would say that there is a tunnel."""
     client, _ = h2(endpoint)

@@ -179,7 +179,8 @@ failures! {
     ConnectTimeout = "connect-timeout", 504, Upstream, true;
     /// The response head did not come within its deadline.
     ResponseTimeout = "response-timeout", 504, Upstream, false;
-    /// The response head did not come within the deadline for the whole request, all tries included.
+    /// The response head did not come within the deadline for the whole request, all tries included; or a call of gRPC
+    /// took longer than it said.
     RequestDeadline = "request-deadline", 504, Upstream, false;
     /// Nothing moved in either direction for too long in a body or tunnel.
     IdleTimeout = "idle-timeout", 504, Upstream, false;

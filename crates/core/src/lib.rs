@@ -18,6 +18,7 @@
 //!   [`sessions`] — the same for datagrams.
 //! * [`certificates`] and [`client_rate`] — what a TLS client is shown, and how often one may come.
 //! * [`access`] — who may use a route; [`compression`] — how a response is compressed.
+//! * [`grpc`] — which requests are calls of gRPC, and what their status means.
 //! * [`error`] — every way a request ends without an endpoint's answer, with its status, in one table.
 
 #![forbid(unsafe_code)]
@@ -37,6 +38,7 @@ pub mod concurrency;
 pub mod dns;
 pub mod document;
 pub mod error;
+pub mod grpc;
 pub mod hash_key;
 pub mod health;
 pub mod hedge;

@@ -62,6 +62,19 @@ impl BodyReader {
         }
     }
 
+    /// As [`BodyReader::take`]; lines of trailers are handed to `trailers`, piece by piece.
+    ///
+    /// # Errors
+    /// [`ChunkError`].
+    pub fn take_all(&mut self, buf: &mut [u8], trailers: &mut dyn FnMut(&[u8])) -> Result<Taken, ChunkError> {
+        let Self::Chunked(decoder) = self else { return self.take(buf) };
+        let taken = decoder.decode_all(buf, trailers)?;
+        if taken.done {
+            *self = Self::Done;
+        }
+        Ok(taken)
+    }
+
     /// What the end of the connection means now.
     ///
     /// # Errors

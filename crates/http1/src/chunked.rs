@@ -1,7 +1,7 @@
 //! The chunked transfer coding (RFC 9112 §7.1): taken off while reading, put on while writing.
 //!
-//! The whole grammar is checked, byte by byte outside of data. Nothing of extensions and trailers is passed on: an
-//! extension is for one hop only, and trailers would need the receiver's consent (RFC 9110 §6.5.1).
+//! The whole grammar is checked, byte by byte outside of data. Extensions are for one hop only, and dropped; trailers are
+//! for callers who ask for them, since the receiver has to want them (RFC 9110 §6.5.1).
 
 use crate::head::is_token_byte;
 use std::fmt;
@@ -166,6 +166,31 @@ impl ChunkedDecoder {
                 return Ok(Decoded { consumed, data, done: span.done });
             }
         }
+    }
+
+    /// As [`ChunkedDecoder::decode`]; what of `buf` belongs to lines of trailers is handed to `trailers`, piece by piece.
+    ///
+    /// # Errors
+    /// [`ChunkError`].
+    pub fn decode_all(
+        &mut self,
+        buf: &mut [u8],
+        trailers: &mut dyn FnMut(&[u8]),
+    ) -> Result<Decoded, ChunkError> {
+        let before = self.trailer_bytes;
+        let decoded = self.decode(buf)?;
+        // They come last, and behind them only an empty line. Data is moved to the front, so they are where they were.
+        let behind = match self.state {
+            State::Done => 2,
+            State::EndLf => 1,
+            _ => 0,
+        };
+        let length = usize::from(self.trailer_bytes - before);
+        if length > 0 {
+            let end = decoded.consumed.saturating_sub(behind);
+            trailers(&buf[end.saturating_sub(length)..end]);
+        }
+        Ok(decoded)
     }
 
     /// Reads framing up to the next data and that data, as far as `buf` has it, and moves nothing. For bodies so

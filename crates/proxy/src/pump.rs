@@ -54,6 +54,8 @@ pub struct Pump {
     pub tee: Option<Box<Tee>>,
     /// What compresses the body on its way, if anything does.
     pub stage: Option<Box<Stage>>,
+    /// Lines of trailers, where the receiving side takes them; without them they are dropped.
+    pub trailers: Option<Vec<u8>>,
     /// What came behind the body's end.
     pub excess: Option<Buffer>,
     /// Body bytes taken from the source.
@@ -145,6 +147,7 @@ impl Pump {
             most_kept: 0,
             tee: None,
             stage: None,
+            trailers: None,
             excess: None,
             received: 0,
             written: 0,
@@ -154,7 +157,11 @@ impl Pump {
     /// Takes bytes that were read from the source: what belongs to the body is framed for the sink.
     pub fn take(&mut self, mut buffer: Buffer) -> Result<(), Broken> {
         buffer.compact();
-        let taken = self.body.take(&mut buffer).map_err(|_| Broken::Framing)?;
+        let taken = match &mut self.trailers {
+            None => self.body.take(&mut buffer),
+            Some(lines) => self.body.take_all(&mut buffer, &mut |piece| lines.extend_from_slice(piece)),
+        };
+        let taken = taken.map_err(|_| Broken::Framing)?;
         self.received += taken.data as u64;
         self.is_ended = taken.done;
         if self.received > self.limit {
@@ -216,6 +223,11 @@ impl Pump {
         self.buffer = None;
     }
 
+    /// What it waits for may take its time anew: something moved the other way.
+    pub fn stir(&mut self, deadline: &Deadline) {
+        self.pace.moved(deadline);
+    }
+
     /// When the pump wants to be polled again at the latest, as a tick.
     pub fn due(&self) -> u64 {
         self.stage.as_ref().map_or(u64::MAX, |stage| stage.due()).min(self.pace.due())
@@ -249,6 +261,7 @@ impl Pump {
                 continue;
             }
             if self.is_ended {
+                self.end(source, sink);
                 return Poll::Ready(Ok(()));
             }
             // What has to be sealed or opened cannot move inside the kernel.
@@ -290,6 +303,11 @@ impl Pump {
     ) -> Poll<Result<(), Broken>> {
         let buffer = ready!(io::poll_read(source, cx, buffers)).map_err(|_| Broken::Source)?;
         self.full_reads = if buffer.len() == READ_BYTES { self.full_reads + 1 } else { 0 };
+        if buffer.is_empty()
+            && let (Some(lines), Stream::H2(source)) = (&mut self.trailers, source)
+        {
+            lines.extend_from_slice(&source.trailers().unwrap_or_default());
+        }
         Poll::Ready(if buffer.is_empty() { self.end_of_stream(buffer) } else { self.take(buffer) })
     }
 
@@ -349,7 +367,7 @@ impl Pump {
         if let Some(stage) = &mut self.stage {
             stage.give(empty, true);
         } else if self.chunked {
-            empty.frame(true);
+            empty.end_chunks(self.trailers.as_deref().unwrap_or_default());
             self.buffer = Some(empty);
             self.keep_buffer();
         }
@@ -386,6 +404,23 @@ impl Pump {
             self.pace.moved(deadline);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The body is through: tells a sink whose messages do not say so themselves, with the trailers that came behind it.
+    #[inline]
+    fn end(&mut self, source: &mut Stream, sink: &mut Stream) {
+        let Stream::H2(sink) = sink else { return };
+        let trailers = match source {
+            Stream::H2(source) => source.trailers(),
+            _ => None,
+        };
+        let lines = trailers.as_deref().or(self.trailers.as_deref());
+        let lines = lines.filter(|lines| !lines.is_empty());
+        if lines.is_some() {
+            // They are not kept.
+            self.most_kept = 0;
+        }
+        sink.finish(lines);
     }
 
     fn wrote(&mut self, n: usize) {

@@ -86,16 +86,21 @@ impl Stream {
     pub fn finish(&mut self) {
         match self {
             Self::Plain(_) | Self::Tls(_) | Self::TlsOut(_) => {}
-            Self::H2(stream) => stream.finish(),
+            Self::H2(stream) => stream.finish(None),
             Self::H3(stream) => stream.finish(),
         }
     }
 
     /// How a body that its head says this of is read here.
     pub fn body(&self, length: BodyLength) -> BodyReader {
-        match length {
-            BodyLength::Chunked if self.frames_messages() => BodyReader::UntilClose,
-            length => BodyReader::from(length),
+        self.reader(BodyReader::from(length))
+    }
+
+    /// How it is read here, where `reader` is for HTTP/1.1.
+    pub fn reader(&self, reader: BodyReader) -> BodyReader {
+        match reader {
+            BodyReader::Chunked(_) if self.frames_messages() => BodyReader::UntilClose,
+            reader => reader,
         }
     }
 }

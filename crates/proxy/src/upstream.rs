@@ -1,8 +1,9 @@
 //! Connections to endpoints: kept idle for reuse, one stack for each endpoint and worker, or dialled anew.
 
+use crate::http::{self, Loss};
 use crate::io::is_quiet;
 use crate::stream::Stream;
-use crate::tls::{Alpn, Target, originate};
+use crate::tls::{Alpn, HTTP_1, HTTP_2, Target, originate};
 use crate::worker::Worker;
 use evenly_core::error::Failure;
 use evenly_core::pool::{Endpoint, EndpointId, Pool};
@@ -30,6 +31,13 @@ pub struct Upstream {
     pub client: Option<Box<Addresses>>,
     /// How TLS is spoken on it, if it is: who wants it otherwise now has no use for it.
     pub target: Option<Arc<Target>>,
+}
+
+impl Upstream {
+    /// Whether it ended with a connection of which another request has told so already.
+    pub fn is_lost_again(&self) -> bool {
+        matches!(&self.stream, Stream::H2(stream) if stream.loss() == Loss::Lost { is_first: false })
+    }
 }
 
 /// An idle connection, with when it became idle.
@@ -84,6 +92,10 @@ impl IdleConnections {
     /// at the worker's, it is closed instead.
     pub fn keep(&self, upstream: Upstream, pool: &Pool, now: Instant) {
         let most = pool.keepalive.max_idle as usize;
+        if upstream.stream.frames_messages() {
+            // It has ended, and its connection is not its own.
+            return;
+        }
         if most == 0 || self.total.get() >= self.most {
             return part(upstream.stream);
         }
@@ -155,6 +167,39 @@ pub struct Opening {
     pub target: Option<Arc<Target>>,
     /// What is offered there.
     pub alpn: Alpn,
+}
+
+/// A connection to an endpoint of `pool` that can carry a request: a new one, or a place on one that requests share. The
+/// caller holds the deadline.
+///
+/// # Errors
+/// There is no connection, or no session on it.
+pub async fn acquire(
+    worker: &Rc<Worker>,
+    (pool, endpoint): (&Arc<Pool>, &Endpoint),
+    introduction: Vec<u8>,
+    target: Option<Arc<Target>>,
+) -> Result<Upstream, Failure> {
+    if pool.http2.is_none() {
+        return dial(worker, endpoint, Opening { introduction, target, alpn: HTTP_1 }).await;
+    }
+    // Nobody is introduced by it: connections that are shared are nobody's.
+    let (stream, reused) = http::enter(worker, pool, endpoint, target.clone()).await?;
+    let (stream, address) = (Stream::H2(stream), endpoint.address());
+    Ok(Upstream { stream, endpoint: endpoint.id(), address, reused, client: None, target })
+}
+
+/// A connection that requests are to share.
+///
+/// # Errors
+/// There is no connection, or no session on it.
+pub async fn dial_shared(
+    worker: &Rc<Worker>,
+    endpoint: &Endpoint,
+    target: Option<Arc<Target>>,
+) -> Result<Stream, Failure> {
+    let opening = Opening { introduction: Vec::new(), target, alpn: HTTP_2 };
+    dial(worker, endpoint, opening).await.map(|upstream| upstream.stream)
 }
 
 /// Connects to an endpoint; without a descriptor left, at the cost of all idle connections. The caller holds the

@@ -10,9 +10,11 @@ from .schema import (
     CircuitOptions,
     DnsCheck,
     DnsDiscovery,
+    GrpcCheck,
     HealthCheck,
     OutlierOptions,
     Pool,
+    PoolHttp2,
     Retry,
     SrvDiscovery,
     StatusRange,
@@ -74,7 +76,16 @@ def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint], authorities: 
             "client_certificate": pool.tls.client_certificate,
             "min_version": pool.tls.min_version,
         },
+        "http2": pool.http2 and _http2(pool.http2),
         "queue": pool.queue and {"size": pool.queue.size, "timeout_ms": ms("timeout", pool.queue.timeout)},
+    }
+
+
+def _http2(http2: PoolHttp2) -> dict[str, Any]:
+    return {
+        "max_streams": http2.max_streams,
+        "max_connections": http2.max_connections,
+        "ping_after_ms": ms("ping_after", http2.ping_after),
     }
 
 
@@ -205,6 +216,8 @@ def _health_check(check: HealthCheck, *, reuses: bool) -> dict[str, Any]:
 
 
 def _probe(check: HealthCheck, *, reuses: bool) -> dict[str, Any]:
+    if isinstance(check, GrpcCheck):
+        return {"type": "grpc", "service": check.service}
     if isinstance(check, UdpCheck):
         return {"type": "udp", "send": check.send, "expect": check.expect}
     if isinstance(check, DnsCheck):

@@ -25,7 +25,8 @@ pub use listener::{
 };
 pub use outlier::OutlierDetection;
 pub use pool::{
-    Balance, Endpoint, HashKey, HashSource, HealthCheck, KeepAlive, Pool, PoolTimeouts, Probe, StatusRange,
+    Balance, Endpoint, HashKey, HashSource, HealthCheck, Http2, KeepAlive, Pool, PoolTimeouts, Probe,
+    StatusRange,
 };
 pub use retry::{Hedge, Queue, Retry, RetryBudget};
 pub use route::{

@@ -70,6 +70,9 @@ pub struct Pool {
     /// Where requests wait when every endpoint is full; `null`: nowhere.
     #[serde(deserialize_with = "present")]
     pub queue: Option<Queue>,
+    /// That its endpoints are spoken to by HTTP/2, and how; `null`: by HTTP/1.1.
+    #[serde(deserialize_with = "present")]
+    pub http2: Option<Http2>,
 }
 
 /// The balancers.
@@ -203,6 +206,11 @@ pub enum Probe {
         #[serde(deserialize_with = "present")]
         expect: Option<String>,
     },
+    /// A call of gRPC's health service, by HTTP/2.
+    Grpc {
+        /// Which of the endpoint's services, at most 127 bytes; empty: all of it.
+        service: String,
+    },
     /// A question to a name server, over UDP.
     Dns {
         /// The name asked for.
@@ -249,4 +257,16 @@ pub struct KeepAlive {
     pub max_idle: u32,
     /// For how long one is kept.
     pub idle_timeout_ms: u64,
+}
+
+/// Connections by HTTP/2 to endpoints, counted for each endpoint and worker.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http2 {
+    /// Requests that one connection carries at once, if the endpoint allows as many; at least 1.
+    pub max_streams: u32,
+    /// How many connections there may be; at least 1.
+    pub max_connections: u32,
+    /// A connection with requests under way on which nothing comes for so long is asked for a sign of life.
+    pub ping_after_ms: u64,
 }

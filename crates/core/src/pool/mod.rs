@@ -98,6 +98,8 @@ pub struct Pool {
     pub health_check: Option<document::HealthCheck>,
     /// The header in front of each connection or datagram, if any.
     pub proxy_protocol: Option<Version>,
+    /// How its endpoints are spoken to by HTTP/2, if they are.
+    pub http2: Option<document::Http2>,
     /// Carried over reloads, so that pickers of an older snapshot see changes too. On its own cache lines: every pick
     /// reads it.
     epoch: Arc<Padded<AtomicU64>>,

@@ -7,6 +7,9 @@ use crate::hash_key::HashKey;
 use crate::route::{duration, is_host_and_port};
 use crate::rules::is_token;
 
+/// The length of a name takes one byte up to here, and none is as long.
+const MAX_SERVICE_BYTES: usize = 127;
+
 /// Checks one pool. Error paths are relative to it: "timeouts.connect_ms".
 ///
 /// # Errors
@@ -28,6 +31,20 @@ pub(super) fn check(pool: &Pool) -> Result<(), DocumentError> {
         duration("queue.timeout_ms", queue.timeout_ms)?;
         if queue.size == 0 {
             return Err(DocumentError::new("queue.size", "must be above 0; null is no queue"));
+        }
+    }
+    if let Some(http2) = &pool.http2 {
+        duration("http2.ping_after_ms", http2.ping_after_ms)?;
+        for (field, number) in
+            [("max_streams", http2.max_streams), ("max_connections", http2.max_connections)]
+        {
+            if number == 0 {
+                return Err(DocumentError::new(format!("http2.{field}"), "must be at least 1"));
+            }
+        }
+        if pool.proxy_protocol.is_some() {
+            let message = "says whose a connection is, and those by HTTP/2 are shared";
+            return Err(DocumentError::new("proxy_protocol", message));
         }
     }
     HashKey::of_pool(pool)?;
@@ -52,6 +69,11 @@ fn check_health_check(check: &HealthCheck) -> Result<(), DocumentError> {
         if expected_rcode.is_empty() || expected_rcode.iter().any(|code| *code > 15) {
             return fail("expected_rcode", "must hold at least one code, each from 0 to 15".into());
         }
+    }
+    if let Probe::Grpc { service } = &check.probe
+        && service.len() > MAX_SERVICE_BYTES
+    {
+        return fail("service", format!("has more than {MAX_SERVICE_BYTES} bytes"));
     }
     let Probe::Http { method, path, host, expected_status, .. } = &check.probe else { return Ok(()) };
     if !is_token(method) {

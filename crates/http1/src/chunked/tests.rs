@@ -78,3 +78,25 @@ fn each_part_of_the_framing_has_its_error() {
 fn a_decoder_is_small_enough_to_be_copied_around() {
     assert!(size_of::<ChunkedDecoder>() <= 24);
 }
+
+#[test]
+fn trailers_are_handed_out_however_the_body_is_cut() {
+    let body = b"5\r\nhello\r\n0\r\nX-A: b\r\nx-c: d e\r\n\r\nNEXT";
+    for size in 1..=body.len() {
+        let (mut decoder, mut data, mut lines) = (ChunkedDecoder::new(), Vec::new(), Vec::new());
+        for piece in body.chunks(size) {
+            let mut piece = piece.to_vec();
+            let decoded = decoder.decode_all(&mut piece, &mut |trailers| lines.extend_from_slice(trailers));
+            let Decoded { data: length, done, .. } = decoded.unwrap();
+            data.extend_from_slice(&piece[..length]);
+            if done {
+                break;
+            }
+        }
+        assert_eq!(
+            (&data[..], &lines[..]),
+            (&b"hello"[..], &b"X-A: b\r\nx-c: d e\r\n"[..]),
+            "pieces of {size}"
+        );
+    }
+}

@@ -272,6 +272,12 @@ impl Connection {
         self.peer.extended_connect
     }
 
+    /// Whether the peer's first SETTINGS have come, with which every connection of HTTP/2 begins (RFC 9113 §3.4).
+    #[must_use]
+    pub fn has_settings(&self) -> bool {
+        self.peer.are_known
+    }
+
     /// Whether a side has begun to shut down: no new streams, the others may finish.
     #[must_use]
     pub fn is_draining(&self) -> bool {

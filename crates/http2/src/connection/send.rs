@@ -106,8 +106,10 @@ impl Connection {
         if is_end {
             live.local = Half::Done;
         }
-        if taken >= WORTHWHILE_BYTES || is_end {
-            // Who receives measures, and opens its windows; but not for crumbs (CVE-2019-9511).
+        let is_all = taken > 0 && taken == bytes.len();
+        if taken >= WORTHWHILE_BYTES || is_end || is_all {
+            // Who receives measures, and opens its windows; but not for crumbs that its own windows make of the data
+            // (CVE-2019-9511). Small messages are small by themselves.
             self.budgets.refund(Budget::Ping, frames);
             self.budgets.refund(Budget::WindowUpdate, 4 * frames);
         }

@@ -67,6 +67,9 @@ pub(super) fn finish(out: &mut Vec<u8>, record: &Record, names: &Names<'_>) {
     if record.status > 0 {
         let _ = write!(out, ",\"status\":{}", record.status);
     }
+    if let Some(status) = record.grpc_status {
+        let _ = write!(out, ",\"grpc_status\":{status}");
+    }
     if let Some(failure) = record.failure {
         field(out, "reason", failure.reason().as_bytes());
     }

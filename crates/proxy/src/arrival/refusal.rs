@@ -124,6 +124,7 @@ fn log(worker: &Rc<Worker>, listener: &Listener, (peer, protocol): (SocketAddr, 
         total_nanos: 0,
         attempts: 0,
         affinity: evenly_core::affinity::Told::default(),
+        grpc_status: None,
     };
     line.finish(worker, &record, &Names { route: None, pool: None, endpoint: None });
 }

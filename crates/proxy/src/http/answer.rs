@@ -1,16 +1,19 @@
 //! Answers that Evenly makes itself: errors, redirections and fixed responses.
 
 use super::client::Client;
+use super::exchange::Tally;
+use super::grpc::write as write_status;
 use crate::clock;
 use crate::io;
 use crate::worker::buffers::Text;
 use evenly_core::answer::{self, ErrorPages, reason_phrase};
 use evenly_core::error::Failure;
+use evenly_core::grpc;
 use evenly_core::route::Route;
 use evenly_core::template::{Template, Variables};
 use evenly_http1::Version;
 use std::future::poll_fn;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::task::Poll;
 
 /// The field that [`Client::hsts`] is a line of.
@@ -27,6 +30,8 @@ pub struct Manner {
     pub keep_alive: bool,
     /// HTTP/1.0 has to be told that it can.
     pub version: Version,
+    /// It is a call of gRPC, which has statuses of its own.
+    pub is_call: bool,
 }
 
 /// A rendered answer.
@@ -34,6 +39,8 @@ pub struct Answer {
     text: Text,
     /// Its status.
     pub status: u16,
+    /// The status that it has as an answer to a call of gRPC.
+    grpc_status: Option<u8>,
     /// Whether the connection goes on behind it.
     pub keep_alive: bool,
 }
@@ -72,6 +79,9 @@ impl Answer {
         line: &[u8],
         manner: &Manner,
     ) -> Self {
+        if manner.is_call {
+            return Self::call(client, status, line, manner);
+        }
         let mut answer = Self::begin(client, status, manner);
         if let Some(seconds) = wait.filter(|_| matches!(status, 429 | 503)) {
             answer.number(b"Retry-After: ", u64::from(seconds));
@@ -87,6 +97,26 @@ impl Answer {
         } else {
             let body = format!("{status} {}\n", reason_phrase(status));
             answer.finish(Some(b"text/plain"), body.as_bytes(), manner)
+        }
+    }
+
+    /// What a call of gRPC is told instead of a page: a response of trailers alone, which says by its status what HTTP
+    /// would by `status`.
+    fn call(client: &Client, status: u16, line: &[u8], manner: &Manner) -> Self {
+        let mut answer = Self::begin(client, 200, manner);
+        let of_call = grpc::of_http(status);
+        answer.grpc_status = Some(of_call);
+        answer.text.extend_from_slice(line);
+        answer.text.extend_from_slice(b"Content-Type: application/grpc\r\n");
+        write_status(&mut answer.text, of_call, reason_phrase(status));
+        answer.finish(None, b"", manner)
+    }
+
+    /// Writes down what its client gets.
+    pub fn note(&self, tally: &mut Tally) {
+        tally.status = self.status;
+        if let Some(call) = &mut tally.call {
+            call.status = self.grpc_status;
         }
     }
 
@@ -152,7 +182,7 @@ impl Answer {
         let _ = write!(text, "HTTP/1.1 {status} {}\r\nDate: ", reason_phrase(status));
         clock::write_http_date(&mut text);
         text.extend_from_slice(b"\r\n");
-        Self { text, status, keep_alive }
+        Self { text, status, grpc_status: None, keep_alive }
     }
 
     fn number(&mut self, name: &[u8], value: u64) {
@@ -205,6 +235,10 @@ pub async fn write_all(client: &mut Client, bytes: &[u8]) -> Sent {
     while sent < bytes.len() {
         let wrote = poll_fn(|cx| match io::poll_write(&mut client.stream, cx, &bytes[sent..]) {
             Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Ok(n)),
+            // What cannot be said by HTTP/2, such as a wrong `Sec-WebSocket-Accept`.
+            Poll::Ready(Err(error)) if error.kind() == ErrorKind::InvalidData => {
+                Poll::Ready(Err(Failure::ResponseBad))
+            }
             Poll::Ready(_) => Poll::Ready(Err(Failure::ClientGone)),
             Poll::Pending => {
                 let pace = pace.get_or_insert_with(|| client.pace_of_sending());

@@ -2,9 +2,11 @@
 
 use super::client::Client;
 use super::exchange::Exchange;
+use super::h2::Loss;
 use crate::arrival::{Proxied, introduction};
-use crate::tls::{HTTP_1, Target};
-use crate::upstream::{Opening, Upstream, dial};
+use crate::stream::Stream;
+use crate::tls::Target;
+use crate::upstream::{Upstream, acquire};
 use crate::worker::Worker;
 use crate::worker::view::View;
 use evenly_core::error::Failure;
@@ -72,34 +74,40 @@ pub fn idle(client: &Client, endpoint: &Endpoint, terms: &Terms) -> Option<Upstr
     Some(upstream)
 }
 
-/// A new connection to `endpoint` on these terms. The caller holds the deadline.
+/// A new connection to `endpoint` on these terms, or a place on one that is shared. The caller holds the deadline.
 pub async fn reach(
     worker: &Rc<Worker>,
-    endpoint: &Endpoint,
+    (pool, endpoint): (&Arc<Pool>, &Endpoint),
     terms: Terms,
     proxied: Option<&Proxied>,
 ) -> Result<Upstream, Lost> {
     let Terms { told, target } = terms;
     let header = told.as_ref().map(|(version, addresses)| introduction(*version, **addresses, proxied));
-    let opening = Opening { introduction: header.unwrap_or_default(), target, alpn: HTTP_1 };
-    let dialled = dial(worker, endpoint, opening).await;
-    let mut upstream = dialled.map_err(|failure| Lost::to(Cause::ConnectFailure, failure))?;
+    let acquired = acquire(worker, (pool, endpoint), header.unwrap_or_default(), target).await;
+    let mut upstream = acquired.map_err(|failure| Lost::to(Cause::ConnectFailure, failure))?;
     upstream.client = told.map(|(_, addresses)| addresses);
-    worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
+    let mut stats = worker.stats.borrow_mut();
+    match upstream.reused {
+        true => stats.upstream_reused(endpoint.id().0),
+        // Of a shared connection its task tells.
+        false if upstream.stream.frames_messages() => {}
+        false => stats.upstream_opened(endpoint.id().0),
+    }
+    drop(stats);
     Ok(upstream)
 }
 
 /// A new connection to `endpoint` on these terms, until the tick `due`. `is_read`: all of the request was taken in.
 pub async fn open(
     client: &mut Client,
-    endpoint: &Endpoint,
+    (pool, endpoint): (&Arc<Pool>, &Endpoint),
     terms: Terms,
     due: u64,
     is_read: bool,
 ) -> Result<Upstream, Lost> {
     let worker = Rc::clone(&client.worker);
     let proxied = client.proxied.clone();
-    let mut dialling = pin!(reach(&worker, endpoint, terms, proxied.as_deref()));
+    let mut dialling = pin!(reach(&worker, (pool, endpoint), terms, proxied.as_deref()));
     poll_fn(|cx| {
         if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
             return Poll::Ready(dialled);
@@ -117,6 +125,23 @@ pub async fn open(
     .await
 }
 
+/// What is to be said of a connection that broke before it brought a response. `is_sent`: the endpoint may have got all
+/// of the request.
+pub fn lost_on(upstream: &Upstream, is_sent: bool) -> Lost {
+    let lost =
+        Lost { is_sent, was_reused: upstream.reused, ..Lost::to(Cause::Reset, Failure::UpstreamClosed) };
+    let Stream::H2(stream) = &upstream.stream else { return lost };
+    match stream.loss() {
+        // As of a connection that was idle for too long: nothing is wrong with its endpoint.
+        Loss::Unprocessed => Lost { is_sent: false, was_reused: true, ..lost },
+        Loss::Reset => Lost { was_reused: false, ..lost },
+        // However many streams it takes with it, an endpoint's end counts once.
+        Loss::Lost { is_first } => Lost { was_reused: !is_first, ..lost },
+        Loss::Malformed => Lost::for_good(Failure::ResponseBad),
+        Loss::Impossible => Lost::for_good(Failure::NotImplemented),
+    }
+}
+
 /// A connection to `endpoint`. When the request was lost on one, it gets a new one: what is idle may be as stale.
 /// `is_read`: all of the request was taken in.
 pub async fn connect(
@@ -132,7 +157,8 @@ pub async fn connect(
     }
     let began = Instant::now();
     let due = client.deadline.at(exchange.connect_timeout()).min(exchange.due);
-    let opened = open(client, endpoint, terms, due, is_read).await;
+    let pool = Arc::clone(exchange.pool());
+    let opened = open(client, (&pool, endpoint), terms, due, is_read).await;
     exchange.tally.connect += began.elapsed();
     opened.map_err(|lost| match lost.cause {
         Some(Cause::ConnectTimeout) if client.deadline.is_past(exchange.due) => {

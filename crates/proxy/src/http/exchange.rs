@@ -2,6 +2,7 @@
 
 use super::bond::Bond;
 use super::compress::Coding;
+use super::grpc::Call;
 use super::hedge::Hedged;
 use super::mirror::Mirroring;
 use super::retry::Tries;
@@ -40,8 +41,10 @@ pub struct Exchange {
     pub host_at: Option<Range<usize>>,
     /// The request's body, from the first byte behind its head.
     pub body: BodyReader,
-    /// Whether the endpoint gets the body in chunks.
+    /// Whether nobody knows how long the body is: by HTTP/1.1 the endpoint gets it in chunks.
     pub is_chunked: bool,
+    /// Whether trailers of the response are passed on; those between two sides of HTTP/1.1 are not.
+    pub takes_trailers: bool,
     /// Bytes the body may have; `u64::MAX` for no limit.
     pub body_limit: u64,
     /// Bytes of the client's head in its buffer.
@@ -144,6 +147,8 @@ pub struct Tally {
     pub hedged: Hedged,
     /// Why it ended other than by the endpoint's whole answer.
     pub failure: Option<Failure>,
+    /// The call of gRPC that it is. Boxed: requests of HTTP/1.1 are none.
+    pub call: Option<Box<Call>>,
     /// The request's part of its access-log line.
     pub line: Option<crate::access_log::Line>,
 }
@@ -164,6 +169,7 @@ impl Tally {
             tries: Tries::default(),
             hedged: Hedged::No,
             failure: None,
+            call: None,
             line,
         }
     }
@@ -181,13 +187,13 @@ impl Tally {
 
 impl Exchange {
     /// The response's head has arrived: tells the balancer that learns from latency how long the endpoint took, and
-    /// outlier detection what its status says.
-    pub fn observe(&mut self, worker: &Worker, lease: &Lease) {
+    /// outlier detection and the circuit breaker what came of it.
+    pub fn observe(&mut self, worker: &Worker, lease: &Lease, outcome: Outcome) {
         if let Some(permit) = self.permit.take() {
-            self.pool().leave(permit, self.tally.status < 500);
+            self.pool().leave(permit, outcome == Outcome::Success);
         }
         let nanos = u64::try_from(self.tally.upstream.as_nanos()).unwrap_or(u64::MAX);
-        self.pool().observe(lease.endpoint(), Outcome::of_status(self.tally.status), nanos);
+        self.pool().observe(lease.endpoint(), outcome, nanos);
         if self.pool().balance == Balance::PeakEwma {
             let now = worker.nanos(Instant::now());
             lease.endpoint().observe_latency(nanos, now);

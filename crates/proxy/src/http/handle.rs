@@ -8,6 +8,7 @@ use super::compress::count;
 use super::connect::{Lost, connect};
 use super::exchange::Exchange;
 use super::fault::inject;
+use super::grpc;
 use super::handlers::Desk;
 use super::hedge;
 use super::mirror;
@@ -21,10 +22,12 @@ use super::upgrade::tunnel;
 use super::upload;
 use super::wait::{more_head, response_head};
 use crate::pump::{Course, Pace, Patience, Pump};
+use crate::stream::Stream;
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
 use evenly_core::affinity::Ask;
 use evenly_core::error::{Failure, Side};
+use evenly_core::outlier::Outcome;
 use evenly_core::pool::Lease;
 use evenly_http1::BodyReader;
 use std::rc::Rc;
@@ -92,7 +95,7 @@ pub async fn refuse_unread(client: &mut Client, failure: Failure) -> Next {
 /// Sends an answer of Evenly's own.
 async fn say(client: &mut Client, planned: &mut Planned, input: Option<Buffer>) -> Next {
     let Planned { answer, tally, route, request_length } = planned;
-    tally.status = answer.status;
+    answer.note(tally);
     // Before it is sent, since a client that takes nothing is to hold no buffer.
     let goes_on = match (input, request_length) {
         (Some(mut input), Some(length)) if answer.keep_alive => {
@@ -126,6 +129,7 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
     }
     mirror::begin(exchange, upload.is_none());
     exchange.due = exchange.request_timeout().map_or(u64::MAX, |whole| client.deadline.at(whole));
+    grpc::begin(client, exchange);
     loop {
         let mut lease = match pick(client, exchange) {
             Ok(lease) => lease,
@@ -220,18 +224,23 @@ async fn attempt(
             Settled::Switch(text, length) => {
                 buffer.consume(length);
                 exchange.tally.arrived(Instant::now());
-                exchange.observe(&client.worker, lease);
+                exchange.observe(&client.worker, lease, Outcome::of_status(exchange.tally.status));
                 // Boxed: a tunnel's state would otherwise make every idle connection larger.
                 return Ok(Box::pin(tunnel(client, exchange, upstream, text, buffer)).await);
             }
             // Used where it is, like the connection: they are large.
             Settled::Final(ref mut response) => {
                 exchange.tally.arrived(Instant::now());
-                exchange.observe(&client.worker, lease);
+                if exchange.tally.call.is_none() {
+                    exchange.observe(&client.worker, lease, Outcome::of_status(exchange.tally.status));
+                }
                 let next = respond(client, exchange, upload, &mut upstream, response, buffer).await;
-                if let Some(failure) = exchange.tally.failure {
+                if let Some(failure) = exchange.tally.failure
+                    && !upstream.is_lost_again()
+                {
                     exchange.observe_failure(lease.endpoint(), failure, false);
                 }
+                grpc::observe(client, exchange, &upstream, lease);
                 if let Some(now) = exchange.tally.ended.filter(|_| response.keep_upstream) {
                     client.worker.idle.keep(upstream, exchange.pool(), now);
                 }
@@ -259,6 +268,7 @@ async fn respond(
     mut buffer: Buffer,
 ) -> Result<Next, Lost> {
     buffer.consume(response.length);
+    frame(client, upstream, response, &buffer);
     let (sent, excess) = match whole_body(response, &buffer) {
         Some(length) if upload.is_none() => {
             response.text.extend_from_slice(&buffer[..length]);
@@ -275,6 +285,7 @@ async fn respond(
                 download(client, exchange, &response.body, response.is_chunked),
             );
             pump.stage = response.stage.take();
+            pump.trailers = exchange.takes_trailers.then(Vec::new);
             mirror::watch(exchange, &mut pump);
             pump.take(buffer).map_err(|_| Lost::for_good(Failure::ResponseBad))?;
             let sent = relay(client, exchange, upstream, &mut pump, upload).await;
@@ -290,7 +301,7 @@ async fn respond(
     };
     if let Err(failure) = sent {
         exchange.tally.failure = Some(failure);
-        return Ok(Next::Abort);
+        return Ok(grpc::cut(client, exchange, failure));
     }
     exchange.tally.ended = Some(Instant::now());
     let is_sent = upload.is_none() && !exchange.is_cut;
@@ -301,6 +312,20 @@ async fn respond(
         (false, true) => Next::Close,
         (_, false) => Next::Linger,
     })
+}
+
+/// Where messages end by themselves, a response's head does not say where: either its whole body is in the buffer, or what
+/// is to come has to be waited for, trailers at the last.
+fn frame(client: &mut Client, upstream: &Upstream, response: &mut Response, buffer: &Buffer) {
+    let Stream::H2(stream) = &upstream.stream else { return };
+    response.body = match (stream.is_drained() && !response.is_chunked, buffer.len() as u64) {
+        (true, 0) => BodyReader::Done,
+        (true, left) => BodyReader::Length { left },
+        (false, _) => BodyReader::UntilClose,
+    };
+    if let (BodyReader::UntilClose, Stream::H2(sink)) = (response.body, &mut client.stream) {
+        sink.hold_end();
+    }
 }
 
 /// The body's length, if all of it is in the buffer, small, and need not be framed anew.
@@ -341,9 +366,11 @@ async fn fail_as(
     }
     let keep_alive = exchange.keep_alive && is_read && !exchange.is_cut;
     let is_head = exchange.method == super::exchange::Method::Head;
-    let manner = Manner { is_head, keep_alive, version: exchange.version };
+    let is_call = exchange.tally.call.is_some();
+    let manner = Manner { is_head, keep_alive, version: exchange.version, is_call };
     let told = (status, exchange.retry_after(&client.worker, failure));
     let answer = Answer::failure_as(client, &exchange.view.snapshot.error_pages, told, &manner);
+    answer.note(&mut exchange.tally);
     let sent = answer.send(client).await;
     exchange.tally.bytes_out += sent.bytes;
     match sent.failure {

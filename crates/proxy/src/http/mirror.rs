@@ -99,7 +99,8 @@ fn send(exchange: &mut Exchange, body: Option<&[u8]>) {
             None => mirroring.count(Mirrored::DroppedInFlight),
             Some(slot) => {
                 if let Some(body) = body {
-                    frame(&mut text, body, exchange.is_chunked);
+                    let pool = exchange.view.pool(mirror.pool.0 as usize);
+                    frame(&mut text, body, exchange.is_chunked && pool.http2.is_none());
                 }
                 let expected = mirror.compare.then(|| {
                     let (tell, told) = oneshot::channel();

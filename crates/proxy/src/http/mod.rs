@@ -12,6 +12,7 @@
 //! | settle | `wait.rs`, `settle.rs`; `retry.rs` for another try; `answer.rs` for what Evenly says itself |
 //! | relay | `relay.rs` for bodies, `compress.rs` for those that are compressed, `upgrade.rs` for tunnels |
 //! | record | `record.rs` |
+//! | what is different for calls of gRPC | `grpc.rs` |
 //!
 //! `handle.rs` only puts them in order. What is decided is decided in `evenly_core`.
 
@@ -25,6 +26,7 @@ mod connection;
 mod exchange;
 mod fault;
 mod fields;
+mod grpc;
 mod h2;
 mod h3;
 mod handle;
@@ -46,7 +48,8 @@ mod wait;
 
 pub use admit::Passwords;
 pub use connection::serve;
-pub use h2::H2Stream;
+pub use grpc::status_in;
+pub use h2::{H2Stream, Loss, SharedConnections, enter};
 pub use h3::{H3Stream, VERSION as H3_VERSION, serve as serve_h3};
 pub use handlers::Handlers;
 pub use mirror::Tee;

@@ -11,10 +11,12 @@ use super::compress::Coding;
 use super::exchange::{Exchange, Method, Tally};
 use super::fault;
 use super::fields::HeadFields;
+use super::grpc::Call;
 use super::mirror::Mirroring;
 use super::request::{Rendering, render};
 use super::request_id::RequestId;
 use crate::access_log::Line;
+use crate::stream::Stream;
 use crate::worker::buffers::Buffer;
 use crate::worker::view::View;
 use evenly_core::affinity::split::Variant;
@@ -26,7 +28,7 @@ use evenly_core::route::{Action, PoolIndex, Request, Route, RouteTable};
 use evenly_core::target::normalize_path;
 use evenly_core::template::Variables;
 use evenly_http1::{
-    BodyLength, HeadLimits, RequestError, RequestHead, Slots, TargetForm, Version, parse_request,
+    BodyLength, FieldKind, HeadLimits, RequestError, RequestHead, Slots, TargetForm, Version, parse_request,
 };
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -104,7 +106,7 @@ pub fn refuse(client: &Client, view: &View, started: Instant, failure: Failure) 
     tally.line = Line::unread(&client.worker, &client.listener, client.peer, protocol);
     say_tls(&mut tally.line, client);
     tally.failure = Some(failure);
-    let manner = Manner { is_head: false, keep_alive: false, version: Version::Http11 };
+    let manner = Manner { is_head: false, keep_alive: false, version: Version::Http11, is_call: false };
     let answer = Answer::failure(client, &view.snapshot.error_pages, failure, &manner);
     Planned { answer, tally, route: None, request_length: None }
 }
@@ -126,7 +128,8 @@ fn routed(
     let mut line = Line::request(&client.worker, &client.listener, who, head, request_id);
     say_tls(&mut line, client);
     let opened = Opened { started, line };
-    let scene = Scene { view, head, request_length: request_length(head, input.len()), known };
+    let call = Call::of(client, head);
+    let scene = Scene { view, head, request_length: request_length(head, input.len()), known, call };
     let is_connect = head.target.form == TargetForm::Authority;
     let Ok(path) = normalize_path(head.target.path) else {
         return scene.fail(client, opened, None, Failure::RequestBad);
@@ -251,7 +254,10 @@ fn exchange(
         return scene.fail(client, opened, Some(route), Failure::TunnelRefused);
     }
     let mut text = client.worker.buffers.text();
-    let rendering = Rendering { head, route, variables, upgrade, admitted, forwards_left };
+    let has_h2 = client.stream.frames_messages() || view.pool(taking).http2.is_some();
+    let may_take = has_h2 && !matches!(client.stream, Stream::H3(_));
+    let takes_trailers = may_take && takes_trailers(head) && upgrade.is_none();
+    let rendering = Rendering { head, route, variables, upgrade, takes_trailers, admitted, forwards_left };
     let Ok(host_at) = render(client, &rendering, &mut text) else {
         return scene.fail(client, opened, Some(route), Failure::RequestBad);
     };
@@ -270,6 +276,7 @@ fn exchange(
         host_at,
         body: client.stream.body(head.body),
         is_chunked: head.body == BodyLength::Chunked,
+        takes_trailers,
         body_limit,
         head_length: head.length,
         method: Method::from_name(head.method),
@@ -286,7 +293,7 @@ fn exchange(
         permit,
         fault: fault::draw(client, route, request),
         mirror: Mirroring::draw(client, route, upgrade.is_some() || request.connect),
-        tally: opened.tally(),
+        tally: Tally { call: scene.call.clone(), ..opened.tally() },
     })
 }
 
@@ -298,6 +305,8 @@ pub struct Scene<'a> {
     request_length: Option<usize>,
     /// What an earlier look has found out.
     pub known: Option<&'a Known>,
+    /// The call of gRPC that the request is.
+    call: Option<Box<Call>>,
 }
 
 impl Scene<'_> {
@@ -306,7 +315,8 @@ impl Scene<'_> {
         // Behind a CONNECT the client may already be sending what was meant for its tunnel.
         let is_connect = self.head.target.form == TargetForm::Authority;
         let keep_alive = self.head.keep_alive && self.request_length.is_some() && !is_connect;
-        Manner { is_head: self.head.method == "HEAD", keep_alive, version: self.head.version }
+        let is_call = self.call.is_some();
+        Manner { is_head: self.head.method == "HEAD", keep_alive, version: self.head.version, is_call }
     }
 
     fn fail(&self, client: &Client, opened: Opened, route: Option<&Arc<Route>>, failure: Failure) -> Plan {
@@ -345,6 +355,7 @@ impl Scene<'_> {
     }
 
     fn plan(&self, answer: Answer, mut tally: Tally, route: Option<&Arc<Route>>) -> Plan {
+        tally.call = self.call.clone();
         tally.bytes_in = self.request_length.unwrap_or(self.head.length) as u64;
         Plan::Answer(Box::new(Planned {
             answer,
@@ -363,6 +374,17 @@ fn request_length(head: &RequestHead<'_, '_>, available: usize) -> Option<usize>
         BodyLength::Chunked | BodyLength::UntilClose => return None,
     };
     (length <= available).then_some(length)
+}
+
+/// Whether the client says that it takes trailers (RFC 9110 §10.1.4).
+fn takes_trailers(head: &RequestHead<'_, '_>) -> bool {
+    let mut named = head.fields.iter().filter(|field| field.kind == FieldKind::Te);
+    named.any(|field| {
+        field
+            .value
+            .split(|byte| *byte == b',')
+            .any(|part| part.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    })
 }
 
 /// Says in the log's line, if there is one, how the client came.

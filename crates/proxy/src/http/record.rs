@@ -51,6 +51,7 @@ fn counted(client: &Client, tally: &Tally, route: u32, pool: u32) -> Record {
         ),
         attempts: tally.tries.count() + u32::from(tally.endpoint.is_some()),
         affinity: Told::default(),
+        grpc_status: tally.call.as_ref().and_then(|call| call.status),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Rendering<'a> {
     pub variables: &'a Variables<'a>,
     /// Whether `Upgrade` is passed on.
     pub upgrade: Option<&'a [u8]>,
+    /// Whether the client takes trailers, and they get from the endpoint to it.
+    pub takes_trailers: bool,
     /// What the endpoint is told of who was admitted, where the route has a guard.
     pub admitted: Option<&'a Admitted>,
     /// How many proxies may pass it on, this one included, if it says so.
@@ -87,6 +89,9 @@ pub fn render(
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
         out.extend_from_slice(protocol);
         out.extend_from_slice(b"\r\n");
+    }
+    if rendering.takes_trailers {
+        out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
     }
     if let Some(left) = rendering.forwards_left {
         // Writing to memory does not fail.

@@ -7,6 +7,7 @@ use super::bond;
 use super::client::Client;
 use super::compress::{Coded, Coding};
 use super::exchange::{Exchange, Method};
+use super::grpc;
 use super::retry::by_status;
 use crate::clock;
 use crate::compress::Stage;
@@ -148,6 +149,7 @@ fn response(
     }
     text.extend_from_slice(b"\r\n");
     exchange.tally.status = head.status;
+    grpc::settled(exchange, head);
     Response {
         text,
         length: head.length,

@@ -1,12 +1,13 @@
 //! *Forward*, second half: the request's body, and sending.
 
 use super::client::Client;
-use super::connect::Lost;
-use super::exchange::Exchange;
+use super::connect::{Lost, lost_on};
+use super::exchange::{Exchange, Method};
 use super::handle::INLINE_BYTES;
 use super::mirror;
 use crate::io;
 use crate::pump::{Course, Pace, Patience, Pump};
+use crate::stream::Stream;
 use crate::upstream::Upstream;
 use crate::worker::buffers::{Buffer, Text};
 use evenly_core::error::Failure;
@@ -58,7 +59,9 @@ pub fn begin(
 
 /// Bytes of the request to keep in case it has to be sent again; 0 if it never is, or is known to be larger.
 fn kept_bytes(exchange: &Exchange) -> usize {
-    let most = exchange.retry().kept_bytes(exchange.method.is_idempotent());
+    // An endpoint may say by HTTP/2 that it has not looked at a request: then any is sent again.
+    let may_repeat = exchange.method.is_idempotent() || exchange.pool().http2.is_some();
+    let most = exchange.retry().kept_bytes(may_repeat);
     let is_larger = matches!(exchange.body, BodyReader::Length { left } if left > most);
     if is_larger { 0 } else { usize::try_from(most).unwrap_or(usize::MAX) }
 }
@@ -66,15 +69,22 @@ fn kept_bytes(exchange: &Exchange) -> usize {
 /// How the request's body is pumped.
 fn course(client: &Client, exchange: &Exchange) -> Course {
     let (timeouts, limits) = (&client.listener.timeouts, &client.listener.limits);
+    let chunked = exchange.is_chunked && exchange.pool().http2.is_none();
     // A client that waits for 100 sends nothing until the endpoint has spoken.
     let held_back = if exchange.awaits_continue { exchange.response_timeout() } else { Duration::ZERO };
+    if exchange.tally.call.is_some() {
+        // Its messages come when there is something to say; see `relay`.
+        let pace =
+            Pace::new(Patience::idle(exchange.idle_timeout()), Patience::idle(exchange.idle_timeout()));
+        return Course { body: exchange.body, chunked, limit: exchange.body_limit, pace };
+    }
     let source = Patience::paced(
         timeouts.body + held_back,
         limits.min_rate,
         Duration::from_millis(limits.min_rate_grace_ms) + held_back,
     );
     let pace = Pace::new(source, Patience::idle(exchange.idle_timeout()));
-    Course { body: exchange.body, chunked: exchange.is_chunked, limit: exchange.body_limit, pace }
+    Course { body: exchange.body, chunked, limit: exchange.body_limit, pace }
 }
 
 /// Sends the head and a small body, or hands the head to the pump that brings the body.
@@ -86,6 +96,9 @@ pub async fn send(
 ) -> Result<(), Lost> {
     put_host(exchange, upstream.endpoint);
     if let Some(pump) = upload {
+        if let (Stream::H2(sink), true) = (&mut upstream.stream, client.stream.frames_messages()) {
+            sink.hold_end();
+        }
         let empty = client.worker.buffers.text();
         pump.lead(std::mem::replace(&mut exchange.head, empty));
         return Ok(());
@@ -96,13 +109,13 @@ pub async fn send(
     while sent < whole {
         let wrote = poll_fn(|cx| match io::poll_write(&mut upstream.stream, cx, &exchange.head[sent..]) {
             Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Ok(n)),
-            Poll::Ready(_) => Poll::Ready(Err((Cause::Reset, Failure::UpstreamClosed))),
+            Poll::Ready(_) => Poll::Ready(Err(None)),
             Poll::Pending => {
                 let idle = || client.deadline.at(exchange.idle_timeout()).min(exchange.due);
                 let due = *due.get_or_insert_with(idle);
                 client.deadline.set_at(due);
                 if client.deadline.is_past(due) {
-                    Poll::Ready(Err((Cause::Timeout, Failure::ResponseTimeout)))
+                    Poll::Ready(Err(Some((Cause::Timeout, Failure::ResponseTimeout))))
                 } else {
                     Poll::Pending
                 }
@@ -110,11 +123,17 @@ pub async fn send(
         });
         match wrote.await {
             Ok(n) => sent += n,
-            Err((cause, failure)) => {
+            Err(None) => return Err(lost_on(upstream, sent > 0)),
+            Err(Some((cause, failure))) => {
                 let lost = Lost::to(cause, failure);
                 return Err(Lost { is_sent: sent > 0, was_reused: upstream.reused, ..lost });
             }
         }
+    }
+    let is_tunnel = exchange.wants_upgrade || exchange.method == Method::Connect;
+    if let (Stream::H2(stream), false) = (&mut upstream.stream, is_tunnel) {
+        // A body that is sent again is all there, however long its head says that it is.
+        stream.finish(None);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Waiting for the endpoint's response head, while the request's body may still be on its way and the client may go.
 
 use super::client::Client;
-use super::connect::Lost;
+use super::connect::{Lost, lost_on};
 use super::exchange::Exchange;
 use super::mirror;
 use crate::io;
@@ -49,14 +49,15 @@ pub async fn response_head(
 
 /// The endpoint ended the connection instead of an answer.
 pub fn closed(upstream: &Upstream, error: Option<std::io::Error>) -> Lost {
-    let trouble = error.and_then(|error| of_read(&error)).filter(|_| !upstream.reused);
+    let trouble = error
+        .and_then(|error| of_read(&error))
+        .filter(|_| !upstream.reused && !upstream.stream.frames_messages());
     if let (Some(trouble), Some(target)) = (trouble, &upstream.target) {
         target.failed(trouble);
         // Nothing that we sent was accepted.
         return Lost::to(Cause::ConnectFailure, trouble.failure);
     }
-    let lost = Lost::to(Cause::Reset, Failure::UpstreamClosed);
-    Lost { is_sent: true, was_reused: upstream.reused, ..lost }
+    lost_on(upstream, true)
 }
 
 /// The response's head did not come in time: for this try, or for the whole request.
@@ -116,6 +117,11 @@ pub fn end_upload(
                 exchange.tally.tries.put_by(pump);
             }
             Ok(())
+        }
+        Err(Broken::SourceLate) if exchange.tally.call.is_some() => {
+            exchange.is_cut = true;
+            // Either side may have been the one to speak.
+            Err(Failure::IdleTimeout)
         }
         Err(broken) => {
             exchange.is_cut = true;

@@ -4,6 +4,7 @@ use super::access::CompressionStats;
 use super::histogram::Histogram;
 use evenly_core::affinity::{Ignored, Outcome, Told};
 use evenly_core::error::Failure;
+use evenly_core::grpc::STATUSES;
 use evenly_core::retry::Cause;
 use evenly_core::route::{Comparison, Mirrored};
 use evenly_http2::Reason;
@@ -196,6 +197,32 @@ pub(super) struct PoolStats {
     pub queue_full: u64,
     /// By an open circuit.
     pub circuit_rejected: u64,
+    pub grpc: GrpcStats,
+}
+
+/// Calls of gRPC by status; most pools have none.
+#[derive(Debug, Clone, Default)]
+pub(super) struct GrpcStats(Option<Box<[u64; STATUSES.len()]>>);
+
+impl GrpcStats {
+    pub fn count(&mut self, status: u8) {
+        if let Some(count) = self.0.get_or_insert_default().get_mut(usize::from(status)) {
+            *count += 1;
+        }
+    }
+
+    /// Every status that was, with how often.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let counts = self.0.iter().flat_map(|counts| counts.iter().copied());
+        STATUSES.into_iter().zip(counts).filter(|(_, count)| *count > 0)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        if let Some(theirs) = &other.0 {
+            let mine = self.0.get_or_insert_default();
+            mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| *mine += theirs);
+        }
+    }
 }
 
 /// Second tries that begin while the first is under way.
@@ -280,6 +307,7 @@ impl PoolStats {
         self.queue_timeouts += other.queue_timeouts;
         self.queue_full += other.queue_full;
         self.circuit_rejected += other.circuit_rejected;
+        self.grpc.merge(&other.grpc);
     }
 }
 

@@ -232,6 +232,7 @@ fn routes(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &WorkerStats) {
 }
 
 fn pools(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &WorkerStats) {
+    http2::calls(to, snapshot, stats);
     to.family("evenly_resends_total", Kind::Counter, "Requests that were sent to a second endpoint.");
     for pool in &snapshot.pools {
         to.sample(&[("pool", &pool.name)], stats.pools.get(pool.id.0).map_or(0, |pool| pool.resends));

@@ -63,6 +63,7 @@ pub(crate) fn record(route: u32, status: u16) -> Record {
         total_nanos: 3_000_000,
         attempts: 1,
         affinity: evenly_core::affinity::Told::default(),
+        grpc_status: None,
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Record {
     pub attempts: u32,
     /// What became of its client's affinity.
     pub affinity: Told,
+    /// What ended it, if it is a call of gRPC.
+    pub grpc_status: Option<u8>,
 }
 
 /// The counters of one worker; summed over all of them, those of the process.
@@ -85,6 +87,9 @@ impl WorkerStats {
             }
             if r.attempts > 1 {
                 self.pools.at(r.pool).resends += 1;
+            }
+            if let Some(status) = r.grpc_status {
+                self.pools.at(r.pool).grpc.count(status);
             }
             if r.affinity != Told::default() {
                 self.pools.at(r.pool).affinity.count(r.affinity);

@@ -95,12 +95,16 @@ impl Prober {
                 self.settle(pool);
                 continue;
             };
-            let check = Rc::new(PoolCheck { policy: policy.clone(), probe: probe::new(&policy.probe) });
+            let check = Rc::new(PoolCheck {
+                policy: policy.clone(),
+                probe: probe::new(&policy.probe, pool.http2.is_some()),
+            });
             for member in &pool.members {
                 let id = member.endpoint.id();
                 let kept = before.get(&id).is_some_and(|target| {
                     target.check.policy == *policy
                         && target.pool.borrow().proxy_protocol == pool.proxy_protocol
+                        && target.pool.borrow().http2.is_some() == pool.http2.is_some()
                         && Arc::ptr_eq(&target.endpoint, &member.endpoint)
                 });
                 let target = match before.remove(&id) {

@@ -274,6 +274,7 @@ impl Connection<'_> {
             total_nanos: nanos(tally.started.elapsed()),
             attempts: 1 + u32::from(tally.is_resent),
             affinity: tally.affinity,
+            grpc_status: None,
         };
         self.worker.stats.borrow_mut().record(&record);
         if let Some(mut line) = Line::unread(self.worker, self.listener, self.origin.peer, "TCP") {

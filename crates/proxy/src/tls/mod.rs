@@ -29,7 +29,7 @@ mod trouble;
 
 pub use certificate::read_certificate;
 pub use handshake::handshake;
-pub use originate::{Alpn, HTTP_1, NO_ALPN, originate};
+pub use originate::{Alpn, HTTP_1, HTTP_2, NO_ALPN, originate};
 pub use originations::{Originations, Target, Targets, target_of};
 pub use session::Facts;
 pub use terminations::{Termination, Terminations};

@@ -17,6 +17,9 @@ pub type Alpn = &'static [&'static [u8]];
 /// For requests.
 pub const HTTP_1: Alpn = &[b"http/1.1"];
 
+/// For requests that share a connection.
+pub const HTTP_2: Alpn = &[b"h2"];
+
 /// For bytes of which only the client and the endpoint know what they are.
 pub const NO_ALPN: Alpn = &[];
 

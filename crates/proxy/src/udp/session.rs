@@ -50,6 +50,7 @@ pub fn record(worker: &Rc<Worker>, listener: &Listener, pool: &Pool, session: &S
         total_nanos: u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
         attempts: 1,
         affinity: *affinity,
+        grpc_status: None,
     };
     worker.stats.borrow_mut().record(&record);
     if let Some(line) = Line::unread(worker, listener, session.flow.client, "UDP") {

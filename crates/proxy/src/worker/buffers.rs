@@ -168,6 +168,16 @@ impl Buffer {
         }
     }
 
+    /// Ends a chunked body that has no more data with these lines of trailers; what has no room is left out.
+    pub fn end_chunks(&mut self, trailers: &[u8]) {
+        let Some((start, end)) = evenly_http1::LAST_CHUNK.split_at_checked(3) else { return };
+        self.append(start);
+        if trailers.len() < self.room().len() {
+            self.append(trailers);
+        }
+        self.append(end);
+    }
+
     /// Copies `bytes` behind the data; they must fit.
     fn append(&mut self, bytes: &[u8]) {
         self.bytes[self.end..self.end + bytes.len()].copy_from_slice(bytes);

@@ -14,7 +14,7 @@ pub mod waiting;
 use crate::access_log::Log;
 use crate::arrival::Tarpit;
 use crate::compress::Coders;
-use crate::http::{Handlers, Passwords};
+use crate::http::{Handlers, Passwords, SharedConnections};
 use crate::metrics::WorkerStats;
 use crate::permits::ListenerPermits;
 use crate::quic::{Channel, Endpoints, Share};
@@ -117,6 +117,8 @@ pub struct Worker {
     pub alarm: Rc<Alarm>,
     /// Idle connections to endpoints.
     pub idle: IdleConnections,
+    /// Connections to endpoints that requests share.
+    pub shared: SharedConnections,
     /// Copies of requests under way.
     pub mirrors: Rc<Mirrors>,
     /// Counters of this worker alone.
@@ -285,6 +287,7 @@ async fn run(
         deadlines: Rc::default(),
         alarm: Rc::new(alarm),
         idle: IdleConnections::new(most_idle),
+        shared: SharedConnections::default(),
         mirrors: Rc::default(),
         stats: RefCell::default(),
         random: RefCell::new(random),
@@ -360,6 +363,7 @@ async fn tick(worker: Rc<Worker>) {
             let view = worker.pin();
             let now = Instant::now();
             worker.idle.sweep(now, |id| view.has_endpoint(id));
+            worker.shared.sweep(|id| view.has_endpoint(id));
             worker.retired.borrow_mut().retain(|_, retired| now.duration_since(retired.since) < RETIRED);
         }
     }

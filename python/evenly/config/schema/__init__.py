@@ -24,13 +24,13 @@ from .discovery import (
     Url,
 )
 from .experiment import Fault, Mirror
-from .health_check import DnsCheck, HealthCheck, HttpCheck, StatusRange, TcpCheck, UdpCheck
+from .health_check import DnsCheck, GrpcCheck, HealthCheck, HttpCheck, StatusRange, TcpCheck, UdpCheck
 from .listener import HttpListener, HttpTimeouts, Limits, Listener
 from .listening import ProxyProtocol
 from .match import PathPattern, ValueCondition
 from .node import Node
 from .outlier import OutlierOptions
-from .pool import Endpoint, HashKey, KeepAlive, Pool, PoolTimeouts
+from .pool import Endpoint, HashKey, KeepAlive, Pool, PoolHttp2, PoolTimeouts
 from .pool_tls import PoolTls
 from .retry import HedgeOptions, Retry, RetryBudget
 from .route import ACTIONS, FORWARDING_ONLY, FieldRules, HostLiteral, Redirect, Respond, Rewrite, Route, RouteTimeouts
@@ -73,6 +73,7 @@ __all__ = [
     "Fault",
     "FieldRules",
     "FileDiscovery",
+    "GrpcCheck",
     "HashKey",
     "HealthCheck",
     "HedgeOptions",
@@ -97,6 +98,7 @@ __all__ = [
     "PathPattern",
     "Percent",
     "Pool",
+    "PoolHttp2",
     "PoolTimeouts",
     "PoolTls",
     "Prefixes",

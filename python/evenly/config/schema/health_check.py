@@ -10,7 +10,7 @@ from .table import Bounds, Matching, Table, integer, listed, one_of, widened, wr
 from .units import Duration, Percent, Timeout, durations
 from .words import FieldValue, Method
 
-_TYPE = one_of("http", "tcp", "udp", "dns")
+_TYPE = one_of("http", "grpc", "tcp", "udp", "dns")
 # A check costs a connection, or a round trip at least; twenty a second for each endpoint is plenty.
 _SHORTEST = Duration.parse("50ms")
 
@@ -87,7 +87,10 @@ class _Check(Table):
 
 
 class HttpCheck(_Check):
-    """Asks each endpoint over HTTP/1.1. Short forms: `health_check = "/healthz"`, and `"http"` for the path `/`."""
+    """Asks each endpoint by HTTP, in the version of the pool's `protocol`.
+
+    Short forms: `health_check = "/healthz"`, and `"http"` for the path `/`.
+    """
 
     heading: ClassVar[str] = "HTTP health check"
     where: ClassVar[str] = "[pools.NAME.health_check]"
@@ -117,6 +120,27 @@ health_check = { type = "http", path = "/healthz", interval = "2s", expected_sta
             "healthy gets a new one each time, and so do all where the pool keeps no connections itself "
             "(`keepalive.max_idle = 0`) or checks are a minute or more apart."
         ),
+    )
+
+
+class GrpcCheck(_Check):
+    """Asks gRPC's health service (`grpc.health.v1.Health/Check`) by HTTP/2. Short form: `health_check = "grpc"`."""
+
+    heading: ClassVar[str] = "gRPC health check"
+    where: ClassVar[str] = "[pools.NAME.health_check]"
+    example: ClassVar[str] = """
+[pools.cart]
+endpoints = ["10.0.0.1:50051"]
+protocol = "h2"
+health_check = { type = "grpc", service = "shop.Cart" }
+"""
+
+    type: Annotated[Literal["grpc"], _TYPE] = Field(description="What is asked: a call of the health service.")
+    service: Annotated[str, Matching(r"[\x21-\x7e]{0,127}", "the name of a service")] = Field(
+        default="",
+        description="The service whose health is asked for; by itself that of the endpoint as a whole. Only `SERVING` "
+        "passes.",
+        examples=["shop.Cart"],
     )
 
 
@@ -210,14 +234,15 @@ def _widen(value: object) -> object:
 
 def _tag(value: object) -> str:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return f"<{kind}>" if kind in {"tcp", "udp", "dns"} else "<http>"
+    return f"<{kind}>" if kind in {"grpc", "tcp", "udp", "dns"} else "<http>"
 
 
 HealthCheck = Annotated[
     Annotated[HttpCheck, Tag("<http>")]
+    | Annotated[GrpcCheck, Tag("<grpc>")]
     | Annotated[TcpCheck, Tag("<tcp>")]
     | Annotated[UdpCheck, Tag("<udp>")]
     | Annotated[DnsCheck, Tag("<dns>")],
     Discriminator(_tag),
-    widened(_widen, str, HttpCheck | TcpCheck | UdpCheck | DnsCheck),
+    widened(_widen, str, HttpCheck | GrpcCheck | TcpCheck | UdpCheck | DnsCheck),
 ]

@@ -158,6 +158,34 @@ class KeepAlive(Table):
     )
 
 
+class PoolHttp2(Table):
+    """Connections by HTTP/2 to endpoints, which requests share; counted for each endpoint and worker."""
+
+    heading: ClassVar[str] = "Pool: http2"
+    where: ClassVar[str] = "[pools.NAME.http2]"
+
+    max_streams: Annotated[int, integer(1, 10_000)] = Field(
+        default=100,
+        description="Requests that one connection carries at once. An endpoint that allows fewer gets fewer; the rest "
+        "go to another connection.",
+    )
+    max_connections: Annotated[int, integer(1, 10_000)] = Field(
+        default=64,
+        description="How many connections there may be. When all are full, a request waits for as long as connecting "
+        "may take.",
+    )
+    ping_after: Timeout = Field(
+        default=Duration.parse("6m"),
+        description="A connection with requests under way on which nothing came for so long is asked for a sign of "
+        "life (PING), and lost if there is none within 10 seconds. Servers of gRPC take more than one such question in "
+        "five minutes as abuse.",
+    )
+
+
+def _http2_if_spoken(validated: dict[str, Any]) -> PoolHttp2 | None:
+    return PoolHttp2() if validated["protocol"] == "h2" else None
+
+
 class Pool(Table):
     """Interchangeable endpoints, the balancer that picks one, and how their health is judged."""
 
@@ -258,6 +286,16 @@ hash_balance_factor = 1.25
         "or it is full and has no `queue`. It may have one too. Not for UDP.",
         examples=["other-region"],
     )
+    protocol: Literal["http1", "h2"] = Field(
+        default="http1",
+        description='What is spoken to the endpoints: HTTP/1.1, or `"h2"`: HTTP/2, agreed on under TLS (ALPN); '
+        "without it they must know it by themselves (prior knowledge). For routes only.",
+    )
+    http2: PoolHttp2 | None = Field(
+        default_factory=_http2_if_spoken,
+        description='Connections by HTTP/2; goes with `protocol = "h2"`, which brings every default.',
+        examples=[{"max_streams": 100}],
+    )
     timeouts: PoolTimeouts = Field(default=PoolTimeouts(), description="Deadlines towards the endpoints.")
     keepalive: KeepAlive = Field(default=KeepAlive(), description="Idle connections kept for reuse.")
     retry: RetryOrAttempts = Field(
@@ -311,6 +349,14 @@ hash_balance_factor = 1.25
         if not any(https) and any(endpoint.sni is not None for endpoint in self.endpoints):
             raise refused("`sni` has no effect without the pool's `tls`", "endpoints")
         return self.model_copy(update={"tls": PoolTls()}) if any(https) else self
+
+    @model_validator(mode="after")
+    def _check_protocol(self) -> Self:
+        if self.protocol != "h2" and self.http2 is not None:
+            raise refused(f'goes with protocol = "h2", and this is "{self.protocol}"', "http2")
+        if self.protocol == "h2" and self.proxy_protocol is not None:
+            raise refused('says whose a connection is, and with protocol = "h2" clients share them', "proxy_protocol")
+        return self
 
     @model_validator(mode="after")
     def _check_ejection_times(self) -> Self:

@@ -136,3 +136,22 @@ fn answers_that_nobody_reads() {
     assert_eq!(failed.reason, Reason::UnreadAnswers);
     assert!(connection.output().len() < 20_000);
 }
+
+#[test]
+fn windows_may_be_opened_for_each_small_message_but_not_for_each_crumb() {
+    for (message, expected) in
+        [(&b"ten bytes."[..], None), (&[b'x'; 64 << 10][..], Some(Reason::WindowUpdateFlood))]
+    {
+        let mut connection = server();
+        feed(&mut connection, &get(1)).unwrap();
+        connection.send_head(StreamId(1), b"HTTP/1.1 200 OK\r\n\r\n", false).unwrap();
+        let size = if expected.is_some() { 1 } else { 10 };
+        let ended = (0..3000).find_map(|_| {
+            connection.send_data(StreamId(1), message, false).unwrap();
+            sent(&mut connection);
+            let input = [window_update(1, size), window_update(0, size)].concat();
+            feed(&mut connection, &input).err().map(|error| error.reason)
+        });
+        assert_eq!(ended, expected);
+    }
+}

@@ -5,7 +5,7 @@
 
 use super::super::answer::{Answer, Manner};
 use super::super::client::Client;
-use super::super::connect::{Lost, Terms, idle, open};
+use super::super::connect::{Lost, Terms, idle, lost_on, open};
 use super::super::request::{Rendering, forwarding};
 use crate::io;
 use crate::metrics::ForwardAuth as Outcome;
@@ -213,21 +213,22 @@ impl Service {
         let terms = Terms::of(client, view, pool, endpoint);
         let mut upstream = connection(client, pool, (endpoint, terms), wants_new).await?;
         let worker = &client.worker;
-        let was_reused = upstream.reused;
-        let lost = |failure| match failure {
-            Failure::UpstreamClosed => Lost { is_sent: true, was_reused, ..Lost::to(Cause::Reset, failure) },
+        let lost = |failure, upstream: &Upstream| match failure {
+            Failure::UpstreamClosed => lost_on(upstream, true),
             _ => Lost::for_good(failure),
         };
         let mut head = worker.buffers.text();
         // Writing to memory does not fail.
         let _ = write!(head, "GET {} HTTP/1.1\r\nHost: {}\r\n", self.forward.path, endpoint.address());
         head.extend_from_slice(&self.fields);
-        send(&mut upstream, &head).await.map_err(lost)?;
+        send(&mut upstream, &head).await.map_err(|failure| lost(failure, &upstream))?;
         drop(head);
-        let (mut answering, mut buffer) = self.answering(worker, &mut upstream).await.map_err(lost)?;
+        let answering = self.answering(worker, &mut upstream).await;
+        let (mut answering, mut buffer) = answering.map_err(|failure| lost(failure, &upstream))?;
+        answering.body = upstream.stream.reader(answering.body);
         worker.stats.borrow_mut().endpoint_answered(endpoint.id().0, answering.status);
         buffer.consume(answering.length);
-        let body = body(worker, &mut upstream, &mut answering, buffer).await.map_err(lost)?;
+        let body = body(worker, &mut upstream, &mut answering, buffer).await.map_err(Lost::for_good)?;
         if answering.keep_alive && body.is_clean {
             worker.idle.keep(upstream, pool, Instant::now());
         }
@@ -344,7 +345,7 @@ fn failed(client: &Client, pool: &Pool, endpoint: &Endpoint, failure: Failure) {
 /// An idle connection, or a new one.
 async fn connection(
     client: &mut Client,
-    pool: &Pool,
+    pool: &Arc<Pool>,
     (endpoint, terms): (&Endpoint, Terms),
     wants_new: bool,
 ) -> Result<Upstream, Lost> {
@@ -353,7 +354,7 @@ async fn connection(
     }
     let due = client.deadline.at(Duration::from_millis(pool.timeouts.connect_ms));
     // What the client sends meanwhile may be its body, so it is left alone.
-    open(client, endpoint, terms, due, false).await
+    open(client, (pool, endpoint), terms, due, false).await
 }
 
 async fn send(upstream: &mut Upstream, bytes: &[u8]) -> Result<(), Failure> {

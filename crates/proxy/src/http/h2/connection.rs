@@ -31,8 +31,12 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Output from which on nothing is added to it but what the peer has to be told.
 const OUTPUT_BYTES: usize = 64 << 10;
 
-/// What fields may take in memory beyond ten times what was sent for them.
-const HELD_HEAD_BYTES: u32 = 256 << 10;
+/// What fields may take in memory beyond ten times what was sent for them, for each stream: calls of gRPC that repeat
+/// one another are sent in 20 bytes each, and take 400.
+const HELD_HEAD_BYTES: u32 = 2 << 10;
+
+/// The same for a connection with few streams.
+const LEAST_HELD_HEAD_BYTES: u32 = 256 << 10;
 
 /// How long requests are still taken that a client sent before it knew that the connection ends, if it does not say
 /// when it knew.
@@ -68,7 +72,7 @@ fn limits(listener: &Listener) -> Limits {
         connection_window: CONNECTION_WINDOW,
         head_bytes: listener.limits.head_bytes,
         fields: u32::from(listener.limits.headers),
-        held_head_bytes: HELD_HEAD_BYTES,
+        held_head_bytes: LEAST_HELD_HEAD_BYTES.max(listener.limits.streams.saturating_mul(HELD_HEAD_BYTES)),
         output_bytes: OUTPUT_BYTES,
         extended_connect: true,
     }
@@ -190,8 +194,7 @@ impl Task {
                         slots.end(stream, StreamEnd::Complete);
                     }
                 }
-                // No endpoint is sent any: HTTP/1.1 would need its consent (RFC 9110 §6.5.1).
-                Event::Trailers { stream, .. } => slots.end(stream, StreamEnd::Complete),
+                Event::Trailers { stream, fields } => slots.receive_trailers(stream, fields),
                 Event::Reset { stream, .. } => slots.end(stream, StreamEnd::Broken),
                 Event::Broken { stream, error } => {
                     slots.end(stream, StreamEnd::Broken);

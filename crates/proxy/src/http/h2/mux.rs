@@ -3,7 +3,7 @@
 use crate::permits::Permit;
 use crate::tls::Facts;
 use crate::worker::buffers::Buffer;
-use evenly_http2::{Connection, ErrorCode, SendError, StreamId};
+use evenly_http2::{Connection, ErrorCode, OpenError, SendError, StreamId};
 use rustc_hash::FxHashMap;
 use std::cell::{RefCell, RefMut};
 use std::io;
@@ -56,7 +56,11 @@ struct Slot {
     unread: Vec<u8>,
     /// What of it is read already.
     read: usize,
+    /// Bytes at the front of what is unread that came as heads, for which there is no window.
+    heads: usize,
     end: Option<End>,
+    /// What came behind the body: lines of trailers.
+    trailers: Option<Box<[u8]>>,
     /// Bytes that it added to the output in that round.
     sent: usize,
     round: u64,
@@ -69,10 +73,16 @@ struct Slot {
 /// Why nothing more comes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The client has said all.
+    /// The peer has said all.
     Complete,
-    /// The client gave the stream up, or the connection is no more.
+    /// The peer gave the stream up, or a client's connection is no more.
     Broken,
+    /// The endpoint says that it has not looked at the request.
+    Unprocessed,
+    /// What the endpoint sent is no response.
+    Malformed,
+    /// The endpoint's connection is no more.
+    Lost,
 }
 
 impl Mux {
@@ -109,7 +119,7 @@ impl State {
     }
 
     /// Has the connection's task look: there is something to write, or a stream less.
-    fn notify(&self) {
+    pub fn notify(&self) {
         if let Some(task) = &self.task {
             task.wake_by_ref();
         }
@@ -123,7 +133,7 @@ impl State {
         into: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
         let Some(slot) = self.slots.get(id) else { return Poll::Ready(Err(broken())) };
-        if slot.end == Some(End::Broken) {
+        if slot.end.is_some_and(|end| end != End::Complete) {
             return Poll::Ready(Err(broken()));
         }
         if slot.read == slot.unread.len() {
@@ -135,11 +145,13 @@ impl State {
         }
         let n = into.fill(&slot.unread[slot.read..]);
         slot.read += n;
+        let of_heads = slot.heads.min(n);
+        slot.heads -= of_heads;
         if slot.read == slot.unread.len() {
             slot.rest();
         }
         let before = self.connection.output().len();
-        self.connection.consumed(id, n);
+        self.connection.consumed(id, n - of_heads);
         if self.connection.output().len() > before {
             self.notify();
         }
@@ -149,12 +161,37 @@ impl State {
     /// Ready when the client gave the stream up.
     pub fn poll_gone(&mut self, id: StreamId, cx: &Context<'_>) -> Poll<()> {
         match self.slots.get(id) {
-            Some(slot) if slot.end != Some(End::Broken) => {
+            Some(slot) if slot.end.is_none_or(|end| end == End::Complete) => {
                 slot.register(cx);
                 Poll::Pending
             }
             _ => Poll::Ready(()),
         }
+    }
+
+    /// Sends a request's head, with which a stream begins.
+    pub fn open(&mut self, head: &[u8], is_end: bool) -> Result<StreamId, OpenError> {
+        let id = self.connection.open(head, is_end)?;
+        self.slots.begin(id, false);
+        self.notify();
+        Ok(id)
+    }
+
+    /// How a stream's peer has ended it, if it has; one that is not there is lost.
+    pub fn end_of(&mut self, id: StreamId) -> Option<End> {
+        self.slots.get(id).map_or(Some(End::Lost), |slot| slot.end)
+    }
+
+    /// Whether all of a message was read, and no trailers follow.
+    pub fn is_drained(&mut self, id: StreamId) -> bool {
+        self.slots.get(id).is_some_and(|slot| {
+            slot.end == Some(End::Complete) && slot.read == slot.unread.len() && slot.trailers.is_none()
+        })
+    }
+
+    /// Takes the trailers that came at a message's end.
+    pub fn trailers(&mut self, id: StreamId) -> Option<Box<[u8]>> {
+        self.slots.get(id)?.trailers.take()
     }
 
     /// Sends a response's head.
@@ -203,10 +240,13 @@ impl State {
         }
     }
 
-    /// Ends the response, if nothing has yet.
-    pub fn finish(&mut self, id: StreamId) {
-        // A stream that is over needs no end.
-        let _ = self.connection.send_data(id, &[], true);
+    /// Ends the message, if nothing has yet, with trailers if there are some.
+    pub fn finish(&mut self, id: StreamId, trailers: Option<&[u8]>) {
+        // A stream that is over needs no end, and trailers that cannot be sent are none.
+        let is_said = trailers.is_some_and(|lines| self.connection.send_trailers(id, lines).is_ok());
+        if !is_said {
+            let _ = self.connection.send_data(id, &[], true);
+        }
         self.notify();
     }
 
@@ -229,6 +269,47 @@ impl Slots {
     pub fn receive(&mut self, id: StreamId, bytes: &[u8]) {
         if let Some(slot) = self.slots.get_mut(&id) {
             slot.unread.extend_from_slice(bytes);
+            slot.wake();
+        }
+    }
+
+    /// A head came, before any body: how much of heads is unread now.
+    pub fn receive_head(&mut self, id: StreamId, text: &[u8]) -> usize {
+        let Some(slot) = self.slots.get_mut(&id) else { return 0 };
+        slot.unread.extend_from_slice(text);
+        slot.heads += text.len();
+        slot.wake();
+        slot.heads
+    }
+
+    /// Trailers came, with which a message ends.
+    pub fn receive_trailers(&mut self, id: StreamId, lines: &[u8]) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.trailers = (!lines.is_empty()).then(|| lines.into());
+            slot.end = Some(End::Complete);
+            slot.wake();
+        }
+    }
+
+    /// As [`Slots::end`], unless the peer has said all: what it does afterwards takes nothing of that away.
+    pub fn give_up(&mut self, id: StreamId, end: End) {
+        if self.slots.get(&id).is_some_and(|slot| slot.end.is_none()) {
+            self.end(id, end);
+        }
+    }
+
+    /// The same for those that were opened behind `last`.
+    pub fn give_up_behind(&mut self, last: StreamId, end: End) {
+        for (_, slot) in self.slots.iter_mut().filter(|(id, slot)| **id > last && slot.end.is_none()) {
+            slot.end = Some(end);
+            slot.wake();
+        }
+    }
+
+    /// The same for all.
+    pub fn give_up_all(&mut self, end: End) {
+        for slot in self.slots.values_mut().filter(|slot| slot.end.is_none()) {
+            slot.end = Some(end);
             slot.wake();
         }
     }

@@ -1,26 +1,40 @@
-//! One stream, in the place of a client's connection: reads give the request's body, writes take the response as
-//! HTTP/1.1 text.
+//! One stream, in the place of a connection: of a client's, reads give the request's body, writes take the response as
+//! HTTP/1.1 text; to an endpoint, writes take the request so, and reads give the response's head and body.
 
-use super::mux::{Mux, State};
+use super::head::Head;
+use super::mux::{End, Mux, State};
+use super::shared::Shared;
+use crate::http::grpc;
 use crate::tls::Facts;
 use crate::worker::buffers::Buffer;
-use evenly_http2::StreamId;
+use evenly_http2::{OpenError, StreamId};
 use std::cell::RefMut;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// A stream. Dropped before its response is complete, it is reset.
+/// A stream. Dropped before its message is complete, it is reset.
 pub struct H2Stream {
     mux: Rc<Mux>,
-    id: StreamId,
+    /// An endpoint's has none before its request's head is written.
+    id: Option<StreamId>,
     said: Said,
-    /// Whether the response has no body, whatever its head says.
+    /// Whether what is written has no body, whatever its head says.
     is_head: bool,
+    /// Whether the end of what is written is said by [`H2Stream::finish`] alone: trailers may come.
+    holds_end: bool,
+    /// The connection to an endpoint that it is on, if it is to one.
+    shared: Option<Rc<Shared>>,
+    /// The status of gRPC in the trailers that were taken.
+    grpc_status: Option<u8>,
+    /// Whether something of the peer's message was read.
+    has_read: bool,
+    /// Whether the endpoint does not do what is asked of it.
+    is_impossible: bool,
 }
 
-/// How far the response is.
+/// How far the message is that is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Said {
     /// The final head is still to come.
@@ -31,18 +45,55 @@ enum Said {
     Everything,
 }
 
+/// What became of a request that got no response on its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The endpoint has not looked at it, and says so; or it was not sent.
+    Unprocessed,
+    /// The endpoint cannot be asked for what it asks for.
+    Impossible,
+    /// What came is no response.
+    Malformed,
+    /// The stream was reset.
+    Reset,
+    /// Its connection has ended. Whether that is this stream's to tell: the first one's is.
+    Lost { is_first: bool },
+}
+
 impl H2Stream {
-    /// A stream that has begun, with the request's head `text`.
+    /// A client's stream that has begun, with the request's head `text`.
     pub fn new(mux: Rc<Mux>, id: StreamId, text: &[u8]) -> Self {
-        Self { mux, id, said: Said::Nothing, is_head: text.starts_with(b"HEAD ") }
+        let is_head = text.starts_with(b"HEAD ");
+        let mut stream = Self::silent(mux, None);
+        (stream.id, stream.is_head) = (Some(id), is_head);
+        stream
     }
 
-    /// The server's end of the connection.
+    /// A place for a stream on a connection to an endpoint, which was kept for it.
+    pub(super) fn to_endpoint(shared: Rc<Shared>) -> Self {
+        Self::silent(Rc::clone(&shared.mux), Some(shared))
+    }
+
+    fn silent(mux: Rc<Mux>, shared: Option<Rc<Shared>>) -> Self {
+        Self {
+            mux,
+            id: None,
+            said: Said::Nothing,
+            is_head: false,
+            holds_end: false,
+            shared,
+            grpc_status: None,
+            has_read: false,
+            is_impossible: false,
+        }
+    }
+
+    /// This end of the connection.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.mux.local
     }
 
-    /// What was agreed on for the connection, under TLS.
+    /// What was agreed on for a client's connection, under TLS.
     pub fn facts(&self) -> Option<&Rc<Facts>> {
         self.mux.facts.as_ref()
     }
@@ -51,14 +102,18 @@ impl H2Stream {
         self.mux.state()
     }
 
-    /// Reads the request's body into what room `into` has; 0 is its end.
+    /// Reads into what room `into` has; 0 is the message's end.
     pub fn poll_read(&mut self, cx: &Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
-        self.state().poll_read(self.id, cx, into)
+        // Who has no stream yet is woken as a writer.
+        let Some(id) = self.id else { return Poll::Pending };
+        let read = self.state().poll_read(id, cx, into);
+        self.has_read |= read.is_ready();
+        read
     }
 
-    /// Ready when the client gave the stream up.
+    /// Ready when the peer gave the stream up.
     pub fn poll_gone(&mut self, cx: &Context<'_>) -> Poll<()> {
-        self.state().poll_gone(self.id, cx)
+        self.id.map_or(Poll::Pending, |id| self.state().poll_gone(id, cx))
     }
 
     /// Writes some of `first`, then of `second`. A head must come whole; the pipeline renders none in pieces.
@@ -84,38 +139,97 @@ impl H2Stream {
             }
         }
         if written == 0 {
-            self.state().wait(self.id, cx);
+            match (self.id, &self.shared) {
+                (Some(id), _) => self.state().wait(id, cx),
+                (None, Some(shared)) => shared.wait_for_output(cx),
+                (None, None) => {}
+            }
             return Poll::Pending;
         }
         Poll::Ready(Ok(written))
     }
 
-    /// Says that the response is complete; the first half of an end, for tunnels.
+    /// Says that the message is complete; the first half of an end, for tunnels.
     pub fn poll_shutdown(&mut self) -> Poll<io::Result<()>> {
-        self.finish();
+        self.finish(None);
         Poll::Ready(Ok(()))
     }
 
-    /// The response is complete, if it has begun.
-    pub fn finish(&mut self) {
-        if matches!(self.said, Said::Head(_)) {
-            self.state().finish(self.id);
+    /// Leaves it to [`H2Stream::finish`] to say where the message ends, whatever its head says of its length.
+    pub fn hold_end(&mut self) {
+        self.holds_end = true;
+    }
+
+    /// What is written is complete, if it has begun; with these lines of trailers behind it.
+    pub fn finish(&mut self, trailers: Option<&[u8]>) {
+        if let (Said::Head(_), Some(id)) = (self.said, self.id) {
+            self.state().finish(id, trailers);
             self.said = Said::Everything;
+        }
+    }
+
+    /// Whether all of the peer's message was read, and nothing follows it.
+    pub fn is_drained(&self) -> bool {
+        self.id.is_some_and(|id| self.state().is_drained(id))
+    }
+
+    /// Takes the trailers of the peer's message, whose end was read.
+    pub fn trailers(&mut self) -> Option<Box<[u8]>> {
+        let id = self.id?;
+        let lines = self.state().trailers(id)?;
+        self.grpc_status = grpc::status_in(&lines);
+        Some(lines)
+    }
+
+    /// The status of gRPC in the trailers that were taken, if there is one.
+    pub fn grpc_status(&self) -> Option<u8> {
+        self.grpc_status
+    }
+
+    /// Whether the head of what is written was sent, and its end was not.
+    pub fn is_midway(&self) -> bool {
+        matches!(self.said, Said::Head(_))
+    }
+
+    /// What became of a request that could not be written, or whose response could not be read.
+    pub fn loss(&self) -> Loss {
+        let Some(shared) = &self.shared else { return Loss::Reset };
+        let Some(id) = self.id else {
+            return if self.is_impossible { Loss::Impossible } else { Loss::Unprocessed };
+        };
+        match self.state().end_of(id) {
+            Some(End::Unprocessed) => Loss::Unprocessed,
+            Some(End::Malformed) => Loss::Malformed,
+            Some(End::Lost) => Loss::Lost { is_first: shared.blame() },
+            Some(End::Complete | End::Broken) | None => Loss::Reset,
         }
     }
 
     /// Sends the head that `text` begins with. Returns its length.
     fn head(&mut self, text: &[u8]) -> io::Result<usize> {
-        let head = Head::read(text).ok_or(io::ErrorKind::InvalidData)?;
-        let length = head.length;
-        let is_end = head.is_final() && (self.is_head || head.has_no_body());
-        self.state().send_head(self.id, &text[..length], is_end)?;
-        self.said = match (is_end, head.is_final()) {
+        let head = match &self.shared {
+            Some(_) => Head::of_request(text),
+            None => Head::of_response(text, self.is_head),
+        };
+        let head = head.ok_or(io::ErrorKind::InvalidData)?;
+        let is_end = head.is_final && head.body == Some(0);
+        let text = &text[..head.length];
+        match (self.id, &self.shared) {
+            (None, Some(shared)) => {
+                let opened = shared.open(text, is_end);
+                self.is_impossible = opened == Err(OpenError::NoExtendedConnect);
+                self.id = Some(opened.map_err(unopened)?);
+                self.is_head = head.is_head;
+            }
+            (Some(id), None) => self.state().send_head(id, text, is_end)?,
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        }
+        self.said = match (is_end, head.is_final) {
             (true, _) => Said::Everything,
             (false, true) => Said::Head(head.body),
             (false, false) => Said::Nothing,
         };
-        Ok(length)
+        Ok(head.length)
     }
 
     /// Sends as much of the body as there is room for.
@@ -124,81 +238,29 @@ impl H2Stream {
             // Of a HEAD's error page only the head is wanted.
             return Ok(bytes.len());
         }
-        let Said::Head(left) = self.said else { return Err(io::ErrorKind::InvalidData.into()) };
-        let is_end = left == Some(bytes.len() as u64);
-        let n = self.state().send(self.id, bytes, is_end)?;
+        let (Said::Head(left), Some(id)) = (self.said, self.id) else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let is_end = left == Some(bytes.len() as u64) && !self.holds_end;
+        let n = self.state().send(id, bytes, is_end)?;
         let left = left.map(|left| left.saturating_sub(n as u64));
-        self.said = if left == Some(0) { Said::Everything } else { Said::Head(left) };
+        self.said = if left == Some(0) && !self.holds_end { Said::Everything } else { Said::Head(left) };
         Ok(n)
     }
 }
 
 impl Drop for H2Stream {
     fn drop(&mut self) {
-        self.state().remove(self.id);
-    }
-}
-
-/// What of a response's head says how long its body is. It was rendered here, so it is well formed.
-pub struct Head {
-    /// Its bytes.
-    pub length: usize,
-    status: u16,
-    /// Bytes of the body, if it says so.
-    pub body: Option<u64>,
-}
-
-impl Head {
-    /// Of the head that `text` begins with.
-    pub fn read(text: &[u8]) -> Option<Self> {
-        let status = std::str::from_utf8(text.get(9..12)?).ok()?.parse().ok()?;
-        let mut body = None;
-        let mut start = line_end(text, 0)?;
-        loop {
-            let end = line_end(text, start)?;
-            let line = &text[start..end - 2];
-            if line.is_empty() {
-                return Some(Self { length: end, status, body });
-            }
-            if let Some((name, value)) = line.split_at_checked(15)
-                && name.eq_ignore_ascii_case(b"content-length:")
-            {
-                body = std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok();
-            }
-            start = end;
+        if let Some(id) = self.id {
+            self.state().remove(id);
+        }
+        if let Some(shared) = &self.shared {
+            shared.is_suspect.set(shared.is_suspect.get() || self.id.is_some() && !self.has_read);
+            shared.left(self.id);
         }
     }
-
-    /// 101 makes a tunnel of the stream, so it is final, too.
-    pub fn is_final(&self) -> bool {
-        self.status >= 200 || self.status == 101
-    }
-
-    /// Whether nothing follows it.
-    pub fn has_no_body(&self) -> bool {
-        matches!(self.status, 204 | 304) || self.body == Some(0)
-    }
 }
 
-/// Where the line that begins at `start` ends, its CRLF included.
-fn line_end(text: &[u8], start: usize) -> Option<usize> {
-    let line = text.get(start..)?;
-    Some(start + line.iter().position(|byte| *byte == b'\n')? + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_head_says_how_long_its_body_is() {
-        let text = b"HTTP/1.1 200 OK\r\nDate: x\r\ncontent-LENGTH: 12\r\n\r\nbody";
-        let head = Head::read(text).unwrap();
-        assert_eq!((head.length, head.status, head.body), (text.len() - 4, 200, Some(12)));
-        assert!(head.is_final() && !head.has_no_body());
-        let interim = Head::read(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n").unwrap();
-        assert!(!interim.is_final());
-        assert!(Head::read(b"HTTP/1.1 304 Not Modified\r\n\r\n").unwrap().has_no_body());
-        assert!(Head::read(b"HTTP/1.1 200 OK\r\nContent-Length: 1").is_none());
-    }
+fn unopened(error: OpenError) -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, error)
 }

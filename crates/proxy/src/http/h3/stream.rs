@@ -2,7 +2,7 @@
 //! HTTP/1.1 text.
 
 use super::mux::Mux;
-use crate::http::h2::ResponseHead;
+use crate::http::h2::Head;
 use crate::tls::Facts;
 use crate::worker::buffers::Buffer;
 use quinn_proto::StreamId;
@@ -113,10 +113,10 @@ impl H3Stream {
 
     /// Renders the head that `text` begins with. Returns its length, and how far the response is with it.
     fn head(&mut self, text: &[u8]) -> io::Result<(usize, Said)> {
-        let head = ResponseHead::read(text).ok_or(io::ErrorKind::InvalidData)?;
+        let head = Head::of_response(text, self.is_head).ok_or(io::ErrorKind::InvalidData)?;
         self.mux.head(self.id, &text[..head.length])?;
-        let then = match head.is_final() {
-            true if self.is_head || head.has_no_body() => Said::Everything,
+        let then = match head.is_final {
+            true if head.body == Some(0) => Said::Everything,
             true => Said::Head(head.body),
             false => Said::Nothing,
         };

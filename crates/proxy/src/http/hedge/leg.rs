@@ -9,7 +9,7 @@
 //! is dropped where it stands, with its connection.
 
 use crate::http::client::Client;
-use crate::http::connect::{Lost, Terms, idle, reach};
+use crate::http::connect::{Lost, Terms, idle, lost_on, reach};
 use crate::http::exchange::Exchange;
 use crate::http::wait::closed;
 use crate::io;
@@ -56,9 +56,11 @@ impl Leg {
             Some(upstream) => (Stage::Sending(upstream, 0), exchange.idle_timeout()),
             None => {
                 let (worker, endpoint) = (Rc::clone(&client.worker), Arc::clone(lease.endpoint()));
-                let proxied = client.proxied.clone();
+                let (pool, proxied) = (Arc::clone(exchange.pool()), client.proxied.clone());
                 let dialling =
-                    Box::pin(async move { reach(&worker, &endpoint, terms, proxied.as_deref()).await });
+                    Box::pin(
+                        async move { reach(&worker, (&pool, &endpoint), terms, proxied.as_deref()).await },
+                    );
                 (Stage::Dialling(dialling), exchange.connect_timeout())
             }
         };
@@ -163,6 +165,5 @@ impl Leg {
 }
 
 fn reset(upstream: &Upstream, is_sent: bool) -> Stage {
-    let lost = Lost::to(Cause::Reset, Failure::UpstreamClosed);
-    Stage::Failed(Lost { is_sent, was_reused: upstream.reused, ..lost })
+    Stage::Failed(lost_on(upstream, is_sent))
 }

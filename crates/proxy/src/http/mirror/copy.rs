@@ -4,8 +4,8 @@ use super::Tee;
 use crate::http::exchange::Method;
 use crate::http::settle::LIMITS;
 use crate::io;
-use crate::tls::HTTP_1;
-use crate::upstream::{Opening, Upstream, dial};
+use crate::stream::Stream;
+use crate::upstream::{Upstream, acquire};
 use crate::worker::Worker;
 use crate::worker::buffers::{Buffer, Text};
 use crate::worker::mirrors::Slot;
@@ -91,9 +91,12 @@ impl Copy {
                 return Ok(outcome);
             }
         }
-        let opening = Opening { introduction: Vec::new(), target, alpn: HTTP_1 };
-        let upstream = dial(&self.worker, endpoint, opening).await.map_err(|_| Mirrored::Failed)?;
-        self.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
+        let pool = self.view.pool(mirror.pool.0 as usize);
+        let acquired = acquire(&self.worker, (pool, endpoint), Vec::new(), target).await;
+        let upstream = acquired.map_err(|_| Mirrored::Failed)?;
+        if !upstream.stream.frames_messages() {
+            self.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
+        }
         self.exchange(upstream, mirror).await.map_err(|Broken| Mirrored::Failed)
     }
 
@@ -145,6 +148,9 @@ impl Copy {
                 _ => return Err(Broken),
             }
         }
+        if let Stream::H2(stream) = &mut upstream.stream {
+            stream.finish(None);
+        }
         Ok(())
     }
 
@@ -156,7 +162,7 @@ impl Copy {
     async fn head(&self, upstream: &mut Upstream) -> Result<(Head, Buffer), Broken> {
         let mut buffer = self.read(upstream).await?;
         loop {
-            match parse(&buffer, self.method)? {
+            match parse(&buffer, self.method, &upstream.stream)? {
                 Some(head) if (100..200).contains(&head.status) => buffer.consume(head.length),
                 Some(head) => {
                     buffer.consume(head.length);
@@ -177,13 +183,13 @@ impl Copy {
     }
 }
 
-fn parse(buffer: &Buffer, method: Method) -> Result<Option<Head>, Broken> {
+fn parse(buffer: &Buffer, method: Method, stream: &Stream) -> Result<Option<Head>, Broken> {
     let mut slots = Slots::new();
     let head = parse_response(buffer, &LIMITS, method.for_response(), &mut slots).map_err(|_| Broken)?;
     Ok(head.map(|head| Head {
         status: head.status,
         length: head.length,
-        body: BodyReader::from(head.body),
+        body: stream.body(head.body),
         keep_alive: head.keep_alive && head.body != BodyLength::UntilClose,
     }))
 }

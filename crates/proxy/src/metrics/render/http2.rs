@@ -1,4 +1,4 @@
-//! Clients that speak HTTP/2.
+//! Clients that speak HTTP/2, and calls of gRPC over it.
 
 use crate::metrics::WorkerStats;
 use crate::metrics::counts::{H2Stats, ListenerStats};
@@ -37,6 +37,16 @@ pub(super) fn connections(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &
             for (reason, count) in Reason::ALL.iter().zip(failed).filter(|(_, count)| *count > 0) {
                 to.sample(&[("listener", name), ("scope", scope), ("reason", reason.word())], count);
             }
+        }
+    }
+}
+
+/// Calls of gRPC; only of pools that had some.
+pub(super) fn calls(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &WorkerStats) {
+    to.family("evenly_pool_grpc_calls_total", Kind::Counter, "Calls of gRPC that ended, by their status.");
+    for pool in &snapshot.pools {
+        for (status, count) in stats.pools.get(pool.id.0).into_iter().flat_map(|pool| pool.grpc.iter()) {
+            to.sample(&[("pool", &pool.name), ("status", status)], count);
         }
     }
 }

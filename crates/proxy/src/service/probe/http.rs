@@ -50,7 +50,11 @@ impl Http {
     }
 
     /// Reads heads off the front of `received` until one is final; says where the body begins.
-    fn read_head(&self, received: &[u8], progress: &mut Progress) -> Result<Option<usize>, CheckFailure> {
+    pub(super) fn read_head(
+        &self,
+        received: &[u8],
+        progress: &mut Progress,
+    ) -> Result<Option<usize>, CheckFailure> {
         let mut start = 0;
         loop {
             let mut slots = Slots::new();
@@ -104,7 +108,7 @@ impl Http {
 
     /// Reads the body to its end, or as far as is looked at, even when the outcome is certain: an endpoint that is cut
     /// off while it sends writes an error into its log for every check.
-    fn receive_body(&self, progress: &mut Progress, bytes: &mut [u8]) -> Verdict {
+    pub(super) fn receive_body(&self, progress: &mut Progress, bytes: &mut [u8]) -> Verdict {
         let Stage::Body(reader, keep_alive) = &mut progress.http else { return Verdict::Continue };
         let mut rest = bytes;
         while progress.left > 0 && !reader.is_done() && !rest.is_empty() {

@@ -4,13 +4,16 @@
 //! `check.rs` connects, sends, receives and keeps the time.
 
 mod dns;
+mod grpc;
 mod http;
+mod http2;
 mod search;
 mod tcp;
 mod udp;
 
 use crate::tls::{Alpn, NO_ALPN};
 use evenly_core::document;
+use evenly_core::grpc::STATUSES;
 use search::Search;
 use std::fmt;
 use std::io;
@@ -21,6 +24,9 @@ pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Names of DNS response codes (RFC 1035 §4.1.1).
 const RCODES: [&str; 6] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
+
+/// What gRPC's health service says, by number.
+const SERVING: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
 
 /// One kind of check.
 pub trait Probe {
@@ -44,18 +50,23 @@ pub trait Probe {
     }
 }
 
-/// The table of all kinds.
-pub fn new(probe: &document::Probe) -> Box<dyn Probe> {
+/// The table of all kinds. `is_h2`: the endpoints are spoken to by HTTP/2.
+pub fn new(probe: &document::Probe, is_h2: bool) -> Box<dyn Probe> {
     match probe {
         document::Probe::Http { method, path, host, expected_status, expected_body, reuse_connection } => {
-            Box::new(http::Http::new(
+            let page = http::Http::new(
                 method.clone(),
                 path.clone(),
                 host.clone(),
                 expected_status.clone(),
                 expected_body.clone(),
-                *reuse_connection,
-            ))
+                *reuse_connection && !is_h2,
+            );
+            if is_h2 { Box::new(http2::Http2(http2::Question::Page(page))) } else { Box::new(page) }
+        }
+        document::Probe::Grpc { service } => {
+            let health = grpc::Grpc::new(service.clone());
+            Box::new(http2::Http2(http2::Question::Health(health)))
         }
         document::Probe::Tcp { send, expect } => Box::new(tcp::Tcp::new(send.clone(), expect.clone())),
         document::Probe::Udp { send, expect } => Box::new(udp::Udp::new(send.clone(), expect.clone())),
@@ -75,6 +86,7 @@ pub struct Progress {
     /// The whole answer came, and the connection can carry another check.
     pub is_reusable: bool,
     http: http::Stage,
+    http2: Option<Box<http2::Exchange>>,
     search: Search,
 }
 
@@ -85,6 +97,7 @@ impl Progress {
             left: MAX_ANSWER_BYTES,
             is_reusable: false,
             http: http::Stage::default(),
+            http2: None,
             search: Search::default(),
         }
     }
@@ -137,6 +150,10 @@ pub enum CheckFailure {
     Status(u16),
     /// The expected text is not in what was received.
     TextMissing,
+    /// A status of gRPC that says that the call failed.
+    Grpc(u8),
+    /// What gRPC's health service says other than SERVING.
+    Serving(u8),
     /// A DNS response code that was not expected.
     Rcode(u8),
 }
@@ -168,6 +185,14 @@ impl fmt::Display for CheckFailure {
             Self::Malformed(what) => write!(f, "response: {what}"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::TextMissing => f.write_str("response: expected text not found"),
+            Self::Grpc(status) => {
+                let name = STATUSES.get(usize::from(*status)).unwrap_or(&"");
+                write!(f, "grpc-status {status} {name}")
+            }
+            Self::Serving(status) => match SERVING.get(usize::from(*status)) {
+                Some(name) => write!(f, "health status {name}"),
+                None => write!(f, "health status {status}"),
+            },
             Self::Rcode(code) => match RCODES.get(usize::from(*code)) {
                 Some(name) => write!(f, "response: {name}"),
                 None => write!(f, "response: code {code}"),

@@ -1,0 +1,290 @@
+//! Connections to endpoints that requests share, by endpoint and worker: which of them has room, and when there is to
+//! be another. Their tasks are in `endpoint.rs`.
+
+use super::endpoint;
+use super::mux::Mux;
+use super::stream::H2Stream;
+use crate::tls::Target;
+use crate::worker::Worker;
+use evenly_core::document::Http2;
+use evenly_core::error::Failure;
+use evenly_core::pool::{Endpoint, EndpointId, Pool};
+use evenly_http2::{OpenError, StreamId};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// A worker's shared connections.
+#[derive(Default)]
+pub struct SharedConnections {
+    /// By the endpoint's number.
+    sets: RefCell<Vec<Option<Rc<Set>>>>,
+}
+
+/// Those to one endpoint.
+pub(super) struct Set {
+    /// Numbers are given out again after a reload, so the number alone does not say where a connection leads.
+    address: SocketAddr,
+    /// All that take or will take streams, the oldest first.
+    connections: RefCell<Vec<Rc<Shared>>>,
+    waiting: RefCell<Vec<Waker>>,
+    /// How many times those who wait were woken.
+    round: Cell<u64>,
+}
+
+/// One connection.
+pub struct Shared {
+    /// What its task and its streams share.
+    pub mux: Rc<Mux>,
+    set: Rc<Set>,
+    /// How TLS is spoken on it, if it is.
+    target: Option<Arc<Target>>,
+    phase: Cell<Phase>,
+    /// Why it could not be made, if it could not.
+    pub failure: Cell<Failure>,
+    /// Streams that have a place and are not opened yet.
+    reserved: Cell<usize>,
+    /// Requests that wait for it to open.
+    joined: Cell<usize>,
+    /// Whether somebody has told that it ended under its streams.
+    is_told: Cell<bool>,
+    /// Something was received; its task takes that away.
+    pub heard: Cell<bool>,
+    /// A stream was given up for want of a response: whether the endpoint lives is to be found out.
+    pub is_suspect: Cell<bool>,
+}
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It is being made.
+    Opening,
+    /// It takes streams.
+    Open,
+    /// It could not be made.
+    Failed,
+    /// It takes no more streams.
+    Leaving,
+}
+
+impl SharedConnections {
+    fn set(&self, endpoint: &Endpoint) -> Rc<Set> {
+        let mut sets = self.sets.borrow_mut();
+        let index = endpoint.id().0 as usize;
+        if sets.len() <= index {
+            sets.resize_with(index + 1, || None);
+        }
+        let address = endpoint.address();
+        match &sets[index] {
+            Some(set) if set.address == address => Rc::clone(set),
+            other => {
+                other.iter().for_each(|set| set.leave());
+                let set = Rc::new(Set {
+                    address,
+                    connections: RefCell::default(),
+                    waiting: RefCell::default(),
+                    round: Cell::new(0),
+                });
+                sets[index] = Some(Rc::clone(&set));
+                set
+            }
+        }
+    }
+
+    /// Has everything to endpoints that are gone end when its streams have.
+    pub fn sweep(&self, is_known: impl Fn(EndpointId) -> bool) {
+        for (index, set) in self.sets.borrow_mut().iter_mut().enumerate() {
+            if set.is_some() && !u32::try_from(index).is_ok_and(|id| is_known(EndpointId(id))) {
+                set.take().iter().for_each(|set| set.leave());
+            }
+        }
+    }
+}
+
+/// A place for a stream on a connection to `endpoint`, once there is one; and whether the connection was not made for
+/// it. The caller holds the deadline.
+///
+/// # Errors
+/// The connection that was waited for could not be made.
+pub async fn enter(
+    worker: &Rc<Worker>,
+    pool: &Arc<Pool>,
+    endpoint: &Endpoint,
+    target: Option<Arc<Target>>,
+) -> Result<(H2Stream, bool), Failure> {
+    let Some(http2) = &pool.http2 else { return Err(Failure::Internal) };
+    let set = worker.shared.set(endpoint);
+    let (mut joined, mut is_opener, mut round) = (None::<Joined>, false, None);
+    poll_fn(|cx| {
+        if let Some(Joined(shared)) = joined.as_ref().filter(|joined| joined.0.phase.get() == Phase::Failed) {
+            return Poll::Ready(Err(shared.failure.get()));
+        }
+        if let Some(shared) = set.with_room(target.as_ref()) {
+            shared.reserved.set(shared.reserved.get() + 1);
+            return Poll::Ready(Ok((H2Stream::to_endpoint(shared), !is_opener)));
+        }
+        if joined.as_ref().is_none_or(|joined| joined.0.phase.get() != Phase::Opening) {
+            joined = set.opening(http2, target.as_ref()).map(Joined::new);
+            if joined.is_none() && set.connections.borrow().len() < http2.max_connections as usize {
+                let shared =
+                    endpoint::begin(worker, (pool, http2, endpoint), target.clone(), Rc::clone(&set));
+                set.connections.borrow_mut().push(Rc::clone(&shared));
+                (joined, is_opener) = (Some(Joined::new(shared)), true);
+            }
+        }
+        set.wait(cx, &mut round);
+        Poll::Pending
+    })
+    .await
+}
+
+/// A request that waits for a connection to open.
+struct Joined(Rc<Shared>);
+
+impl Joined {
+    fn new(shared: Rc<Shared>) -> Self {
+        shared.joined.set(shared.joined.get() + 1);
+        Self(shared)
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        self.0.joined.set(self.0.joined.get() - 1);
+    }
+}
+
+impl Set {
+    fn with_room(&self, target: Option<&Arc<Target>>) -> Option<Rc<Shared>> {
+        let has_room = |shared: &&Rc<Shared>| shared.is_for(target) && shared.has_room();
+        self.connections.borrow().iter().find(has_room).map(Rc::clone)
+    }
+
+    /// A connection that is being made and will have room, as far as can be told.
+    fn opening(&self, http2: &Http2, target: Option<&Arc<Target>>) -> Option<Rc<Shared>> {
+        let has_room = |shared: &&Rc<Shared>| {
+            shared.is_for(target)
+                && shared.phase.get() == Phase::Opening
+                && shared.joined.get() < http2.max_streams as usize
+        };
+        self.connections.borrow().iter().find(has_room).map(Rc::clone)
+    }
+
+    /// Has a task woken at the next change. `round` is the last that it waits for.
+    fn wait(&self, cx: &Context<'_>, round: &mut Option<u64>) {
+        if round.replace(self.round.get()) != Some(self.round.get()) {
+            self.waiting.borrow_mut().push(cx.waker().clone());
+        }
+    }
+
+    fn wake(&self) {
+        if !self.waiting.borrow().is_empty() {
+            self.round.set(self.round.get() + 1);
+            self.waiting.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn leave(&self) {
+        let connections = std::mem::take(&mut *self.connections.borrow_mut());
+        connections.iter().for_each(|shared| shared.leave());
+        self.wake();
+    }
+}
+
+impl Shared {
+    /// A connection that is being made.
+    pub(super) fn new(mux: Rc<Mux>, target: Option<Arc<Target>>, set: Rc<Set>) -> Self {
+        Self {
+            mux,
+            set,
+            target,
+            phase: Cell::new(Phase::Opening),
+            failure: Cell::new(Failure::ConnectFailed),
+            reserved: Cell::new(0),
+            joined: Cell::new(0),
+            is_told: Cell::new(false),
+            heard: Cell::new(false),
+            is_suspect: Cell::new(false),
+        }
+    }
+
+    /// How TLS is spoken on it, if it is.
+    pub(super) fn target(&self) -> Option<Arc<Target>> {
+        self.target.clone()
+    }
+
+    fn is_for(&self, target: Option<&Arc<Target>>) -> bool {
+        match (&self.target, target) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// How far it is.
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Moves on to another phase, and tells those who wait.
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        if matches!(phase, Phase::Failed | Phase::Leaving) {
+            self.set.connections.borrow_mut().retain(|shared| !std::ptr::eq(&**shared, self));
+        }
+        self.set.wake();
+    }
+
+    /// Whether nobody has a stream, or is about to.
+    pub(super) fn is_unused(&self) -> bool {
+        self.reserved.get() == 0 && self.joined.get() == 0 && self.mux.state().slots.is_empty()
+    }
+
+    /// No new streams; the connection ends with the last of those that it has.
+    fn leave(&self) {
+        if self.phase.get() != Phase::Failed {
+            self.phase.set(Phase::Leaving);
+        }
+        self.mux.state().notify();
+    }
+
+    fn has_room(&self) -> bool {
+        self.phase.get() == Phase::Open && self.mux.state().connection.room() > self.reserved.get()
+    }
+
+    /// Opens a stream, for which a place was kept.
+    pub(super) fn open(&self, head: &[u8], is_end: bool) -> Result<StreamId, OpenError> {
+        let id = self.mux.state().open(head, is_end)?;
+        self.reserved.set(self.reserved.get() - 1);
+        Ok(id)
+    }
+
+    /// Has a task woken that would open a stream, once what waits to be sent is.
+    pub(super) fn wait_for_output(&self, cx: &Context<'_>) {
+        self.set.waiting.borrow_mut().push(cx.waker().clone());
+    }
+
+    /// All that waited was sent.
+    pub(super) fn written(&self) {
+        if self.reserved.get() > 0 {
+            self.set.wake();
+        }
+    }
+
+    /// A stream has gone, or who has kept a place for one.
+    pub(super) fn left(&self, id: Option<StreamId>) {
+        if id.is_none() {
+            self.reserved.set(self.reserved.get() - 1);
+        }
+        self.mux.state().notify();
+        self.set.wake();
+    }
+
+    /// Whether the one who asks is the first to tell that it ended.
+    pub(super) fn blame(&self) -> bool {
+        !self.is_told.replace(true)
+    }
+}
