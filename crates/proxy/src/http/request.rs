@@ -82,7 +82,21 @@ pub fn render(
             || rendering.forwards_left.is_some() && field.name.eq_ignore_ascii_case(max_forwards::NAME);
         passes && !is_dropped
     });
-    if head.body == BodyLength::Chunked {
+    of_connection(rendering, out);
+    forwarding(client, rendering, out);
+    if let Some(admitted) = rendering.admitted {
+        out.extend_from_slice(&admitted.lines);
+    }
+    if has_rules {
+        rules.write(out, rendering.variables);
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(host_at)
+}
+
+/// Writes the fields of this connection alone, of which none is copied, and how many forwards are left.
+fn of_connection(rendering: &Rendering<'_>, out: &mut Vec<u8>) {
+    if rendering.head.body == BodyLength::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     if let Some(protocol) = rendering.upgrade {
@@ -97,15 +111,6 @@ pub fn render(
         // Writing to memory does not fail.
         let _ = write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1));
     }
-    forwarding(client, rendering, out);
-    if let Some(admitted) = rendering.admitted {
-        out.extend_from_slice(&admitted.lines);
-    }
-    if has_rules {
-        rules.write(out, rendering.variables);
-    }
-    out.extend_from_slice(b"\r\n");
-    Ok(host_at)
 }
 
 /// Writes `Host` where the client's line is not copied.
