@@ -69,7 +69,9 @@ fn record(event: &Event<'_>, is_server: bool, events: &mut Vec<String>) -> Optio
     }
     events.push(format!("{event:?}"));
     match *event {
-        Event::Head { stream, is_end: true, .. } | Event::Trailers { stream, .. } => Some((stream, is_server)),
+        Event::Head { stream, is_end: true, .. } | Event::Trailers { stream, .. } => {
+            Some((stream, is_server))
+        }
         Event::Reset { stream, .. } | Event::Broken { stream, .. } => Some((stream, false)),
         _ => None,
     }

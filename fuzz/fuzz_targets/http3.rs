@@ -10,7 +10,8 @@ use evenly_http1::{HeadLimits, Slots, Version, parse_request};
 use evenly_http3::{Connection, Error, Head, Limits, Piece, Reader, Uni};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits { head_bytes: 2048, fields: 20, held_head_bytes: 8192, extended_connect: true };
+const LIMITS: Limits =
+    Limits { streams: 100, head_bytes: 2048, fields: 20, held_head_bytes: 8192, extended_connect: true };
 const HEADS: HeadLimits = HeadLimits { head_bytes: 16_384, fields: 40, target_bytes: 16_384 };
 
 /// What a request's stream said: a head, data, trailers, and how it ended.

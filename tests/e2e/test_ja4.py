@@ -18,10 +18,9 @@ def fingerprints(run, port, authority, servers):
 
     def start(routes: str = "", log: str = "ja4 = true", listener: str = ""):
         bound, site = port(), authority.issue("shop.test")
-        text = configuration(
-            servers("a")[0], bind=bound, top=f'access_log = {{ path = "-", {log} }}',
-            listener=f'tls = {{ certificates = "site", policy = "intermediate" }}\n{listener}', routes=site.table("site") + routes,
-        )  # fmt: skip
+        tls = f'tls = {{ certificates = "site", policy = "intermediate" }}\n{listener}'
+        top, certificate = f'access_log = {{ path = "-", {log} }}', site.table("site")
+        text = configuration(servers("a")[0], bind=bound, top=top, listener=tls, routes=certificate + routes)
         return run(text), bound
 
     return start

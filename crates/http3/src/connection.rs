@@ -9,6 +9,8 @@ use std::rc::Rc;
 /// Bounds of one connection. All sizes are bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// Requests at once, which QUIC holds; so much larger is what a peer may do at once to all of them.
+    pub streams: u32,
     /// A field section: names, values, and 32 for each field and each cookie crumb (RFC 9114 §4.2.2). Announced as
     /// SETTINGS_MAX_FIELD_SECTION_SIZE; a request beyond it is [`crate::Piece::TooLarge`] or [`crate::Head::TooLarge`].
     pub head_bytes: u32,
@@ -53,7 +55,7 @@ impl Connection {
     pub fn new(limits: Limits, now: u64) -> Self {
         Self {
             limits,
-            budgets: Budgets::new(now),
+            budgets: Budgets::new(now, limits.streams),
             rooms: Rooms::default(),
             held: Rc::default(),
             critical: [false; 3],

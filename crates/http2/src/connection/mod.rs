@@ -163,7 +163,7 @@ impl Connection {
             send_window: i64::from(FIRST_WINDOW),
             receive_window: i64::from(connection_window),
             credit: 0,
-            budgets: Budgets::new(now),
+            budgets: Budgets::new(now, limits.streams),
             draining: Draining::No,
             is_peer_leaving: false,
             is_writable_due: false,

@@ -3,7 +3,8 @@ use crate::frame::write_header;
 use crate::qpack::Section as Block;
 use evenly_http2::fields::{Coding, Name};
 
-const LIMITS: Limits = Limits { head_bytes: 1024, fields: 10, held_head_bytes: 2000, extended_connect: true };
+const LIMITS: Limits =
+    Limits { streams: 100, head_bytes: 1024, fields: 10, held_head_bytes: 2000, extended_connect: true };
 
 fn frame(kind: u64, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();

@@ -1,7 +1,8 @@
 use super::*;
 use crate::connection::{Limits, write_goaway, write_greeting};
 
-const LIMITS: Limits = Limits { head_bytes: 1024, fields: 10, held_head_bytes: 2000, extended_connect: true };
+const LIMITS: Limits =
+    Limits { streams: 100, head_bytes: 1024, fields: 10, held_head_bytes: 2000, extended_connect: true };
 
 /// What becomes of a stream whose bytes come in pieces of `size`, and of its end.
 fn take(input: &[u8], size: usize) -> Result<Fate, Error> {

@@ -484,6 +484,7 @@ impl Task {
 /// What a connection may cost, as its listener has it.
 fn limits(listener: &Listener) -> Limits {
     Limits {
+        streams: listener.limits.streams,
         head_bytes: listener.limits.head_bytes,
         fields: u32::from(listener.limits.headers),
         held_head_bytes: HELD_HEAD_BYTES,
