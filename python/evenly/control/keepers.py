@@ -132,7 +132,7 @@ class Keepers:
         """Answers on the listeners, inside of the block; see `Responder`."""
         ours = {question.token: question.answer for question in questions}
         try:
-            await self._change({**self._answers.http, **ours})
+            await self._change(lambda http: {**http, **ours})
         except (ConfigError, OSError) as error:
             raise ResponderError(f"the answers cannot be served: {error}") from error
         try:
@@ -140,11 +140,12 @@ class Keepers:
         finally:
             # They stay until the next change if this fails, and harm nobody.
             with suppress(ConfigError, OSError):
-                await self._change({token: each for token, each in self._answers.http.items() if token not in ours})
+                await self._change(lambda http: {token: http[token] for token in http if token not in ours})
 
-    async def _change(self, http: Mapping[str, str]) -> None:
+    async def _change(self, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
+        # What there is, is read under the lock, too: another issuance may be changing it.
         async with self._publishing:
-            answers = replace(self._answers, http=dict(http))
+            answers = replace(self._answers, http=change(self._answers.http))
             if answers != self._answers:
                 await self._publish(answers)
                 self._answers = answers
