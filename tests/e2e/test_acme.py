@@ -113,6 +113,24 @@ def test_issued_shown_and_kept(run, site, authority) -> None:
     assert certificate(again)["renewal"]["error"] == ""
 
 
+def test_shown_over_tls_alone(run, site, authority) -> None:
+    """`tls-alpn-01`: the issuer asks on the port of TLS, in the midst of other clients; nothing is left of it."""
+    with issuing(authority, site.plain, site.secure) as pebble:
+        balancer = run(site.text(pebble, more=', challenge = "tls-alpn-01"'))
+        balancer.wait_log("certificate issued", deadline=PATIENCE)
+        balancer.wait_log("certificates replaced")
+        with site.connect(pebble.context()) as client:
+            assert client.shown == {"shop.test", "www.shop.test"}
+            assert client.ask(host="shop.test").text == "a"
+        assert certificate(balancer)["renewal"]["challenge"] == "tls-alpn-01"
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["acme-tls/1"])
+        balancer.wait_log("certificate issued")
+        with pytest.raises((ssl.SSLError, ConnectionError)), site.connect(context) as asking:
+            asking.ask()
+
+
 def test_no_handshake_fails_while_it_is_renewed(run, site, authority) -> None:
     """Renewed by its own time, and by hand, while clients shake hands all along."""
     with issuing(authority, site.plain, seconds=20) as pebble:

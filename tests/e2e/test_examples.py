@@ -53,6 +53,7 @@ def test_example(example: Path, run, port, servers, authority, tmp_path: Path) -
     for stem, name in (("shop", "shop.example.com"), ("site", "example.org")):
         files = authority.issue(name)
         text = text.replace(f'"{stem}.pem"', f'"{files.cert}"').replace(f'"{stem}.key"', f'"{files.key}"')
+    text = text.replace('"root.pem"', f'"{authority.bundle}"')
     # Nobody answers there: what an issuer would do is for other tests to say.
     text = text.replace("acme-v02.api.letsencrypt.org", "localhost:1").replace("/var/lib/evenly", str(tmp_path))
     balancer = run(text.replace("/var/log/evenly", str(tmp_path)))

@@ -62,9 +62,29 @@ class Authority:
         _replace(files.cert, b"".join(chain[index].public_bytes(Encoding.PEM) for index in order))
         return files
 
-    def context(self, *, alpn: Sequence[str] = (), only_rsa: bool = False) -> ssl.SSLContext:
-        """A client that trusts this authority alone."""
+    def revoke(self, *files: Files, file: str = "clients.crl.pem", ended: bool = False) -> Path:
+        """Writes the list of those that are revoked; one that should have been replaced yesterday if it is `ended`."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder(
+            _name("Test CA"), now - 2 * DAY, now + (-1 if ended else 30) * DAY
+        ).add_extension(x509.CRLNumber(1), critical=False)  # fmt: skip
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(identifier, critical=False)
+        for each in files:
+            serial = x509.load_pem_x509_certificate(each.cert.read_bytes()).serial_number
+            revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - DAY).build()
+            builder = builder.add_revoked_certificate(revoked)
+        path = self.directory / file
+        _replace(path, builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        return path
+
+    def context(
+        self, *, alpn: Sequence[str] = (), only_rsa: bool = False, shown: Files | None = None
+    ) -> ssl.SSLContext:
+        """A client that trusts this authority alone, and perhaps shows a certificate of its own."""
         context = ssl.create_default_context(cafile=str(self.bundle))
+        if shown is not None:
+            context.load_cert_chain(shown.cert, shown.key)
         if alpn:
             context.set_alpn_protocols(list(alpn))
         if only_rsa:
@@ -88,10 +108,13 @@ class Authority:
 
     def connect(self, port: Any, name: str | None = "shop.test", **options: Any) -> "TlsPeer":
         """A client that asks for a name, and has verified that it gets it."""
+        session = options.pop("session", None)
         context = options.pop("context", None) or self.context(**options)
         context.check_hostname = name is not None
         plain = Peer.connect(port if isinstance(port, tuple) else port.address)
-        return TlsPeer(context.wrap_socket(plain.socket, server_hostname=name, suppress_ragged_eofs=False))
+        return TlsPeer(
+            context.wrap_socket(plain.socket, server_hostname=name, session=session, suppress_ragged_eofs=False)
+        )
 
 
 class TlsPeer(Peer):
@@ -123,6 +146,8 @@ def _name(text: str) -> x509.Name:
 
 
 def _general(name: str) -> x509.GeneralName:
+    if "://" in name:
+        return x509.UniformResourceIdentifier(name)
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:

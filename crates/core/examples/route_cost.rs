@@ -50,6 +50,7 @@ fn main() -> Result<(), String> {
         path: if kind.ends_with("regex") { "/v7/items/42" } else { "/p7/items/42" },
         query: None,
         fields: &Ordinary,
+        tls: None,
         connect: false,
     };
     if table.find(&request).is_none() {

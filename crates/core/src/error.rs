@@ -99,6 +99,16 @@ failures! {
     TlsClosed = "tls-closed", 499, Downstream, false;
     /// The handshake did not end within its deadline.
     TlsTimeout = "tls-timeout", 499, Downstream, false;
+    /// The client shows no certificate, and has to.
+    ClientCertificateMissing = "client-certificate-missing", 499, Downstream, false;
+    /// The client's certificate is of no authority that the listener believes.
+    ClientCertificateUntrusted = "client-certificate-untrusted", 499, Downstream, false;
+    /// The client's certificate has expired, or is not valid yet.
+    ClientCertificateExpired = "client-certificate-expired", 499, Downstream, false;
+    /// The client's certificate is revoked, or of an authority on whose list it would have to be looked for.
+    ClientCertificateRevoked = "client-certificate-revoked", 499, Downstream, false;
+    /// The client's certificate is not one for clients, or breaks the rules.
+    ClientCertificateBad = "client-certificate-bad", 499, Downstream, false;
     /// The client began more handshakes than the listener allows one client.
     TlsLimit = "tls-limit", 499, Downstream, false;
     /// The client broke HTTP/2's rules; that ended a stream or the connection.

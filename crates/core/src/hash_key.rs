@@ -148,6 +148,7 @@ mod tests {
             path: "/a",
             query: Some("q=1&p"),
             fields: &Cookie,
+            tls: None,
             connect: false,
         };
         let ask = |source, name| key(source, name).unwrap().key(&request, [192, 0, 2, 1].into());

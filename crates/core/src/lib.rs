@@ -31,6 +31,7 @@ pub mod certificates;
 pub mod circuit;
 pub mod client_hello;
 pub mod client_rate;
+pub mod client_tls;
 pub mod compression;
 pub mod concurrency;
 pub mod dns;

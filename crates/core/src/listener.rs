@@ -67,6 +67,12 @@ pub struct Tls {
     pub rate: Option<Arc<ClientRate>>,
     /// The line of `Strict-Transport-Security`, with its end, if responses have one.
     pub hsts: Option<Box<[u8]>>,
+    /// Whether clients are asked for certificates.
+    pub asks_clients: bool,
+    /// Whether endpoints are told the whole of them.
+    pub forwards_whole: bool,
+    /// Whether fingerprints of ClientHellos are made.
+    pub ja4: bool,
     limit: Option<Rate>,
 }
 
@@ -178,7 +184,15 @@ impl Tls {
             None => limit.map(|rate| Arc::new(ClientRate::new(rate))),
         };
         let hsts = document.hsts.as_deref().map(hsts_line).transpose()?;
-        Ok(Self { handshake: duration("tls.handshake_ms", document.handshake_ms)?, rate, hsts, limit })
+        Ok(Self {
+            handshake: duration("tls.handshake_ms", document.handshake_ms)?,
+            rate,
+            hsts,
+            asks_clients: document.client_auth.is_some(),
+            forwards_whole: document.client_auth.as_ref().is_some_and(|auth| auth.forward_whole),
+            ja4: document.ja4,
+            limit,
+        })
     }
 }
 

@@ -79,8 +79,15 @@ fn connect_needs_permission() {
     ];
     let table = table(&routes);
     let fields = List::default();
-    let connect =
-        |host| Request { method: "CONNECT", host, path: "", query: None, fields: &fields, connect: true };
+    let connect = |host| Request {
+        method: "CONNECT",
+        host,
+        path: "",
+        query: None,
+        fields: &fields,
+        tls: None,
+        connect: true,
+    };
     assert_eq!(name(&table, &connect("db.test:5432")), "tunnel");
     assert_eq!(name(&table, &connect("web.test:443")), "");
 }

@@ -145,7 +145,7 @@ proptest! {
         let table = table(&routes);
         for asked in &requests {
             let Asked { method, host, path, query, fields } = asked;
-            let request = Request { method, host, path, query: *query, fields, connect: false };
+            let request = Request { method, host, path, query: *query, fields, tls: None, connect: false };
             let expected = routes.iter().find(|route| matches(route, asked)).map(|route| route.name.as_str());
             prop_assert_eq!(table.find(&request).map(|route| &*route.name), expected, "{:?}", asked);
             let tried = table.routes().iter().find(|route| route.matches(&request));

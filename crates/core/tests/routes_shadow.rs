@@ -104,7 +104,7 @@ proptest! {
                 for value in ["1", "2", ""] {
                     let header = ("x".to_string(), value.to_string());
                     let fields = List(if value.is_empty() { Vec::new() } else { vec![header] });
-                    let request = Request { method: "GET", host, path, query: None, fields: &fields, connect: false };
+                    let request = Request { method: "GET", host, path, query: None, fields: &fields, tls: None, connect: false };
                     if let Some(found) = table.find(&request) {
                         let is_reported = reported.contains(&format!("routes[{}]", found.name));
                         prop_assert!(!is_reported, "{} takes {}{}", found.name, host, path);

@@ -48,11 +48,13 @@ def _challenge(settings: Settings, acme: AcmeCertificate, place: Place) -> Itera
         if settings.acme.dns is None:
             yield place, 'the challenge "dns-01" needs `dns` under [acme], which says how records get into the DNS'
         return
+    challenge = challenge_of(settings, acme)
     wildcards = [str(host) for host in acme.hosts if host.is_wildcard]
     if wildcards:
-        message = f'the challenge "http-01" cannot show that a wildcard is yours ({wildcards[0]}); "dns-01" can'
+        message = f'the challenge "{challenge}" cannot show that a wildcard is yours ({wildcards[0]}); "dns-01" can'
         yield (*place, "hosts"), message
-    plain = (each for each in settings.listeners.values() if isinstance(each, HttpListener) and each.tls is None)
-    if next(plain, None) is None:
-        message = 'the challenge "http-01" is answered on HTTP listeners without TLS (port 80), and there is none'
-        yield place, message
+    wants_tls = challenge == "tls-alpn-01"
+    http = (each for each in settings.listeners.values() if isinstance(each, HttpListener))
+    if not any((each.tls is not None) == wants_tls for each in http):
+        where = "with TLS (port 443)" if wants_tls else "without TLS (port 80)"
+        yield place, f'the challenge "{challenge}" is answered on HTTP listeners {where}, and there is none'

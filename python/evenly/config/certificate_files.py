@@ -64,9 +64,8 @@ class ResolvedCertificate:
 
 
 def certificate_files(settings: Settings) -> list[str]:
-    """Every file with certificates or a key."""
-    shown = [name for each in settings.certificates.values() for name in each.files or ()]
-    return [*shown, *dict.fromkeys(pool.tls.ca for pool in settings.pools.values() if pool.tls and pool.tls.ca)]
+    """Every file with a certificate or a key."""
+    return [name for each in settings.certificates.values() for name in each.files or ()]
 
 
 def read_certificates(
@@ -85,24 +84,6 @@ def read_certificates(
 
     found = {name: read(name, each) for name, each in loaded.settings.certificates.items()}
     return {name: each for name, each in found.items() if each is not None}, problems
-
-
-def read_authorities(loaded: Loaded) -> tuple[dict[str, str], Problems]:
-    """Whose certificates each pool believes that names a bundle, as PEM; what is wrong with them. Blocking."""
-    problems, found = Problems(), dict[str, str]()
-    for name, pool in loaded.settings.pools.items():
-        if pool.tls is None or pool.tls.ca is None:
-            continue
-        place: Place = ("pools", name, "tls", "ca")
-        pem = _pem(loaded.source.directory / pool.tls.ca, place, problems)
-        if pem is None:
-            continue
-        try:
-            x509.load_pem_x509_certificates(pem)
-        except (ValueError, UnsupportedAlgorithm) as error:
-            problems.append((place, f"{pool.tls.ca} has no certificate that can be read: {error}"))
-        found[name] = pem.decode()
-    return found, problems
 
 
 def of_issued(issued: Pem | None) -> ResolvedCertificate | None:
@@ -137,8 +118,8 @@ def _read(loaded: Loaded, name: str, certificate: Certificate, problems: Problem
     if files is None:
         return None
     places: tuple[Place, Place] = (("certificates", name, "cert"), ("certificates", name, "key"))
-    chain = _pem(loaded.source.directory / files[0], places[0], problems)
-    key = _pem(loaded.source.directory / files[1], places[1], problems)
+    chain = read_pem(loaded.source.directory / files[0], places[0], problems)
+    key = read_pem(loaded.source.directory / files[1], places[1], problems)
     return None if chain is None or key is None else _checked(chain, key, files, places, problems)
 
 
@@ -160,7 +141,7 @@ def _checked(
     return ResolvedCertificate(chain.decode(), key.decode(), _facts(certificates[0], private))
 
 
-def _pem(path: Path, place: Place, problems: Problems) -> bytes | None:
+def read_pem(path: Path, place: Place, problems: Problems) -> bytes | None:
     """A file's content, which is ASCII."""
     try:
         with path.open("rb") as file:

@@ -46,6 +46,15 @@ def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
     for name in settings.certificates:
         if name not in shown:
             yield ("certificates", name), "no listener shows this certificate"
+    asking = {
+        name
+        for name, listener in settings.listeners.items()
+        if isinstance(listener, HttpListener) and listener.tls is not None and listener.tls.client_ca is not None
+    }
+    for index, route in enumerate(settings.routes):
+        if route.client_certificate and not asking & set(route.listeners or settings.listeners):
+            message = "no listener of this route asks for certificates (`client_ca`), so they have none"
+            yield ("routes", index, "client_certificate"), message
     for name, pool in settings.pools.items():
         if pool.tls is not None and not pool.tls.verify:
             message = "anybody on the way can read and change what is sent to these endpoints"

@@ -65,8 +65,9 @@ class Document:
 
     def with_answers(self, resolved: Resolved, answers: Answers) -> "Document":
         """The same with these answers to issuers; what they do not change is not written anew."""
-        kept = {name: part for name, part in self._parts.items() if name != "routes"}
-        return _written({**self._tree, "routes": _routes(resolved, answers)}, self.source, kept)
+        kept = {name: part for name, part in self._parts.items() if name not in {"routes", "challenges"}}
+        changed = {"routes": _routes(resolved, answers), "challenges": securing.challenges(answers)}
+        return _written({**self._tree, **changed}, self.source, kept)
 
     def problem(self, path: str, message: str) -> Problem:
         """What Rust says about a place in the document, at the user's own place and line."""
@@ -100,10 +101,13 @@ def document(resolved: Resolved, found: Found = NOTHING, answers: Answers = NO_A
         "workers": resolved.workers,
         "max_connections": resolved.max_connections,
         "zone": At(("node", "zone"), resolved.zone),
-        "listeners": [At((name,), _listener(name, listener)) for name, listener in settings.listeners.items()],
+        "listeners": [
+            At((name,), _listener(name, listener, resolved)) for name, listener in settings.listeners.items()
+        ],
         "pools": _pools(resolved, found),
         "routes": _routes(resolved, answers),
         "certificates": securing.certificates(resolved),
+        "challenges": securing.challenges(answers),
         "session_tickets": securing.session_tickets(resolved),
         "affinity": _affinity_secrets(resolved),
         "error_pages": {
@@ -130,7 +134,7 @@ def _written(tree: Mapping[str, Any], source: Source, parts: Mapping[str, str]) 
 def _pools(resolved: Resolved, found: Found) -> list[At]:
     pools = resolved.settings.pools
     return [
-        At((name,), pooling.pool(name, pool, members(resolved, found, name), resolved.authorities.get(name)))
+        At((name,), pooling.pool(name, pool, members(resolved, found, name), resolved.authorities.pools.get(name)))
         for name, pool in pools.items()
     ]
 
@@ -144,7 +148,7 @@ def _routes(resolved: Resolved, answers: Answers) -> list[At]:
     ]
 
 
-def _listener(name: str, listener: Listener) -> dict[str, Any]:
+def _listener(name: str, listener: Listener, resolved: Resolved) -> dict[str, Any]:
     http = listener if isinstance(listener, HttpListener) else None
     udp = listener if isinstance(listener, UdpListener) else None
     request = http.timeouts if http else _UNUSED_TIMEOUTS
@@ -172,7 +176,7 @@ def _listener(name: str, listener: Listener) -> dict[str, Any]:
         "trusted_proxies": [str(network) for network in http.trusted_proxies] if http else [],
         "forwarded": http.forwarded if http else False,
         "proxy_protocol": None if isinstance(listener, UdpListener) else _proxy_protocol(listener.proxy_protocol),
-        "tls": None if isinstance(listener, UdpListener) else securing.termination(listener),
+        "tls": None if isinstance(listener, UdpListener) else securing.termination(name, listener, resolved),
         "http2": http.http2 if http else False,
         "access": At((), _access(listener)),
         "tls_routes": At(("routes",), _tls_routes(listener) if isinstance(listener, TcpListener) else []),
@@ -233,6 +237,7 @@ def _route(route: Route, files: AccessFiles) -> dict[str, Any]:
         "headers": _conditions(route.headers),
         "cookies": _conditions(route.cookies),
         "query": _conditions(route.query),
+        "tls": At((), _tls_conditions(route)),
         "action": At((), _action(route)),
         "rewrite": route.rewrite and _rewrite(route.rewrite),
         "host_rewrite": (
@@ -294,6 +299,18 @@ def _path(route: Route) -> object:
 def _conditions(conditions: Mapping[str, ValueCondition]) -> list[Any]:
     return [
         At((name,), {"name": At((), name), "value": At((), _condition(value))}) for name, value in conditions.items()
+    ]
+
+
+def _tls_conditions(route: Route) -> list[At]:
+    certificate = [
+        At(("client_certificate", name), {"name": At((), name), "value": At((), _condition(value))})
+        for name, value in route.client_certificate.items()
+    ]
+    ja4 = route.ja4
+    return [
+        *certificate,
+        *([] if ja4 is None else [At(("ja4",), {"name": At((), "ja4"), "value": At((), _condition(ja4))})]),
     ]
 
 

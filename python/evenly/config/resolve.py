@@ -18,7 +18,9 @@ from typing import Literal
 
 from .access_files import AccessFiles, read_access_files
 from .acme_checks import acme_key_files
-from .certificate_files import ResolvedCertificate, read_authorities, read_certificates, remarks
+from .authority_files import Authorities, read_authorities
+from .authority_files import remarks as remarks_on_authorities
+from .certificate_files import ResolvedCertificate, read_certificates, remarks
 from .load import Loaded
 from .problems import ConfigError, Place, Problem
 from .schema import AdminAddress, Duration, Endpoint, ErrorPage, Settings
@@ -105,8 +107,8 @@ class Resolved:
     """By pool."""
     affinity_secrets: ResolvedSecrets
     certificates: dict[str, ResolvedCertificate]
-    authorities: dict[str, str]
-    """Whose certificates pools believe, as PEM, by pool; the others go by the system."""
+    authorities: Authorities
+    """Whose certificates are believed."""
     ticket_secrets: ResolvedSecrets
     error_pages: dict[int, Page]
     access_log_path: str | None
@@ -164,6 +166,7 @@ def resolve(
             *loaded.warnings,
             *_capped_connections(loaded, machine),
             *remarks(loaded, certificates, now or datetime.now(UTC)),
+            *remarks_on_authorities(loaded, authorities, now or datetime.now(UTC)),
         ],
     )
     _read_acme_keys(loaded, problems)

@@ -45,8 +45,10 @@ def placeholder(hosts: tuple[str, ...]) -> Pem:
     return self_signed(PLACEHOLDER, hosts, datetime.now(UTC), timedelta(days=3650))
 
 
-def self_signed(subject: str, hosts: Sequence[str], now: datetime, time: timedelta) -> Pem:
-    """A certificate for these hosts that its own key has signed, with a new key."""
+def self_signed(
+    subject: str, hosts: Sequence[str], now: datetime, time: timedelta, proof: x509.ExtensionType | None = None
+) -> Pem:
+    """A certificate for these hosts that its own key has signed, with a new key; `proof` is what it shows besides."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     builder = x509.CertificateBuilder(
@@ -62,6 +64,7 @@ def self_signed(subject: str, hosts: Sequence[str], now: datetime, time: timedel
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
     ]
+    extensions += [] if proof is None else [(proof, True)]
     for extension, is_critical in extensions:
         builder = builder.add_extension(extension, is_critical)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .at import At
+from .authority_files import Clients
+from .front_routes import Answers
 from .resolve import Resolved
 from .schema import HttpListener, HttpTls, StreamTls, TcpListener
 
@@ -25,6 +27,11 @@ def certificates(resolved: Resolved) -> list[At]:
     ]
 
 
+def challenges(answers: Answers) -> list[At]:
+    """What issuers are shown that ask for hosts over TLS."""
+    return [At((), {"host": host, "chain": pem.chain, "key": pem.key}) for host, pem in sorted(answers.tls.items())]
+
+
 def session_tickets(resolved: Resolved) -> dict[str, Any]:
     """What tickets are sealed with."""
     secrets = resolved.ticket_secrets
@@ -34,7 +41,7 @@ def session_tickets(resolved: Resolved) -> dict[str, Any]:
     }
 
 
-def termination(listener: HttpListener | TcpListener) -> dict[str, Any] | None:
+def termination(name: str, listener: HttpListener | TcpListener, resolved: Resolved) -> dict[str, Any] | None:
     """How a listener terminates it, if it does."""
     tls = listener.tls
     if tls is None:
@@ -52,7 +59,31 @@ def termination(listener: HttpListener | TcpListener) -> dict[str, Any] | None:
         "handshake_rate": At(
             ("max_handshakes_per_client",), rate and {"count": rate.count, "period_ms": rate.period_ms}
         ),
+        "client_auth": At((), _client_auth(tls, resolved.authorities.clients.get(name))),
+        "ja4": At((), _goes_by_ja4(name, resolved)),
     }
+
+
+def _client_auth(tls: HttpTls | StreamTls, clients: Clients | None) -> dict[str, Any] | None:
+    if clients is None:
+        return None
+    return {
+        "ca": At(("client_ca",), clients.authorities),
+        "required": At(("client_auth",), tls.client_auth != "optional"),
+        "crl": At(("crl",), clients.revoked),
+        "forward_whole": At(
+            ("forward_client_certificate",), isinstance(tls, HttpTls) and tls.forward_client_certificate
+        ),
+    }
+
+
+def _goes_by_ja4(name: str, resolved: Resolved) -> bool:
+    """Whether anybody looks at fingerprints: making one costs two hashes of every handshake."""
+    settings = resolved.settings
+    in_log = settings.access_log is not None and settings.access_log.ja4
+    return in_log or any(
+        route.ja4 is not None and (route.listeners is None or name in route.listeners) for route in settings.routes
+    )
 
 
 def _http_versions(listener: HttpListener | TcpListener) -> list[str]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -23,6 +23,7 @@ from evenly.certificates.records import Issued
 from evenly.certificates.renewal import Window
 from evenly.certificates.responder import Question, ResponderError
 from evenly.certificates.store import Store
+from evenly.certificates.tls_alpn import challenge_certificate
 from evenly.certificates.wanted import Wanted, WantedIssuer, store_of, wanted
 from evenly.config import ConfigError, Loaded
 from evenly.config.front_routes import Answers
@@ -130,9 +131,14 @@ class Keepers:
     @asynccontextmanager
     async def answering(self, questions: Sequence[Question]) -> AsyncIterator[None]:
         """Answers on the listeners, inside of the block; see `Responder`."""
-        ours = {question.token: question.answer for question in questions}
+        http = {question.token: question.answer for question in questions if question.kind == "http-01"}
+        tls = {
+            question.host: challenge_certificate(question.host, question.answer)
+            for question in questions
+            if question.kind == "tls-alpn-01"
+        }
         try:
-            await self._change({**self._answers.http, **ours})
+            await self._change(lambda now: Answers({**now.http, **http}, {**now.tls, **tls}))
         except (ConfigError, OSError) as error:
             raise ResponderError(f"the answers cannot be served: {error}") from error
         try:
@@ -140,11 +146,17 @@ class Keepers:
         finally:
             # They stay until the next change if this fails, and harm nobody.
             with suppress(ConfigError, OSError):
-                await self._change({token: each for token, each in self._answers.http.items() if token not in ours})
+                await self._change(
+                    lambda now: Answers(
+                        {token: each for token, each in now.http.items() if token not in http},
+                        # Another certificate for the same host may have taken its place.
+                        {host: each for host, each in now.tls.items() if tls.get(host) != each},
+                    )
+                )
 
-    async def _change(self, http: Mapping[str, str]) -> None:
+    async def _change(self, change: Callable[[Answers], Answers]) -> None:
         async with self._publishing:
-            answers = replace(self._answers, http=dict(http))
+            answers = change(self._answers)
             if answers != self._answers:
                 await self._publish(answers)
                 self._answers = answers

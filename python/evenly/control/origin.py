@@ -9,7 +9,8 @@ from pathlib import Path
 from evenly.certificates.issued import read_issued
 from evenly.config import AdminAddress, Document, Loaded, Machine, Resolved, document, from_arguments, load, resolve
 from evenly.config.access_files import named_files
-from evenly.config.certificate_files import certificate_files, of_issued, read_authorities, read_certificates
+from evenly.config.authority_files import authority_files, read_authorities
+from evenly.config.certificate_files import certificate_files, of_issued, read_certificates
 from evenly.config.edits import Edits, edited
 from evenly.config.found import Found
 from evenly.config.front_routes import NO_ANSWERS, Answers
@@ -152,4 +153,5 @@ class Origin:
 
 
 def _certificate_paths(loaded: Loaded) -> tuple[Path, ...]:
-    return tuple(loaded.source.directory / name for name in certificate_files(loaded.settings))
+    names = (*certificate_files(loaded.settings), *authority_files(loaded.settings))
+    return tuple(loaded.source.directory / name for name in names)

@@ -68,7 +68,8 @@ fn said(
     is_asked: bool,
 ) -> String {
     let fields = Given(fields);
-    let request = Request { method: "GET", host: "h", path: "/", query, fields: &fields, connect: false };
+    let request =
+        Request { method: "GET", host: "h", path: "/", query, fields: &fields, tls: None, connect: false };
     match guard.judge([192, 0, 2, 1].into(), &request, &mut |_| verdict, is_asked) {
         Judgement::Pass(identity) => {
             identity.map_or_else(|| "pass".into(), |own| format!("{} as {}", own.header, own.name))

@@ -6,6 +6,7 @@
 //! unknown values mean nothing), draft-ietf-tls-esni (with an
 //! encrypted hello, the outer name counts, which is that of the server that clients may know of).
 
+mod ja4;
 mod parse;
 mod records;
 

@@ -98,29 +98,29 @@ fn protocols(mut content: Cursor<'_>) -> Result<Box<[u8]>, NotTls> {
 }
 
 /// What is still to be read.
-struct Cursor<'a>(&'a [u8]);
+pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
 impl<'a> Cursor<'a> {
-    fn bytes(&mut self, n: usize) -> Result<&'a [u8], NotTls> {
+    pub(super) fn bytes(&mut self, n: usize) -> Result<&'a [u8], NotTls> {
         let (bytes, rest) =
             self.0.split_at_checked(n).ok_or(NotTls("a ClientHello that is cut off inside"))?;
         self.0 = rest;
         Ok(bytes)
     }
 
-    fn number(&mut self) -> Result<u16, NotTls> {
+    pub(super) fn number(&mut self) -> Result<u16, NotTls> {
         let bytes = self.bytes(2)?;
         Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
     }
 
     /// Bytes behind a length of one byte.
-    fn short(&mut self) -> Result<&'a [u8], NotTls> {
+    pub(super) fn short(&mut self) -> Result<&'a [u8], NotTls> {
         let n = usize::from(self.bytes(1)?[0]);
         self.bytes(n)
     }
 
     /// Bytes behind a length of two bytes.
-    fn long(&mut self) -> Result<&'a [u8], NotTls> {
+    pub(super) fn long(&mut self) -> Result<&'a [u8], NotTls> {
         let n = usize::from(self.number()?);
         self.bytes(n)
     }

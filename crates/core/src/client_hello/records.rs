@@ -1,6 +1,7 @@
 //! Puts the message together from TLS records, byte by byte if that is how they come.
 
 use super::NotTls;
+use super::ja4::ja4;
 use super::parse::{Hello, parse};
 
 /// Bytes of the stream in which the message must end, heads of records included. Messages have 200 to 600 bytes, and
@@ -56,6 +57,12 @@ impl Reader {
             }
         }
         Ok(Progress::More)
+    }
+
+    /// The fingerprint (JA4) of the message, once it is known.
+    pub fn ja4(&self) -> Option<String> {
+        let length = self.length().ok()??;
+        ja4(self.message.get(MESSAGE_HEAD..length)?)
     }
 
     /// Some of a record's head.

@@ -29,6 +29,8 @@ pub struct Route {
     pub cookies: Vec<FieldMatch>,
     /// Query parameter conditions on the raw (undecoded) query; names compare with case.
     pub query: Vec<FieldMatch>,
+    /// Conditions on what clients have shown over TLS, by the names of [`crate::client_tls::NAMES`].
+    pub tls: Vec<FieldMatch>,
     /// What happens.
     pub action: Action,
     /// Path rewrite before forwarding, or `null`.

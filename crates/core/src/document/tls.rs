@@ -17,6 +17,18 @@ pub struct Certificate {
     pub names: Vec<String>,
 }
 
+/// What an issuer that asks for a host over TLS is shown (`tls-alpn-01`, RFC 8737).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Challenge {
+    /// The host; unique.
+    pub host: String,
+    /// The certificate, as PEM.
+    pub chain: String,
+    /// Its key, as PEM.
+    pub key: Secret,
+}
+
 /// How a listener terminates TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +54,26 @@ pub struct ListenerTls {
     /// Handshakes of one client; `null`: no limit.
     #[serde(deserialize_with = "present")]
     pub handshake_rate: Option<Rate>,
+    /// Whether clients show certificates, too; `null`: they are not asked.
+    #[serde(deserialize_with = "present")]
+    pub client_auth: Option<ClientAuth>,
+    /// Whether fingerprints of ClientHellos (JA4) are made: somebody goes by them.
+    pub ja4: bool,
+}
+
+/// Which certificates of clients are believed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientAuth {
+    /// Those of these authorities, as PEM.
+    pub ca: String,
+    /// Whether clients without one are refused.
+    pub required: bool,
+    /// Certificates that are not believed any more: revocation lists as PEM, or `null` for none.
+    #[serde(deserialize_with = "present")]
+    pub crl: Option<String>,
+    /// Whether endpoints are told the whole certificate (`Client-Cert`, RFC 9440).
+    pub forward_whole: bool,
 }
 
 /// TLS towards a pool's endpoints.

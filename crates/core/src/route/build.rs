@@ -70,7 +70,7 @@ pub(crate) fn compression(
 }
 
 /// Puts a part's name before the path of an error inside of it.
-pub(crate) fn inside(part: &str) -> impl Fn(DocumentError) -> DocumentError {
+pub fn inside(part: &str) -> impl Fn(DocumentError) -> DocumentError {
     move |error| {
         let dot = if error.path.is_empty() || error.path.starts_with('[') { "" } else { "." };
         DocumentError::new(format!("{part}{dot}{}", error.path), error.message)

@@ -2,7 +2,9 @@
 
 use super::path::anchored;
 use super::{Fields, Request};
+use crate::client_tls::NAMES;
 use crate::document::{self, DocumentError, FieldMatch, ValueMatch};
+use crate::nearest::unknown;
 use crate::rules::is_token;
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -14,6 +16,7 @@ pub struct Conditions {
     headers: Box<[Condition]>,
     cookies: Box<[Condition]>,
     query: Box<[Condition]>,
+    tls: Box<[Condition]>,
 }
 
 #[derive(Debug)]
@@ -48,6 +51,7 @@ impl Conditions {
             headers: conditions("headers", &route.headers, true)?,
             cookies: conditions("cookies", &route.cookies, true)?,
             query: conditions("query", &route.query, false)?,
+            tls: tls(&route.tls)?,
         })
     }
 
@@ -68,6 +72,7 @@ impl Conditions {
                 .query
                 .iter()
                 .all(|c| c.holds(|test| query_parameter(request.query.unwrap_or_default(), &c.name, test)))
+            && self.tls.iter().all(|c| c.holds(|test| request.tls.is_some_and(|tls| tls.any(&c.name, test))))
     }
 
     /// Name and value of the first header condition on an exact value, which the table can index.
@@ -145,6 +150,16 @@ fn check_methods(methods: &[String], allow_connect: bool) -> Result<(), Document
         }
     }
     Ok(())
+}
+
+fn tls(matches: &[FieldMatch]) -> Result<Box<[Condition]>, DocumentError> {
+    match matches.iter().position(|field| !NAMES.contains(&field.name.as_str())) {
+        Some(i) => {
+            let path = format!("tls[{i}].name");
+            Err(DocumentError::new(path, unknown("fact of TLS", &matches[i].name, NAMES.into_iter())))
+        }
+        None => conditions("tls", matches, false),
+    }
 }
 
 fn conditions(list: &str, matches: &[FieldMatch], token: bool) -> Result<Box<[Condition]>, DocumentError> {

@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn request(fields: &OneField) -> Request<'_> {
-        Request { method: "GET", host: "a", path: "/", query: None, fields, connect: false }
+        Request { method: "GET", host: "a", path: "/", query: None, fields, tls: None, connect: false }
     }
 
     #[test]

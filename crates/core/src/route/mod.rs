@@ -17,7 +17,8 @@ mod table;
 mod trie;
 
 pub use build::PoolIndexes;
-pub(crate) use build::{compression, duration, inside};
+pub use build::inside;
+pub(crate) use build::{compression, duration};
 pub use conditions::{Conditions, cookie, query_parameter};
 pub use fault::{Fault, Injected};
 pub use host::{HostPattern, host_name, host_pattern, is_host_and_port};
@@ -28,6 +29,7 @@ pub use table::RouteTable;
 
 use crate::access::Guard;
 use crate::answer::Answer;
+use crate::client_tls::ClientTls;
 use crate::compression::Compression;
 use crate::queue::Priority;
 use crate::retry::Policy;
@@ -48,6 +50,8 @@ pub struct Request<'a> {
     pub query: Option<&'a str>,
     /// The header fields.
     pub fields: &'a dyn Fields,
+    /// What its client has shown over TLS, if it came over it.
+    pub tls: Option<&'a ClientTls>,
     /// Whether it is CONNECT, which only routes that allow it match.
     pub connect: bool,
 }

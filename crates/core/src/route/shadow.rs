@@ -128,9 +128,13 @@ impl<'a> Scope<'a> {
             conditions: BTreeSet::new(),
             implied: BTreeSet::new(),
         };
-        for (kind, fields) in
-            [("header", &route.headers), ("cookie", &route.cookies), ("query", &route.query)]
-        {
+        let lists = [
+            ("header", &route.headers),
+            ("cookie", &route.cookies),
+            ("query", &route.query),
+            ("tls", &route.tls),
+        ];
+        for (kind, fields) in lists {
             for field in fields {
                 let own = condition_text(kind, field, &field.value);
                 if field.value != ValueMatch::Absent {

@@ -88,5 +88,5 @@ impl Fields for List {
 
 /// A GET.
 pub fn get<'a>(host: &'a str, path: &'a str, fields: &'a List) -> Request<'a> {
-    Request { method: "GET", host, path, query: None, fields, connect: false }
+    Request { method: "GET", host, path, query: None, fields, tls: None, connect: false }
 }

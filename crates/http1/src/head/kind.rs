@@ -27,6 +27,8 @@ pub enum FieldKind {
     SetCookie,
     Date,
     Server,
+    /// What tells of a client's certificate: `X-Client-Cert-*`, and RFC 9440's fields.
+    ClientCert,
 }
 
 /// Fields for one connection only (RFC 9110 §7.6.1), and those of RFC 2616 §13.5.1 that are still sent. `Trailer` is
@@ -71,6 +73,7 @@ impl FieldKind {
             10 if is(name, b"connection") => Self::Connection,
             10 if is(name, b"keep-alive") => Self::KeepAlive,
             10 if is(name, b"set-cookie") => Self::SetCookie,
+            11 if is(name, b"client-cert") => Self::ClientCert,
             12 if is(name, b"x-request-id") => Self::XRequestId,
             14 if is(name, b"content-length") => Self::ContentLength,
             15 if is(name, b"x-forwarded-for") => Self::XForwardedFor,
@@ -78,8 +81,13 @@ impl FieldKind {
             16 if is(name, b"proxy-connection") => Self::ProxyConnection,
             17 if is(name, b"transfer-encoding") => Self::TransferEncoding,
             17 if is(name, b"x-forwarded-proto") => Self::XForwardedProto,
+            17 if is(name, b"x-client-cert-san") => Self::ClientCert,
+            17 if is(name, b"client-cert-chain") => Self::ClientCert,
             18 if is(name, b"proxy-authenticate") => Self::ProxyAuthenticate,
             19 if is(name, b"proxy-authorization") => Self::ProxyAuthorization,
+            20 if is(name, b"x-client-cert-verify") => Self::ClientCert,
+            21 if is(name, b"x-client-cert-subject") => Self::ClientCert,
+            25 if is_fingerprint(name) => Self::ClientCert,
             _ => Self::Other,
         }
     }
@@ -128,6 +136,12 @@ pub(super) fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
     name.iter().zip(lower).fold(0, |difference, (byte, lower)| difference | (byte | 0x20) ^ lower) == 0
 }
 
+/// One byte longer than [`is`] compares.
+fn is_fingerprint(name: &[u8]) -> bool {
+    let (start, end) = name.split_at(14);
+    is(start, b"x-client-cert-") && is(end, b"fingerprint")
+}
+
 #[inline]
 fn same_half(bytes: [u8; 4], lower: [u8; 4]) -> bool {
     u32::from_le_bytes(bytes) | 0x2020_2020 == u32::from_le_bytes(lower)
@@ -143,7 +157,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NAMES: [(&str, FieldKind); 21] = [
+    const NAMES: [(&str, FieldKind); 27] = [
         ("Host", FieldKind::Host),
         ("Connection", FieldKind::Connection),
         ("Content-Length", FieldKind::ContentLength),
@@ -165,6 +179,12 @@ mod tests {
         ("Set-Cookie", FieldKind::SetCookie),
         ("Date", FieldKind::Date),
         ("Server", FieldKind::Server),
+        ("Client-Cert", FieldKind::ClientCert),
+        ("Client-Cert-Chain", FieldKind::ClientCert),
+        ("X-Client-Cert-San", FieldKind::ClientCert),
+        ("X-Client-Cert-Verify", FieldKind::ClientCert),
+        ("X-Client-Cert-Subject", FieldKind::ClientCert),
+        ("X-Client-Cert-Fingerprint", FieldKind::ClientCert),
     ];
 
     fn by_comparison(name: &[u8]) -> FieldKind {

@@ -156,10 +156,14 @@ async fn secure(
     if tls.rate.as_ref().is_some_and(|rate| !rate.admit(permit.hash_of(address), now)) {
         return refusal::refuse(worker, listener, stream, origin.peer, Failure::TlsLimit);
     }
-    match tls::handshake(worker, stream, &termination, tls.handshake).await {
+    match tls::handshake(worker, stream, &termination, tls).await {
         Ok(session) => {
             let facts = session.facts();
             worker.stats.borrow_mut().tls_agreed(listener.id.0, facts.version, facts.is_resumed);
+            if facts.is_challenge {
+                // It has seen what it came for.
+                return;
+            }
             // A task of its own: a connection need not carry on what its handshake needed.
             serve(worker, listener, Stream::Tls(session), origin, permit);
         }

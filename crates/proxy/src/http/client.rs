@@ -10,6 +10,7 @@ use crate::worker::Worker;
 use crate::worker::buffers::Buffer;
 use crate::worker::deadlines::Deadline;
 use crate::worker::view::View;
+use evenly_core::client_tls::NO_CERTIFICATE;
 use evenly_core::listener::Listener;
 use evenly_core::proxy_protocol::Addresses;
 use evenly_http1::Version;
@@ -86,7 +87,7 @@ impl Client {
         Self {
             deadline: worker.deadlines.slot(),
             is_trusted: listener.trusted.contains(address),
-            forwarding: forwarding(address, scheme_of(&stream)),
+            forwarding: forwarding(address, &stream, &listener),
             carry: None,
             watch: Watch::On,
             worker,
@@ -246,6 +247,17 @@ impl Client {
         Patience::paced(self.listener.timeouts.send, limits.min_rate, grace)
     }
 
+    /// Whether the listener tells endpoints of its clients' certificates: then nobody else's word on them passes.
+    pub fn tells_certificates(&self) -> bool {
+        self.listener.tls.as_ref().is_some_and(|tls| tls.asks_clients)
+    }
+
+    /// The fields on its certificate, as they stand in `forwarding`.
+    pub fn certificate_fields(&self) -> &[u8] {
+        let ends = self.forwarding.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        ends.map(|(at, _)| &self.forwarding[at + 1..]).nth(1).unwrap_or_default()
+    }
+
     /// The line of `Strict-Transport-Security` for its responses; empty where there is none. Never without TLS, whatever
     /// a reload has made of the listener (RFC 6797 §7.2).
     pub fn hsts(&self) -> &[u8] {
@@ -272,8 +284,17 @@ impl Client {
 }
 
 /// The forwarding fields that are the same for all requests of a client that is not a trusted proxy.
-fn forwarding(address: IpAddr, scheme: &str) -> Rc<[u8]> {
-    format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: {scheme}\r\n").into_bytes().into()
+fn forwarding(address: IpAddr, stream: &Stream, listener: &Listener) -> Rc<[u8]> {
+    let scheme = scheme_of(stream);
+    let mut fields = format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: {scheme}\r\n");
+    if listener.tls.as_ref().is_some_and(|tls| tls.asks_clients) {
+        let facts = stream.facts();
+        match facts.and_then(|facts| facts.client.certificate.as_ref()) {
+            Some(certificate) => certificate.fields(&mut fields),
+            None => fields.push_str(NO_CERTIFICATE),
+        }
+    }
+    fields.into_bytes().into()
 }
 
 fn scheme_of(stream: &Stream) -> &'static str {

@@ -137,6 +137,7 @@ fn routed(
         path: &path,
         query: head.target.query,
         fields: &fields,
+        tls: client.stream.facts().map(|facts| &facts.client),
         connect: is_connect,
     };
     let Some(route) = table(client).and_then(|table| table.find(&request)) else {

@@ -5,6 +5,7 @@
 
 use super::admit::Admitted;
 use super::client::Client;
+use evenly_core::client_tls::is_told;
 use evenly_core::max_forwards;
 use evenly_core::route::{HostRewrite, Route};
 use evenly_core::target::BadPath;
@@ -59,6 +60,7 @@ pub fn render(
     let rules = &route.request_rules;
     let has_rules = !rules.is_empty();
     let guard = route.guard.as_deref();
+    let tells_certificates = client.tells_certificates();
     head.copy_fields(out, |field: &Field<'_>| {
         let passes = !field.hop
             && match field.kind {
@@ -69,6 +71,8 @@ pub fn render(
                     client.is_trusted
                 }
                 FieldKind::XRequestId => false,
+                FieldKind::ClientCert => client.is_trusted && !tells_certificates,
+                FieldKind::Other if tells_certificates => !is_told(&field.name),
                 _ => true,
             };
         let is_dropped = has_rules && rules.drops(&field.name)
@@ -133,6 +137,7 @@ pub(super) fn forwarding(client: &Client, rendering: &Rendering<'_>, out: &mut V
         if !has(FieldKind::XForwardedProto) {
             line(out, b"X-Forwarded-Proto: ", client.scheme().as_bytes());
         }
+        out.extend_from_slice(client.certificate_fields());
     } else {
         out.extend_from_slice(&client.forwarding);
     }

@@ -5,12 +5,13 @@ use super::session::{HandshakeError, Session};
 use super::terminations::Termination;
 use crate::worker::Worker;
 use evenly_core::error::Failure;
+use evenly_core::listener::Tls;
+use rustls::CertificateError;
 use rustls::Error;
 use rustls::server::UnbufferedServerConnection;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// What rustls says when the resolver has no certificate for a client.
@@ -24,12 +25,15 @@ pub async fn handshake(
     worker: &Rc<Worker>,
     socket: TcpStream,
     termination: &Termination,
-    within: Duration,
+    options: &Tls,
 ) -> Result<Box<Inward>, Failure> {
     let deadline = worker.deadlines.slot();
-    deadline.set(within);
+    deadline.set(options.handshake);
     let tls = UnbufferedServerConnection::new(termination.clone()).map_err(|_| Failure::Internal)?;
     let mut session = Box::new(Session::new(socket, tls, Rc::clone(&worker.buffers)));
+    if options.ja4 {
+        session.watch_hello();
+    }
     let mut is_registered = false;
     let agreed = poll_fn(|cx| {
         if !is_registered {
@@ -42,13 +46,12 @@ pub async fn handshake(
             Poll::Pending => Poll::Pending,
         }
     });
-    match agreed.await {
-        Ok(()) => Ok(session),
-        Err(failure) => {
-            session.flush();
-            Err(failure)
-        }
+    let mut outcome = agreed.await;
+    if outcome.is_ok() && options.asks_clients {
+        outcome = session.note_certificate(options.forwards_whole);
     }
+    outcome.inspect_err(|_| session.flush())?;
+    Ok(session)
 }
 
 fn failure(error: &HandshakeError) -> Failure {
@@ -57,8 +60,26 @@ fn failure(error: &HandshakeError) -> Failure {
         HandshakeError::Tls(error) => match error {
             Error::AlertReceived(_) => Failure::TlsRefused,
             Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Failure::TlsNoMatch,
+            Error::NoCertificatesPresented => Failure::ClientCertificateMissing,
+            Error::InvalidCertificate(error) => of_certificate(error),
             Error::General(text) if text == NO_CERTIFICATE => Failure::TlsNameUnknown,
             _ => Failure::TlsBad,
         },
+    }
+}
+
+fn of_certificate(error: &CertificateError) -> Failure {
+    match error {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            Failure::ClientCertificateUntrusted
+        }
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => Failure::ClientCertificateExpired,
+        CertificateError::Revoked | CertificateError::UnknownRevocationStatus => {
+            Failure::ClientCertificateRevoked
+        }
+        _ => Failure::ClientCertificateBad,
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | certificates and policies become what a handshake needs; refuses keys that do not fit | `terminations.rs` |
 //! | which certificate a client is shown | `resolver.rs`, `evenly_core::certificates` |
+//! | whom clients' certificates may be of, and what they say | `clients.rs`, `certificate.rs`, `evenly_core::client_tls` |
 //! | sessions that are resumed | `tickets.rs` |
 //! | one connection: sealing and opening records, on either side | `session.rs` |
 //! | the step between *accept* and *read* | `handshake.rs` |
@@ -13,6 +14,8 @@
 //! rustls does no I/O here: its unbuffered interface works on the worker's lent buffers, so that an idle connection owns
 //! none. What it decides (versions, ciphers, alerts) is its own; nothing here looks inside a record.
 
+mod certificate;
+mod clients;
 mod handshake;
 mod originate;
 mod originations;

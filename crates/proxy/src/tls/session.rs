@@ -4,9 +4,13 @@
 //! the reader wants it; only the beginning of a record that is not all there yet is kept, in a box of its size. What is
 //! written is sealed into a lent buffer that goes home when the socket has taken it.
 
-use super::resolver::asked;
+use super::certificate::read_certificate;
+use super::resolver::{CHALLENGE, asked};
 use crate::io::poll_receive;
 use crate::worker::buffers::{Buffer, Buffers, MOST_BYTES, SEALED_BYTES};
+use evenly_core::client_hello::{Progress, Reader};
+use evenly_core::client_tls::ClientTls;
+use evenly_core::error::Failure;
 use rustls::Error;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
@@ -40,6 +44,8 @@ pub struct Session<S> {
     /// We have said so.
     is_closed: bool,
     facts: Rc<Facts>,
+    /// Reads the ClientHello along, where its fingerprint is wanted.
+    hello: Option<Box<Reader>>,
 }
 
 /// One of the two sides: rustls has them apart, with nothing in common but what they are made of.
@@ -80,6 +86,10 @@ pub struct Facts {
     pub is_resumed: bool,
     /// Whether HTTP/2 was chosen (ALPN).
     pub is_h2: bool,
+    /// Whether an issuer looks at a challenge, and then ends the connection.
+    pub is_challenge: bool,
+    /// What the client has shown of itself.
+    pub client: ClientTls,
 }
 
 /// What opening records came to.
@@ -106,6 +116,27 @@ impl Session<UnbufferedClientConnection> {
     }
 }
 
+impl Session<UnbufferedServerConnection> {
+    /// Has the fingerprint of the ClientHello taken. To be called before the handshake.
+    pub fn watch_hello(&mut self) {
+        self.hello = Some(Box::default());
+    }
+
+    /// Takes note of the certificate that the client has shown; all of it is kept with `whole`. To be called after the
+    /// handshake.
+    ///
+    /// # Errors
+    /// It cannot be used, also if the session goes on with an earlier one that began before it expired.
+    pub fn note_certificate(&mut self, whole: bool) -> Result<(), Failure> {
+        let Some(certificate) = self.tls.peer_certificates().and_then(<[_]>::first) else { return Ok(()) };
+        let certificate = read_certificate(certificate, whole)?;
+        let agreed = self.agreed();
+        let client = ClientTls { certificate: Some(certificate), ..agreed.client };
+        self.facts = Rc::new(Facts { client, ..agreed });
+        Ok(())
+    }
+}
+
 impl<S: Side> Session<S> {
     /// A session on which nothing was said yet.
     pub fn new(socket: TcpStream, tls: S, buffers: Rc<Buffers>) -> Self {
@@ -120,6 +151,7 @@ impl<S: Side> Session<S> {
             is_ended: false,
             is_closed: false,
             facts: Rc::default(),
+            hello: None,
         }
     }
 
@@ -142,13 +174,15 @@ impl<S: Side> Session<S> {
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandshakeError>> {
         while self.tls.is_handshaking() {
             ready!(self.poll_flush(cx)).map_err(HandshakeError::Io)?;
+            let kept = self.partial.len();
             let incoming = ready!(self.poll_incoming(cx)).map_err(HandshakeError::Io)?;
+            self.read_along(&incoming[kept..]);
             // What comes behind the handshake's end is the first of what the peer has to say.
             let mut early = self.buffers.lend();
             let opened = self.open(incoming, &mut early);
             self.put_by(early);
             if let Some(name) = asked() {
-                self.facts = Rc::new(Facts { name: Some(name), ..Facts::default() });
+                self.facts = Rc::new(Facts { name: Some(name), ..self.known() });
             }
             opened.map_err(HandshakeError::Tls)?;
             if self.is_ended && self.tls.is_handshaking() {
@@ -162,6 +196,21 @@ impl<S: Side> Session<S> {
             ready!(self.poll_flush(cx)).map_err(HandshakeError::Io)?;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Takes what came of the ClientHello, which is over when the first of our records is sealed.
+    fn read_along(&mut self, bytes: &[u8]) {
+        let Some(reader) = &mut self.hello else { return };
+        match reader.feed(bytes) {
+            Ok(Progress::More) => return,
+            Ok(Progress::Hello(_)) => {
+                let client = ClientTls { ja4: reader.ja4().map(Into::into), ..ClientTls::default() };
+                self.facts = Rc::new(Facts { client, ..Facts::default() });
+            }
+            // What is wrong with it is rustls' to say.
+            Err(_) => {}
+        }
+        self.hello = None;
     }
 
     /// Sends what there is, without waiting.
@@ -381,6 +430,13 @@ impl<S: Side> Session<S> {
         Poll::Ready(Ok(()))
     }
 
+    /// What is known before the end of the handshake.
+    fn known(&self) -> Facts {
+        let Facts { name, client, .. } = &*self.facts;
+        let client = ClientTls { ja4: client.ja4.clone(), certificate: None };
+        Facts { name: name.clone(), client, ..Facts::default() }
+    }
+
     fn agreed(&self) -> Facts {
         let suite = self.tls.negotiated_cipher_suite().map(|suite| suite.suite());
         Facts {
@@ -391,6 +447,8 @@ impl<S: Side> Session<S> {
             cipher: suite.and_then(|suite| suite.as_str()).unwrap_or_default(),
             name: self.facts.name.clone(),
             is_h2: self.tls.alpn_protocol() == Some(b"h2"),
+            is_challenge: self.tls.alpn_protocol() == Some(CHALLENGE),
+            client: self.known().client,
             is_resumed: self.tls.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }

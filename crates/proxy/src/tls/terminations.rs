@@ -1,13 +1,15 @@
 //! What the document says of TLS becomes what a handshake needs. Whatever does not fit is found out here, before a
 //! configuration is taken over.
 
-use super::resolver::Resolver;
+use super::clients;
+use super::resolver::{CHALLENGE, Challenges, Resolver};
 use super::suites;
 use super::tickets::Tickets;
 use evenly_core::certificates::Names;
 use evenly_core::document::{
     Certificate, Document, DocumentError, Listener, ListenerTls, Secret, TlsPolicy, TlsVersion,
 };
+use evenly_core::route::inside;
 use rustc_hash::FxHashMap;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
@@ -23,6 +25,7 @@ pub type Termination = Arc<ServerConfig>;
 /// Certificates with their keys, and what listeners make of them.
 #[derive(Default)]
 pub struct Terminations {
+    challenges: Arc<Challenges>,
     /// By name; what did not change is not read again.
     certified: FxHashMap<String, (Certificate, Arc<CertifiedKey>)>,
     /// In the document's order; `None` where there is no TLS.
@@ -52,11 +55,21 @@ impl Terminations {
             };
             certified.insert(certificate.name.clone(), (certificate.clone(), key));
         }
-        let mut all = Self { certified, listeners: Vec::with_capacity(document.listeners.len()) };
+        let challenges = document.challenges.iter().enumerate().map(|(i, challenge)| {
+            let certificate = Certificate {
+                name: challenge.host.clone(),
+                chain: challenge.chain.clone(),
+                key: challenge.key.clone(),
+                names: Vec::new(),
+            };
+            Ok((challenge.host.clone(), Arc::new(certify(&certificate, &format!("challenges[{i}]"))?)))
+        });
+        let challenges = Arc::new(challenges.collect::<Result<Challenges, DocumentError>>()?);
+        let mut all = Self { challenges, certified, listeners: Vec::with_capacity(document.listeners.len()) };
         for (i, listener) in document.listeners.iter().enumerate() {
             let termination = listener.tls.as_ref().map(|tls| all.terminate(document, listener, tls, secret));
-            let failed = |error: Error| DocumentError::new(format!("listeners[{i}].tls"), error.to_string());
-            all.listeners.push(termination.transpose().map_err(failed)?);
+            let termination = termination.transpose().map_err(inside(&format!("listeners[{i}].tls")))?;
+            all.listeners.push(termination);
         }
         Ok(all)
     }
@@ -77,24 +90,35 @@ impl Terminations {
         listener: &Listener,
         tls: &ListenerTls,
         secret: &Secret,
-    ) -> Result<Termination, Error> {
+    ) -> Result<Termination, DocumentError> {
         // The snapshot was checked: every name is there.
         let known: Vec<_> = tls.certificates.iter().filter_map(|name| self.certified.get(name)).collect();
         let certificates: Vec<&Certificate> = known.iter().map(|(certificate, _)| certificate).collect();
         let names = Names::build(&certificates, tls.strict_sni);
         let keys = known.iter().map(|(_, key)| Arc::clone(key)).collect();
-        let mut config = ServerConfig::builder_with_provider(Arc::new(suites::provider(tls.policy)))
-            .with_protocol_versions(versions(tls))?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Resolver::new(names, keys)));
+        let provider = Arc::new(suites::provider(tls.policy));
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions(tls))
+            .map_err(|error| DocumentError::new("", error.to_string()))?;
+        let config = match &tls.client_auth {
+            Some(auth) => config.with_client_cert_verifier(clients::verifier(auth, &provider)?),
+            None => config.with_no_client_auth(),
+        };
+        let mut config =
+            config.with_cert_resolver(Arc::new(Resolver::new(names, keys, Arc::clone(&self.challenges))));
         config.alpn_protocols = tls.alpn.iter().map(|name| name.clone().into_bytes()).collect();
+        // Where no protocol is negotiated, one in the list would shut out those who offer others.
+        if !self.challenges.is_empty() && !tls.alpn.is_empty() {
+            config.alpn_protocols.push(CHALLENGE.to_vec());
+        }
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = if tls.session_tickets { TICKETS } else { 0 };
         if tls.session_tickets {
             let shared = &document.session_tickets;
             let current = shared.secret.as_ref().unwrap_or(secret);
             let secrets = std::iter::once(current).chain(&shared.previous_secret).cloned().collect();
-            config.ticketer = Arc::new(Tickets::new(secrets, &listener.name));
+            let binding = tls.client_auth.as_ref().map(clients::binding).unwrap_or_default();
+            config.ticketer = Arc::new(Tickets::new(secrets, &format!("{}{binding}", listener.name)));
         }
         Ok(Arc::new(config))
     }

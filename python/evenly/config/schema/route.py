@@ -10,7 +10,7 @@ from .compression import Compression
 from .experiment import Fault, Mirror
 from .match import Condition, Hosts, PathPattern
 from .retry import RetryOrAttempts
-from .table import Table, integer, listed, one_of, refused, widened
+from .table import Matching, Table, integer, listed, one_of, refused, widened
 from .units import Size, Timeout
 from .words import CookieName, FieldName, FieldValue, ListenerName, Method, Name, PoolName
 
@@ -125,6 +125,7 @@ HostRewrite = Annotated[
 ]
 
 
+CertificatePart = Annotated[str, Matching("(subject|san|fingerprint)", '"subject", "san" or "fingerprint"')]
 FieldNames = Annotated[list[FieldName], widened(listed, str, list[str])]
 
 
@@ -249,6 +250,19 @@ split_affinity = "variant"
         default={},
         description="Conditions on query parameters, as they are written in the target (not decoded).",
         examples=[{"debug": True}],
+    )
+    client_certificate: dict[CertificatePart, Condition] = Field(
+        default={},
+        description="Conditions on the certificate that a client has shown (`client_ca` of the listener's `tls`): its "
+        "`subject` as RFC 4514 writes it, any of its alternative names (`san`), and its `fingerprint` (SHA-256, as "
+        "lower-case hexadecimal digits). `{ subject = true }` is any certificate.",
+        examples=[{"san": "spiffe://example.com/billing"}],
+    )
+    ja4: Condition | None = Field(
+        default=None,
+        description="A condition on the fingerprint of the client's ClientHello (JA4), which tells kinds of software "
+        "apart; clients can have any that they like.",
+        examples=["t13d1516h2_8daaf6152771_e5627efa2ab1"],
     )
     pool: PoolName | None = Field(default=None, description="Action: forward to this pool.", examples=["app"])
     split: dict[PoolName, Annotated[int, integer(0, 1_000_000)]] | None = Field(

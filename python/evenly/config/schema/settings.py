@@ -90,6 +90,10 @@ access_log = { path = "/var/log/evenly/access.log", format = "text" }
             "requests never wait for their log line."
         ),
     )
+    ja4: bool = Field(
+        default=False,
+        description="Whether lines of clients that come over TLS have the fingerprint of their ClientHello (JA4).",
+    )
 
 
 AccessLogOrPath = Annotated[AccessLog, widened(lambda v: {"path": v} if isinstance(v, str) else v, str, AccessLog)]

@@ -191,6 +191,33 @@ class ListenerTls(Table):
         )
     )
 
+    client_ca: FilePath | None = Field(
+        default=None,
+        description="A PEM file with the authorities whose certificates clients have to show (mTLS); relative to the "
+        "configuration file. Unset, clients are not asked. A file that is replaced is used for new connections, "
+        "without a reload, and ends the sessions that could be resumed.",
+        examples=["clients-root.pem"],
+    )
+    client_auth: Literal["required", "optional"] | None = Field(
+        default=None,
+        description='Whether clients without a certificate are refused in the handshake: `"required"`, which is so by '
+        'itself with `client_ca`; or `"optional"`, and then it is for routes to say (`client_certificate`).',
+        examples=["optional"],
+    )
+    crl: FilePath | None = Field(
+        default=None,
+        description="A PEM file with revocation lists, one for each authority that issues clients' certificates. It is "
+        "watched as `client_ca` is. A list that is past its time is used all the same, with a warning.",
+        examples=["clients.crl.pem"],
+    )
+
+    @model_validator(mode="after")
+    def _check_clients(self) -> Self:
+        for option in ("client_auth", "crl"):
+            if self.client_ca is None and getattr(self, option) is not None:
+                raise refused("has no effect without `client_ca`", option)
+        return self
+
     @model_validator(mode="after")
     def _check_version(self) -> Self:
         if self.policy == "modern" and self.min_version == "1.2":
@@ -225,6 +252,19 @@ key = "shop/privkey.pem"
         "before it. Unset, they are told nothing.",
         examples=["1y"],
     )
+
+    forward_client_certificate: bool = Field(
+        default=False,
+        description="Whether endpoints get the whole certificate as well, as `Client-Cert` (RFC 9440). With "
+        "`client_ca` they are told `X-Client-Cert-Verify` (`success`, `none`), `-Subject`, `-San` and `-Fingerprint` "
+        "(SHA-256) in any case; what clients send under these names is left out, without `client_ca` too.",
+    )
+
+    @model_validator(mode="after")
+    def _check_forwarding(self) -> Self:
+        if self.forward_client_certificate and self.client_ca is None:
+            raise refused("has no effect without `client_ca`", "forward_client_certificate")
+        return self
 
 
 class StreamTls(ListenerTls):
