@@ -156,7 +156,7 @@ fn tls(matches: &[FieldMatch]) -> Result<Box<[Condition]>, DocumentError> {
     match matches.iter().position(|field| !NAMES.contains(&field.name.as_str())) {
         Some(i) => {
             let path = format!("tls[{i}].name");
-            Err(DocumentError::new(path, unknown("fact of TLS", &matches[i].name, NAMES.into_iter())))
+            Err(DocumentError::new(path, unknown("fact of TLS", &matches[i].name, NAMES)))
         }
         None => conditions("tls", matches, false),
     }

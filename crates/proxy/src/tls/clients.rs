@@ -35,7 +35,7 @@ pub fn verifier(
     if !auth.required {
         builder = builder.allow_unauthenticated();
     }
-    Ok(builder.build().map_err(|error| fail(format!("cannot be used: {error}")))?)
+    builder.build().map_err(|error| fail(format!("cannot be used: {error}")))
 }
 
 /// What tickets are bound to besides the listener's name: who was allowed under other rules has to show itself again.
