@@ -227,11 +227,15 @@ def test_listeners_that_ask_nobody_pass_nothing_on(web, endpoint, trusted) -> No
     """But for a trusted proxy's word, which terminates TLS itself."""
     listener = 'trusted_proxies = ["127.0.0.0/8"]' if trusted else ""
     client = web(endpoint, listener=listener).connect()
-    client.send("GET / HTTP/1.1\r\nHost: test\r\nX-Client-Cert-Subject: CN=ops\r\nClient-Cert: :AAAA:\r\n\r\n")
+    client.send(
+        "GET / HTTP/1.1\r\nHost: test\r\nX-Client-Cert-Subject: CN=ops\r\nClient-Cert: :AAAA:\r\n"
+        "X_Client_Cert_Subject: CN=ops\r\nx-client_cert-verify: success\r\nClient_Cert: :AAAA:\r\n\r\n"
+    )
     _, request = endpoint.serve()
     assert client.read_response().text == "ok"
     expected = ("CN=ops", ":AAAA:") if trusted else (None, None)
     assert (request.one("X-Client-Cert-Subject"), request.one("Client-Cert")) == expected
+    assert not [name for name in ("X_Client_Cert_Subject", "x-client_cert-verify", "Client_Cert") if request.one(name)]
 
 
 def test_tcp_listeners_ask_too(run, port, authority, endpoint) -> None:

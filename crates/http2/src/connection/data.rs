@@ -79,6 +79,8 @@ impl Connection {
             }
             return match self.streams.fate(id) {
                 Some(Fate::Reset) => Ok(false),
+                // Ours, and forgotten: late data of one that was given up.
+                None if !self.is_server => Ok(false),
                 _ => Err(broken(ErrorCode::STREAM_CLOSED, Reason::StreamState, "DATA on a closed stream")),
             };
         };

@@ -139,6 +139,8 @@ impl Connection {
         self.skip_block(block)?;
         match self.streams.fate(id) {
             Some(Fate::Reset) => Ok(None),
+            // Ours, and forgotten: a late answer to one that was given up.
+            None if !self.is_server => Ok(None),
             Some(Fate::Ended) => {
                 Err(broken(ErrorCode::STREAM_CLOSED, Reason::StreamState, "HEADERS on a closed stream"))
             }

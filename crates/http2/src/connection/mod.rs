@@ -263,7 +263,9 @@ impl Connection {
         if self.is_server || self.is_draining() || self.is_closed {
             return 0;
         }
-        (self.peer.streams.min(self.limits.streams) as usize).saturating_sub(self.streams.len())
+        let identifiers = (MAX_31 + 2).saturating_sub(self.next_own) as usize / 2;
+        let granted = self.peer.streams.min(self.limits.streams) as usize;
+        granted.saturating_sub(self.streams.len()).min(identifiers)
     }
 
     /// Client role: whether the server takes WebSocket and other protocols (RFC 8441); known from [`Event::Settings`] on.

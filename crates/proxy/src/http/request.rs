@@ -74,7 +74,8 @@ pub fn render(
                 }
                 FieldKind::XRequestId => false,
                 FieldKind::ClientCert => client.is_trusted && !tells_certificates,
-                FieldKind::Other if tells_certificates => !is_told(&field.name),
+                // Also where nobody is asked: an endpoint does not know by which listener a request came.
+                FieldKind::Other => !is_told(&field.name),
                 _ => true,
             };
         let is_dropped = has_rules && rules.drops(&field.name)

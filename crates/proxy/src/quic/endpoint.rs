@@ -276,7 +276,10 @@ impl Endpoint {
         if listener.denied.contains(peer.ip()) {
             return refuse(Failure::ClientDenied);
         }
-        if self.handshakes.get() >= HANDSHAKES && !incoming.remote_address_validated() {
+        let rate = listener.tls.as_ref().and_then(|tls| tls.rate.as_ref());
+        // What counts for one client must not be run up by others in its name.
+        let is_counted = listener.max_per_client.is_some() || rate.is_some();
+        if (is_counted || self.handshakes.get() >= HANDSHAKES) && !incoming.remote_address_validated() {
             return Verdict::Retry;
         }
         let Some(mut permit) = permits.acquire() else {
@@ -286,7 +289,6 @@ impl Endpoint {
         if listener.max_per_client.is_some_and(|most| !permit.count_client(peer.ip(), most)) {
             return refuse(Failure::ClientLimit);
         }
-        let rate = listener.tls.as_ref().and_then(|tls| tls.rate.as_ref());
         let now = self.worker.nanos(Instant::now());
         if rate.is_some_and(|rate| !rate.admit(permit.hash_of(peer.ip()), now)) {
             return refuse(Failure::TlsLimit);

@@ -185,8 +185,11 @@ pub fn failure(reason: &ConnectionError) -> Failure {
     // RFC 8446 §6, and RFC 9001 §4.8 for how QUIC carries it.
     const CRYPTO: u64 = 0x100;
     const HANDSHAKE_FAILURE: u64 = CRYPTO + 40;
+    const BAD_CERTIFICATE: u64 = CRYPTO + 42;
+    const UNSUPPORTED_CERTIFICATE: u64 = CRYPTO + 43;
     const CERTIFICATE_REVOKED: u64 = CRYPTO + 44;
     const CERTIFICATE_EXPIRED: u64 = CRYPTO + 45;
+    const CERTIFICATE_UNKNOWN: u64 = CRYPTO + 46;
     const UNKNOWN_AUTHORITY: u64 = CRYPTO + 48;
     const ACCESS_DENIED: u64 = CRYPTO + 49;
     const DECRYPT_ERROR: u64 = CRYPTO + 51;
@@ -202,6 +205,7 @@ pub fn failure(reason: &ConnectionError) -> Failure {
             UNKNOWN_AUTHORITY | DECRYPT_ERROR => Failure::ClientCertificateUntrusted,
             CERTIFICATE_EXPIRED => Failure::ClientCertificateExpired,
             CERTIFICATE_REVOKED => Failure::ClientCertificateRevoked,
+            BAD_CERTIFICATE | UNSUPPORTED_CERTIFICATE | CERTIFICATE_UNKNOWN => Failure::ClientCertificateBad,
             _ => Failure::TlsBad,
         },
         ConnectionError::ConnectionClosed(_) => Failure::TlsRefused,

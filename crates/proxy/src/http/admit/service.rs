@@ -101,7 +101,7 @@ impl Service {
             }
             FieldKind::Lookalike => false,
             FieldKind::ClientCert => client.is_trusted && !client.tells_certificates(),
-            FieldKind::Other if client.tells_certificates() && is_told(&field.name) => false,
+            FieldKind::Other if is_told(&field.name) => false,
             _ => !field.hop && forward.tells(&field.name),
         });
         let query = variables.query.map_or(("", ""), |query| ("?", query));

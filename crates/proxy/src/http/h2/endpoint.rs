@@ -281,8 +281,10 @@ impl Task {
 
     /// No more streams.
     fn leave(&self) {
-        let is_open = self.shared.phase() == Phase::Open;
-        self.shared.enter(if is_open { Phase::Leaving } else { Phase::Failed });
+        self.shared.enter(match self.shared.phase() {
+            Phase::Opening | Phase::Failed => Phase::Failed,
+            Phase::Open | Phase::Leaving => Phase::Leaving,
+        });
     }
 
     /// Whether it has come to its end: it had its time, or nobody needs it any more. Asks a silent endpoint for a sign of
@@ -295,8 +297,15 @@ impl Task {
             if self.idle == NEVER {
                 self.idle = self.deadline.at(self.idle_for);
             }
-            self.silence.due = NEVER;
-            self.silence.is_asked = false;
+            if self.shared.heard.take() {
+                self.silence.is_asked = false;
+            }
+            if !self.silence.is_asked {
+                self.silence.due = NEVER;
+            } else if self.deadline.is_past(self.silence.due) {
+                // What was asked while it had streams is still to be answered: the next ones shall not find it dead.
+                return true;
+            }
             let is_over = self.shared.phase() == Phase::Leaving || self.deadline.is_past(self.idle);
             return is_over && self.greeting == NEVER;
         }
@@ -339,7 +348,9 @@ impl Task {
             // What does not fit is not missed: the connection's end says the same.
             let _ = socket.try_write(state.connection.output().pending());
         }
-        state.slots.give_up_all(end);
+        // Where several share it, all but one have only lost it.
+        let is_shared = state.connection.streams() > 1;
+        state.slots.give_up_all(if is_shared { End::Lost } else { end });
         drop(state);
         self.leave();
     }

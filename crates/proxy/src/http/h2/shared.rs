@@ -127,6 +127,7 @@ pub async fn enter(
             return Poll::Ready(Ok((H2Stream::to_endpoint(shared), !is_opener)));
         }
         if joined.as_ref().is_none_or(|joined| joined.0.phase.get() != Phase::Opening) {
+            set.part(target.as_ref());
             joined = set.opening(http2, target.as_ref()).map(Joined::new);
             if joined.is_none() && set.connections.borrow().len() < http2.max_connections as usize {
                 let shared =
@@ -171,6 +172,18 @@ impl Set {
                 && shared.joined.get() < http2.max_streams as usize
         };
         self.connections.borrow().iter().find(has_room).map(Rc::clone)
+    }
+
+    /// Has those leave that were made on other terms: nobody can use them any more, and they would count.
+    fn part(&self, target: Option<&Arc<Target>>) {
+        let mut connections = self.connections.borrow_mut();
+        connections.retain(|shared| {
+            let is_usable = shared.is_for(target);
+            if !is_usable {
+                shared.leave();
+            }
+            is_usable
+        });
     }
 
     /// Has a task woken at the next change. `round` is the last that it waits for.

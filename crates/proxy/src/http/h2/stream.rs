@@ -124,8 +124,12 @@ impl H2Stream {
         second: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut written = 0;
-        // A peer that does not read is sent no more heads, either.
-        while self.said == Said::Nothing && !first.is_empty() && !self.state().connection.is_backlogged() {
+        // A peer that does not read is sent no more heads, either; what is closed says so itself.
+        let waits = |mux: &Mux| {
+            let state = mux.state();
+            state.connection.is_backlogged() && !state.connection.is_closed()
+        };
+        while self.said == Said::Nothing && !first.is_empty() && !waits(&self.mux) {
             let length = self.head(first)?;
             first = &first[length..];
             written += length;

@@ -446,7 +446,8 @@ impl Task {
             (0..late).for_each(|_| self.worker.stats.borrow_mut().slow_client(self.listener.id.0));
         }
         let idle = self.listener.timeouts.idle;
-        if !agreed.mux.is_empty() {
+        // Not before the client has all of its last response: what QUIC has yet to send would be lost.
+        if !agreed.mux.is_done() {
             agreed.idle = NEVER;
             if is_past(agreed.ping) {
                 self.link.connection().ping();

@@ -8,7 +8,7 @@ use crate::tls::Facts;
 use crate::worker::buffers::{Buffer, Text};
 use bytes::{Buf, Bytes};
 use evenly_http3::{Code, Connection, Error, Exchange, Head, Piece, Reader, Scope};
-use quinn_proto::{ReadError, StreamId, VarInt, WriteError};
+use quinn_proto::{FinishError, ReadError, StreamId, VarInt, WriteError};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
 use std::io;
@@ -136,11 +136,6 @@ impl Mux {
     /// The client has all of a response, or wants no more of it.
     pub fn confirmed(&self, id: StreamId) {
         self.state.borrow_mut().unconfirmed.remove(&id);
-    }
-
-    /// Whether there is no stream.
-    pub fn is_empty(&self) -> bool {
-        self.state.borrow().slots.is_empty()
     }
 
     /// A stream has begun, whose head has to be there at the tick `due`.
@@ -470,9 +465,13 @@ impl Mux {
 
     /// Ends a response of which everything was sent.
     pub fn finish(&self, id: StreamId) {
-        // A stream that is over needs no end.
-        if self.link.connection().send_stream(id).finish().is_ok() {
-            self.state.borrow_mut().unconfirmed.insert(id);
+        let ended = self.link.connection().send_stream(id).finish();
+        match ended {
+            Ok(()) => drop(self.state.borrow_mut().unconfirmed.insert(id)),
+            // The client wants no more of it, and is owed an end all the same (RFC 9000 §3.5).
+            Err(FinishError::Stopped(code)) => drop(self.link.connection().send_stream(id).reset(code)),
+            // A stream that is over needs none.
+            Err(FinishError::ClosedStream) => {}
         }
         self.link.notify();
     }
