@@ -30,6 +30,7 @@ use evenly_core::error::{Failure, Side};
 use evenly_core::outlier::Outcome;
 use evenly_core::pool::Lease;
 use evenly_http1::BodyReader;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -72,7 +73,8 @@ pub async fn serve(desk: Rc<Desk>) {
                         // Used where it is: it is large.
                         Plan::Forward(ref mut exchange) => {
                             drop(known);
-                            let next = forward(&mut client, exchange, input).await;
+                            // Pinned where it is made: `await` alone would move it first, and it is larger still.
+                            let next = pin!(forward(&mut client, exchange, input)).await;
                             exchange.make_room();
                             record(&client, exchange);
                             break next;
@@ -144,17 +146,21 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
         };
         let endpoint = lease.endpoint();
         exchange.tally.endpoint = Some((endpoint.id(), endpoint.address()));
-        let connected = if hedge::applies(exchange, upload.as_deref()) {
+        let outcome = if hedge::applies(exchange, upload.as_deref()) {
             // Boxed like the retry below: two of everything.
             let raced = Box::pin(hedge::race(client, exchange, lease)).await;
             lease = raced.lease;
-            raced.outcome.map(|(upstream, buffer)| (upstream, Some(buffer)))
+            match raced.outcome {
+                Ok((upstream, buffer)) => {
+                    Box::pin(attempt(client, exchange, &mut upload, upstream, (Some(buffer), &lease))).await
+                }
+                Err(now) => Err(now),
+            }
         } else {
-            connect(client, exchange, endpoint, upload.is_none()).await.map(|upstream| (upstream, None))
-        };
-        let outcome = match connected {
-            Ok((upstream, first)) => attempt(client, exchange, &mut upload, (upstream, first), &lease).await,
-            Err(now) => Err(now),
+            match connect(client, exchange, endpoint, upload.is_none()).await {
+                Ok(upstream) => attempt(client, exchange, &mut upload, upstream, (None, &lease)).await,
+                Err(now) => Err(now),
+            }
         };
         let endpoint = lease.endpoint();
         let lost = match outcome {
@@ -195,8 +201,8 @@ async fn attempt(
     client: &mut Client,
     exchange: &mut Exchange,
     upload: &mut Option<Box<Pump>>,
-    (mut upstream, first): (Upstream, Option<Buffer>),
-    lease: &Lease,
+    mut upstream: Upstream,
+    (first, lease): (Option<Buffer>, &Lease),
 ) -> Result<Next, Lost> {
     let mut buffer = match first {
         None => {
