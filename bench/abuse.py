@@ -1,7 +1,7 @@
 """``python -m bench.abuse``: what attacks by HTTP/2 cost Evenly, their authors, and good clients beside them.
 
-Good clients send at a fixed rate, alone and with one attacker beside them, in turns. The attacker shares their core and
-gets only what they leave of it, so that what they notice is Evenly's doing.
+Good clients send at a fixed rate, in turns beside an attacker and beside one that makes the same and sends nothing. It
+shares their core, as idle work; that alone is felt, so the difference between the two is what tells.
 """
 
 import argparse
@@ -50,24 +50,20 @@ def main(argv: Sequence[str]) -> int:
     print(f"{'attack':<20}{'p99':>8}{'CPU':>8}{'memory':>10}{'cut off':>9}{'bytes each':>12}")
     with set_up() as stage, stage.start(Contender("evenly", EVENLY)) as started:
         assert started.running is not None
-        alone(started, started.running)
+        good(started)
         for name in ATTACKS:
             pairs = [
-                (alone(started, started.running), beside(started, started.running, name)) for _ in range(options.runs)
+                (beside(started, started.running, name, 0), beside(started, started.running, name, started.http))
+                for _ in range(options.runs)
             ]
             print(line(name, pairs), flush=True)
-    print("p99 of good clients: × alone · CPU: Evenly's for the attack, × the attacker's own · memory: MB at most")
+    print("p99 of good clients: × with an attacker that sends nothing")
+    print("CPU: Evenly's for the attack, × the attacker's own · memory: MB at most")
     return 0
 
 
-def alone(started: Started, running: Running) -> Seen:
-    """The good clients, undisturbed."""
-    before = running.cpu_ns()
-    return Seen(good(started), (running.cpu_ns() - before) / 1e9)
-
-
-def beside(started: Started, running: Running, name: str) -> Seen:
-    """The good clients, and the attack of that name."""
+def beside(started: Started, running: Running, name: str, port: int) -> Seen:
+    """The good clients, and the attack of that name on this port."""
     before, cpu = running.memory().private, running.cpu_ns()
     most = before
     over = threading.Event()
@@ -80,7 +76,7 @@ def beside(started: Started, running: Running, name: str) -> Seen:
     watcher = threading.Thread(target=watch)
     watcher.start()
     # As idle work: the good clients, on the same core, go first.
-    command = ["chrt", "--idle", "0", sys.executable, "-m", "bench.load.attacks", name, str(started.http), str(SECONDS)]
+    command = ["chrt", "--idle", "0", sys.executable, "-m", "bench.load.attacks", name, str(port), str(SECONDS)]
     attacker = subprocess.Popen(machine.pinned(machine.LOAD_CORE, command), cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         p99 = good(started)
