@@ -30,6 +30,7 @@ def lossy() -> Iterator[None]:
     libc = ctypes.CDLL(None, use_errno=True)
     with Path("/proc/self/ns/net").open() as home:
         if libc.unshare(NEW_NETWORK):
+            # Only root may have one, and no other test needs it.
             pytest.skip(f"no network of its own: {os.strerror(ctypes.get_errno())}")
         try:
             subprocess.run([ip, "link", "set", "lo", "up"], check=True)

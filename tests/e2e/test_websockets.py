@@ -24,6 +24,7 @@ AT_ONCE = 100
 def test_idle_websockets_through_reloads(web) -> None:
     """Fifty reloads, each of which changes routes; afterwards every socket still echoes."""
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < DESCRIPTORS:
+        # The number is the promise: fewer sockets would show something else.
         pytest.skip(f"fewer than {DESCRIPTORS} open files are allowed here")
     asyncio.run(asyncio.wait_for(_hold(web), 240))
 

@@ -6,7 +6,8 @@
 //! | which certificate a client is shown | `resolver.rs`, `evenly_core::certificates` |
 //! | whom clients' certificates may be of, and what they say | `clients.rs`, `certificate.rs`, `evenly_core::client_tls` |
 //! | sessions that are resumed | `tickets.rs` |
-//! | one connection: sealing and opening records, on either side | `session.rs` |
+//! | one connection: sealing and opening records, on either side | `session.rs`, `side.rs` |
+//! | what was agreed on | `facts.rs` |
 //! | the step between *accept* and *read* | `handshake.rs` |
 //! | how pools speak it with their endpoints: trust, names, sessions | `originations.rs`, `roots.rs` |
 //! | a handshake with an endpoint, and why it failed | `originate.rs`, `trouble.rs` |
@@ -16,22 +17,24 @@
 
 mod certificate;
 mod clients;
+mod facts;
 mod handshake;
 mod originate;
 mod originations;
 mod resolver;
 mod roots;
 mod session;
+mod side;
 mod suites;
 mod terminations;
 mod tickets;
 mod trouble;
 
 pub use certificate::read_certificate;
+pub use facts::Facts;
 pub use handshake::handshake;
 pub use originate::{Alpn, HTTP_1, HTTP_2, NO_ALPN, originate};
 pub use originations::{Originations, Target, Targets, target_of};
-pub use session::Facts;
 pub use terminations::{Termination, Terminations};
 pub use trouble::{Trouble, of_read};
 

@@ -5,21 +5,20 @@
 //! written is sealed into a lent buffer that goes home when the socket has taken it.
 
 use super::certificate::read_certificate;
+use super::facts::Facts;
 use super::resolver::asked;
+use super::side::Side;
 use crate::io::poll_receive;
 use crate::worker::buffers::{Buffer, Buffers, MOST_BYTES, SEALED_BYTES};
 use evenly_core::client_hello::{Progress, Reader};
 use evenly_core::client_tls::ClientTls;
 use evenly_core::error::Failure;
 use rustls::Error;
-use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{
-    ConnectionState, EncryptError, UnbufferedConnectionCommon, UnbufferedStatus, WriteTraffic,
-};
-use rustls::{HandshakeKind, ProtocolVersion};
+use rustls::ProtocolVersion;
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteTraffic};
 use std::io;
-use std::ops::DerefMut;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -46,48 +45,6 @@ pub struct Session<S> {
     facts: Rc<Facts>,
     /// Reads the ClientHello along, where its fingerprint is wanted.
     hello: Option<Box<Reader>>,
-}
-
-/// One of the two sides: rustls has them apart, with nothing in common but what they are made of.
-pub trait Side: DerefMut<Target = UnbufferedConnectionCommon<Self::Data>> {
-    /// What only this side knows.
-    type Data;
-
-    /// Looks at what came.
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
-}
-
-impl Side for UnbufferedServerConnection {
-    type Data = ServerConnectionData;
-
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(incoming)
-    }
-}
-
-impl Side for UnbufferedClientConnection {
-    type Data = ClientConnectionData;
-
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(incoming)
-    }
-}
-
-/// What was agreed on.
-#[derive(Debug, Default)]
-pub struct Facts {
-    /// "1.3".
-    pub version: &'static str,
-    /// As IANA names it.
-    pub cipher: &'static str,
-    /// The name that the client asked for.
-    pub name: Option<Box<str>>,
-    /// Whether it goes on with an earlier session.
-    pub is_resumed: bool,
-    /// Whether HTTP/2 was chosen (ALPN).
-    pub is_h2: bool,
-    /// What the client has shown of itself.
-    pub client: ClientTls,
 }
 
 /// What opening records came to.
@@ -128,7 +85,7 @@ impl Session<UnbufferedServerConnection> {
     pub fn note_certificate(&mut self, whole: bool) -> Result<(), Failure> {
         let Some(certificate) = self.tls.peer_certificates().and_then(<[_]>::first) else { return Ok(()) };
         let certificate = read_certificate(certificate, whole)?;
-        let agreed = self.agreed();
+        let agreed = self.facts.known().agreed(&self.tls);
         let client = ClientTls { certificate: Some(certificate), ..agreed.client };
         self.facts = Rc::new(Facts { client, ..agreed });
         Ok(())
@@ -180,14 +137,14 @@ impl<S: Side> Session<S> {
             let opened = self.open(incoming, &mut early);
             self.put_by(early);
             if let Some(name) = asked() {
-                self.facts = Rc::new(Facts { name: Some(name), ..self.known() });
+                self.facts = Rc::new(Facts { name: Some(name), ..self.facts.known() });
             }
             opened.map_err(HandshakeError::Tls)?;
             if self.is_ended && self.tls.is_handshaking() {
                 return Poll::Ready(Err(HandshakeError::Io(io::ErrorKind::UnexpectedEof.into())));
             }
         }
-        self.facts = Rc::new(self.agreed());
+        self.facts = Rc::new(self.facts.known().agreed(&self.tls));
         if self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_2) {
             // Its peer waits for the last word; that of 1.3 does not, so tickets leave with the first response, and a
             // client's end of the handshake with its first request.
@@ -426,28 +383,6 @@ impl<S: Side> Session<S> {
             }
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// What is known before the end of the handshake.
-    fn known(&self) -> Facts {
-        let Facts { name, client, .. } = &*self.facts;
-        let client = ClientTls { ja4: client.ja4.clone(), certificate: None };
-        Facts { name: name.clone(), client, ..Facts::default() }
-    }
-
-    fn agreed(&self) -> Facts {
-        let suite = self.tls.negotiated_cipher_suite().map(|suite| suite.suite());
-        Facts {
-            version: match self.tls.protocol_version() {
-                Some(ProtocolVersion::TLSv1_3) => "1.3",
-                _ => "1.2",
-            },
-            cipher: suite.and_then(|suite| suite.as_str()).unwrap_or_default(),
-            name: self.facts.name.clone(),
-            is_h2: self.tls.alpn_protocol() == Some(b"h2"),
-            client: self.known().client,
-            is_resumed: self.tls.handshake_kind() == Some(HandshakeKind::Resumed),
-        }
     }
 }
 

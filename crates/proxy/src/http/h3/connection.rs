@@ -1,6 +1,8 @@
 //! The connection's task: takes its handshake, its streams and its deadlines through what happens, gives each request a
 //! task of its own, and sees to it that the connection ends.
 
+mod control;
+
 use super::VERSION;
 use super::mux::{Begun, Mux};
 use super::stream::H3Stream;
@@ -17,8 +19,8 @@ use bytes::Bytes;
 use evenly_core::client_tls::ClientCertificate;
 use evenly_core::error::Failure;
 use evenly_core::listener::Listener;
-use evenly_http3::{Code, Connection, Error, Fate, Limits, Scope, Uni, write_goaway, write_greeting};
-use quinn_proto::{ConnectionError, Dir, Event, ReadError, StreamEvent, StreamId, VarInt};
+use evenly_http3::{Code, Connection, Error, Limits, Scope, Uni, write_greeting};
+use quinn_proto::{ConnectionError, Dir, Event, StreamEvent, StreamId, VarInt};
 use rustc_hash::FxHashMap;
 use rustls::pki_types::CertificateDer;
 use std::future::poll_fn;
@@ -26,19 +28,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What fields may take in memory beyond ten times what was sent for them, and heads of which a part is missing.
 const HELD_HEAD_BYTES: u32 = 256 << 10;
-
-/// What is read at once of a stream that carries no request.
-const UNI_PIECE: usize = 1024;
-
-/// How long requests are still taken that a client sent before it knew that the connection ends.
-const LEAVE: Duration = Duration::from_secs(1);
-
-/// The largest identifier that a client's stream for a request may have (RFC 9114 §5.2).
-const LAST_STREAM: u64 = (1 << 62) - 4;
 
 /// Never, as a tick.
 const NEVER: u64 = u64::MAX;
@@ -274,57 +267,6 @@ impl Task {
         tokio::task::spawn_local(request(client, head));
     }
 
-    /// Something has come on one of the client's unidirectional streams.
-    fn read_uni(&mut self, id: StreamId) {
-        let Some(agreed) = &mut self.agreed else { return };
-        let now = self.link.now();
-        loop {
-            let Some(uni) = agreed.unis.get_mut(&id) else { return };
-            let mut quic = self.link.connection();
-            let mut stream = quic.recv_stream(id);
-            let Ok(mut chunks) = stream.read(true) else { return };
-            let read = chunks.next(UNI_PIECE);
-            // The client may send more; that is told with the next packet.
-            let _ = chunks.finalize();
-            drop(quic);
-            let fate = match read {
-                Ok(Some(chunk)) => agreed.mux.with(|connection| uni.take(connection, &chunk.bytes, now)),
-                Err(ReadError::Blocked) => return,
-                Ok(None) | Err(ReadError::Reset(_)) => {
-                    let end = uni.end();
-                    agreed.unis.remove(&id);
-                    match end {
-                        Ok(()) => return,
-                        Err(error) => Err(error),
-                    }
-                }
-            };
-            match fate {
-                Ok(Fate::Goes) => {}
-                Ok(Fate::Stop(code)) => {
-                    agreed.unis.remove(&id);
-                    let code = VarInt::from_u64(code.0).unwrap_or_default();
-                    let _ = self.link.connection().recv_stream(id).stop(code);
-                    return;
-                }
-                Err(error) => return self.wrong(error),
-            }
-        }
-    }
-
-    /// Says on the control stream what there is room for.
-    fn say(&mut self) {
-        let Some(agreed) = &mut self.agreed else { return };
-        let mut quic = self.link.connection();
-        while !agreed.saying.is_empty() {
-            match quic.send_stream(agreed.control).write(&agreed.saying) {
-                Ok(n) => drop(agreed.saying.drain(..n)),
-                // It is told when there is room; and if there never is, nothing is lost but politeness.
-                Err(_) => return,
-            }
-        }
-    }
-
     /// Takes note of what the client did wrong.
     fn faults(&mut self) {
         let faults = self.agreed.as_ref().map(|agreed| agreed.mux.faults()).unwrap_or_default();
@@ -403,23 +345,6 @@ impl Task {
         }
         if !speaks || self.worker.is_leaving(self.bind) {
             self.leave();
-        }
-    }
-
-    /// Tells the client that the connection ends (RFC 9114 §5.2).
-    fn leave(&mut self) {
-        let Some(agreed) = &mut self.agreed else { return };
-        if agreed.leave == NEVER {
-            agreed.leave = self.deadline.at(LEAVE);
-            write_goaway(&mut agreed.saying, LAST_STREAM);
-        } else if self.deadline.is_past(agreed.leave) && !agreed.is_decided {
-            agreed.is_decided = true;
-            write_goaway(&mut agreed.saying, agreed.next);
-        }
-        let is_over = agreed.is_decided && agreed.mux.is_done();
-        self.say();
-        if is_over {
-            self.close(Code::NO_ERROR, "");
         }
     }
 

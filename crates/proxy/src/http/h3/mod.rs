@@ -7,7 +7,9 @@
 //! | part | where |
 //! |---|---|
 //! | the connection's task: its handshake, its deadlines, its end | `connection.rs` |
+//! | what is said beside requests, the goodbye among it | `connection/control.rs` |
 //! | what that task and the streams share | `mux.rs` |
+//! | what clients send on streams | `mux/incoming.rs` |
 //! | one stream, as the pipeline sees it | `stream.rs` |
 
 mod connection;
