@@ -95,9 +95,11 @@ impl Prober {
                 self.settle(pool);
                 continue;
             };
+            let is_secure = pool.members.iter().any(|member| target_of(targets, &member.endpoint).is_some());
             let check = Rc::new(PoolCheck {
+                is_secure,
                 policy: policy.clone(),
-                probe: probe::new(&policy.probe, pool.http2.is_some()),
+                probe: probe::new(&policy.probe, pool.http2.is_some(), is_secure),
             });
             for member in &pool.members {
                 let id = member.endpoint.id();
@@ -105,6 +107,7 @@ impl Prober {
                     target.check.policy == *policy
                         && target.pool.borrow().proxy_protocol == pool.proxy_protocol
                         && target.pool.borrow().http2.is_some() == pool.http2.is_some()
+                        && target.check.is_secure == is_secure
                         && Arc::ptr_eq(&target.endpoint, &member.endpoint)
                 });
                 let target = match before.remove(&id) {
@@ -259,7 +262,7 @@ impl Prober {
 async fn check_once(under_way: UnderWay, target: Rc<Target>) {
     let prober = Rc::clone(&under_way.0);
     let began = Instant::now();
-    let PoolCheck { policy, probe } = &*target.check;
+    let PoolCheck { policy, probe, .. } = &*target.check;
     let within = Duration::from_millis(policy.timeout_ms);
     let tls = target.tls.borrow().clone();
     let order = Order {

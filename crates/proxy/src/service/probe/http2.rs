@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 /// A check over HTTP/2.
-pub(super) struct Http2(pub Question);
+pub(super) struct Http2(pub Question, pub Scheme);
 
 /// What is asked.
 pub(super) enum Question {
@@ -36,7 +36,7 @@ impl Http2 {
         // As large as what is looked at; a window is granted once, as the connection carries one answer.
         let window = u32::try_from(MAX_ANSWER_BYTES).unwrap_or(u32::MAX);
         let limits = Limits { stream_window: window, connection_window: window, ..Limits::TYPICAL };
-        let mut connection = Connection::client(limits, Scheme::Http, 0);
+        let mut connection = Connection::client(limits, self.1, 0);
         let (head, body) = match &self.0 {
             Question::Page(page) => (page.request(address), Vec::new()),
             Question::Health(health) => health.request(address),
@@ -182,7 +182,7 @@ mod tests {
     fn page(expected_body: Option<&str>) -> Http2 {
         let expected = vec![StatusRange { first: 200, last: 299 }];
         let body = expected_body.map(str::to_owned);
-        Http2(Question::Page(Http::new("GET".into(), "/".into(), None, expected, body, false)))
+        Http2(Question::Page(Http::new("GET".into(), "/".into(), None, expected, body, false)), Scheme::Http)
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn grpc_answers_by_its_message_and_its_status() {
         let head: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\n\r\n";
-        let probe = Http2(Question::Health(Grpc::new("shop.Cart".into())));
+        let probe = Http2(Question::Health(Grpc::new("shop.Cart".into())), Scheme::Http);
         let said = |message: &[u8], trailers: &[u8]| {
             outcome(&probe, &answer(&probe, &[head, message], Some(trailers)))
         };
@@ -215,6 +215,18 @@ mod tests {
         assert_eq!(outcome(&probe, &answer(&probe, &[only], None)), Err(CheckFailure::Grpc(12)));
         let not_found: &[u8] = b"HTTP/1.1 404 Not Found\r\n\r\n";
         assert_eq!(outcome(&probe, &answer(&probe, &[not_found], None)), Err(CheckFailure::Status(404)));
+    }
+
+    #[test]
+    fn requests_say_whether_they_come_under_tls() {
+        let asked = |scheme| {
+            let probe = Http2(Question::Health(Grpc::new(String::new())), scheme);
+            probe.ask("127.0.0.1:1".parse().unwrap()).output().pending().to_vec()
+        };
+        let (clear, secure) = (asked(Scheme::Http), asked(Scheme::Https));
+        let differing = clear.iter().zip(&secure).filter(|(one, other)| one != other);
+        // The static table's entries for `:scheme` (RFC 7541, Appendix A).
+        assert_eq!(differing.collect::<Vec<_>>(), [(&0x86, &0x87)]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod udp;
 use crate::tls::{Alpn, NO_ALPN};
 use evenly_core::document;
 use evenly_core::grpc::STATUSES;
+use evenly_http2::Scheme;
 use search::Search;
 use std::fmt;
 use std::io;
@@ -50,8 +51,9 @@ pub trait Probe {
     }
 }
 
-/// The table of all kinds. `is_h2`: the endpoints are spoken to by HTTP/2.
-pub fn new(probe: &document::Probe, is_h2: bool) -> Box<dyn Probe> {
+/// The table of all kinds. `is_h2`: the endpoints are spoken to by HTTP/2; `is_secure`: under TLS.
+pub fn new(probe: &document::Probe, is_h2: bool, is_secure: bool) -> Box<dyn Probe> {
+    let scheme = if is_secure { Scheme::Https } else { Scheme::Http };
     match probe {
         document::Probe::Http { method, path, host, expected_status, expected_body, reuse_connection } => {
             let page = http::Http::new(
@@ -62,11 +64,11 @@ pub fn new(probe: &document::Probe, is_h2: bool) -> Box<dyn Probe> {
                 expected_body.clone(),
                 *reuse_connection && !is_h2,
             );
-            if is_h2 { Box::new(http2::Http2(http2::Question::Page(page))) } else { Box::new(page) }
+            if is_h2 { Box::new(http2::Http2(http2::Question::Page(page), scheme)) } else { Box::new(page) }
         }
         document::Probe::Grpc { service } => {
             let health = grpc::Grpc::new(service.clone());
-            Box::new(http2::Http2(http2::Question::Health(health)))
+            Box::new(http2::Http2(http2::Question::Health(health), scheme))
         }
         document::Probe::Tcp { send, expect } => Box::new(tcp::Tcp::new(send.clone(), expect.clone())),
         document::Probe::Udp { send, expect } => Box::new(udp::Udp::new(send.clone(), expect.clone())),

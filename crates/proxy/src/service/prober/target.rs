@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 pub(super) struct PoolCheck {
     pub policy: HealthCheck,
     pub probe: Box<dyn Probe>,
+    /// Whether the pool's endpoints are spoken to under TLS, which HTTP/2's requests say.
+    pub is_secure: bool,
 }
 
 /// One endpoint that is checked.
