@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from ..support.balancer import Lines
+from ..support import programs
 from ..support.programs import program
 
 
@@ -20,22 +20,12 @@ def nginx(tmp_path, port):
     (tmp_path / "html").mkdir()
     (tmp_path / "html" / "large.bin").write_bytes(bytes(range(256)) * 40_000)
     bound = port()
-    file = tmp_path / "nginx.conf"
-    file.write_text(
-        f"daemon off; master_process off; pid {tmp_path}/pid; error_log stderr notice;\n"
-        f"events {{}}\nhttp {{ access_log off; server {{ listen {bound} reuseport; root {tmp_path}/html; gzip off;\n"
-        "location /upload { client_max_body_size 0; return 200 done; } } }\n"
+    server = (
+        f"listen {bound} reuseport; root {tmp_path}/html; gzip off;\n"
+        "location /upload { client_max_body_size 0; return 200 done; }"
     )
-    process = subprocess.Popen(
-        [program("nginx"), "-c", str(file), "-p", str(tmp_path)], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    log = Lines(process.stderr)
-    # Said once the sockets listen.
-    log.wait(lambda line: "OS: " in line)
-    yield str(bound)
-    process.terminate()
-    process.wait(timeout=10)
+    with programs.nginx(tmp_path, server):
+        yield str(bound)
 
 
 def test_download(web, nginx, curl, tmp_path) -> None:

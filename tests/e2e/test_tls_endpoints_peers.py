@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ..support import programs
 from ..support.authority import Authority, Files
 from ..support.balancer import Lines
 from ..support.programs import program
@@ -21,26 +22,16 @@ def nginx(tmp_path, port, authority) -> Iterator[str]:
     bound, files = port(), authority.issue("127.0.0.1")
     chain = tmp_path / "clients.pem"
     chain.write_text(authority.bundle.read_text())
-    file = tmp_path / "nginx.conf"
-    file.write_text(
-        f"daemon off; master_process off; pid {tmp_path}/pid; error_log stderr notice;\n"
-        f"events {{}}\nhttp {{ access_log off; server {{ listen {bound} ssl reuseport; root {tmp_path}/html;\n"
+    server = (
+        f"listen {bound} ssl reuseport; root {tmp_path}/html;\n"
         f"ssl_certificate {files.cert}; ssl_certificate_key {files.key};\n"
         f"ssl_client_certificate {chain}; ssl_verify_client on; ssl_verify_depth 2; keepalive_requests 2;\n"
         "ssl_protocols TLSv1.2 TLSv1.3;\n"
         "location /who { default_type text/plain; "
-        'return 200 "$ssl_protocol $ssl_client_s_dn $ssl_session_reused"; } } }\n'
+        'return 200 "$ssl_protocol $ssl_client_s_dn $ssl_session_reused"; }'
     )
-    process = subprocess.Popen(
-        [program("nginx"), "-c", str(file), "-p", str(tmp_path)], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    log = Lines(process.stderr)
-    # Said once the sockets listen.
-    log.wait(lambda line: "OS: " in line)
-    yield str(bound)
-    process.terminate()
-    process.wait(timeout=10)
+    with programs.nginx(tmp_path, server):
+        yield str(bound)
 
 
 def pool(authority: Authority, us: Files) -> dict[str, Any]:

@@ -42,13 +42,59 @@ class Answer:
         return dict(self.heads[-1]).get(name)
 
 
-class Http2Client:
-    """A connection. `takes=False` never opens the windows."""
+class Http2End:
+    """One end of a connection. `takes=False` never opens the windows."""
 
-    def __init__(self, sock: socket.socket, *, takes: bool = True, settings: dict[Any, int] | None = None) -> None:
+    def __init__(self, sock: socket.socket, config: h2.config.H2Configuration, *, takes: bool = True) -> None:
         self.socket = sock
         self.socket.settimeout(DEADLINE)
         self.takes = takes
+        self.h2 = h2.connection.H2Connection(config)
+        self.goaway: h2.events.ConnectionTerminated | None = None
+        self.is_closed = False
+
+    def flush(self) -> None:
+        """Sends what the state has to say."""
+        self.socket.sendall(self.h2.data_to_send())
+
+    def send(self, stream: int, body: bytes, *, ends: bool = True) -> None:
+        """Sends of a body as fast as the windows allow."""
+        while body:
+            room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
+            if room == 0:
+                self.receive()
+                continue
+            piece, body = body[:room], body[room:]
+            self.h2.send_data(stream, piece)
+            self.flush()
+        if ends:
+            self.h2.end_stream(stream)
+            self.flush()
+
+    def receive(self) -> None:
+        """Reads once, and takes note of what happened."""
+        try:
+            data = self.socket.recv(1 << 16)
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self.is_closed = True
+            return
+        self._feed(data)
+        try:
+            self.flush()
+        except (BrokenPipeError, ConnectionResetError):
+            self.is_closed = True
+
+    def _feed(self, data: bytes) -> None:
+        """Takes note of what these bytes mean."""
+        raise NotImplementedError
+
+
+class Http2Client(Http2End):
+    """A client's connection."""
+
+    def __init__(self, sock: socket.socket, *, takes: bool = True, settings: dict[Any, int] | None = None) -> None:
         config = h2.config.H2Configuration(
             client_side=True,
             header_encoding="utf-8",
@@ -56,10 +102,8 @@ class Http2Client:
             normalize_outbound_headers=False,
             validate_inbound_headers=True,
         )
-        self.h2 = h2.connection.H2Connection(config)
+        super().__init__(sock, config, takes=takes)
         self.answers: dict[int, Answer] = defaultdict(Answer)
-        self.goaway: h2.events.ConnectionTerminated | None = None
-        self.is_closed = False
         self._partial = b""
         self.h2.initiate_connection()
         if settings:
@@ -72,10 +116,6 @@ class Http2Client:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def flush(self) -> None:
-        """Sends what the state has to say."""
-        self.socket.sendall(self.h2.data_to_send())
-
     def begin(self, path: str = "/", *fields: tuple[str, str], method: str = "GET", ends: bool = True) -> int:
         """Begins a request; its stream."""
         stream = self.h2.get_next_available_stream_id()
@@ -83,20 +123,6 @@ class Http2Client:
         self.h2.send_headers(stream, head, end_stream=ends)
         self.flush()
         return stream
-
-    def send(self, stream: int, body: bytes, *, ends: bool = True) -> None:
-        """Sends a body as fast as the windows allow."""
-        while body:
-            room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
-            if room == 0:
-                self.receive()
-                continue
-            piece, body = body[:room], body[room:]
-            self.h2.send_data(stream, piece)
-            self.flush()
-        if ends:
-            self.h2.end_stream(stream)
-            self.flush()
 
     def frame(self, kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
         """A frame of any kind, right or wrong."""
@@ -143,24 +169,12 @@ class Http2Client:
             self.receive()
         return self.goaway
 
-    def receive(self) -> None:
-        """Reads once, and takes note of what happened."""
-        try:
-            data = self.socket.recv(1 << 16)
-        except ConnectionResetError:
-            data = b""
-        if not data:
-            self.is_closed = True
-            return
+    def _feed(self, data: bytes) -> None:
         for frame in self._frames(data):
             self._note(self.h2.receive_data(frame))
             # The package takes GOAWAY for the end of everything, and it is only that of new streams.
             if self.h2.state_machine.state is ConnectionState.CLOSED:
                 self.h2.state_machine.state = ConnectionState.CLIENT_OPEN
-        try:
-            self.flush()
-        except (BrokenPipeError, ConnectionResetError):
-            self.is_closed = True
 
     def _frames(self, data: bytes) -> Iterator[bytes]:
         self._partial += data

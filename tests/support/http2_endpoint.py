@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import h2.config
-import h2.connection
 import h2.events
 import h2.settings
 
+from .http2 import Fields, Http2End
 from .wire import DEADLINE
-
-Fields = list[tuple[str, str]]
 
 
 @dataclass
@@ -29,23 +27,18 @@ class Asked:
     reset: int | None = None
 
 
-class Http2Peer:
-    """One connection of the balancer's. `takes=False` never opens the windows."""
+class Http2Peer(Http2End):
+    """One connection of the balancer's."""
 
     def __init__(self, sock: socket.socket, *, takes: bool = True, settings: dict[Any, int] | None = None) -> None:
-        self.socket = sock
-        self.socket.settimeout(DEADLINE)
-        self.takes = takes
         config = h2.config.H2Configuration(
             client_side=False,
             header_encoding="utf-8",
             validate_outbound_headers=False,
             normalize_outbound_headers=False,
         )
-        self.h2 = h2.connection.H2Connection(config)
+        super().__init__(sock, config, takes=takes)
         self.asked: dict[int, Asked] = defaultdict(lambda: Asked(0))
-        self.is_closed = False
-        self.goaway: h2.events.ConnectionTerminated | None = None
         self.pings = 0
         self._served = 0
         if settings:
@@ -53,10 +46,6 @@ class Http2Peer:
             self.h2.local_settings = h2.settings.Settings(client=False, initial_values=values)
         self.h2.initiate_connection()
         self.flush()
-
-    def flush(self) -> None:
-        """Sends what the state has to say."""
-        self.socket.sendall(self.h2.data_to_send())
 
     def wait(self, holds: Callable[[], object]) -> None:
         """Reads until it holds."""
@@ -92,18 +81,8 @@ class Http2Peer:
             self.flush()
 
     def data(self, stream: int, body: bytes, *, ends: bool = False) -> None:
-        """A piece of an answer's body, as fast as the windows allow."""
-        while body:
-            room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
-            if room == 0:
-                self.receive()
-                continue
-            self.h2.send_data(stream, body[:room])
-            body = body[room:]
-            self.flush()
-        if ends:
-            self.h2.end_stream(stream)
-            self.flush()
+        """A piece of an answer's body."""
+        self.send(stream, body, ends=ends)
 
     def reset(self, stream: int, code: int) -> None:
         """Gives a stream up."""
@@ -115,21 +94,9 @@ class Http2Peer:
         payload = last.to_bytes(4, "big") + code.to_bytes(4, "big")
         self.socket.sendall(b"\0\0\x08\x07\0\0\0\0\0" + payload)
 
-    def receive(self) -> None:
-        """Reads once, and takes note of what happened."""
-        try:
-            data = self.socket.recv(1 << 16)
-        except ConnectionResetError:
-            data = b""
-        if not data:
-            self.is_closed = True
-            return
+    def _feed(self, data: bytes) -> None:
         for event in self.h2.receive_data(data):
             self._note(event)
-        try:
-            self.flush()
-        except (BrokenPipeError, ConnectionResetError):
-            self.is_closed = True
 
     def _note(self, event: h2.events.Event) -> None:
         match event:

@@ -1,8 +1,14 @@
 """Programs that others wrote, which tests talk to."""
 
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+
+from .balancer import Lines
 
 
 def program(name: str) -> str:
@@ -14,3 +20,25 @@ def program(name: str) -> str:
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     # The one reason to skip: see above.
     return found or pytest.skip(f"{name} is not installed")
+
+
+@contextmanager
+def nginx(directory: Path, server: str) -> Iterator[None]:
+    """nginx with one server, that says where it listens with `reuseport`: the port may be reserved meanwhile."""
+    file = directory / "nginx.conf"
+    file.write_text(
+        f"daemon off; master_process off; pid {directory}/pid; error_log stderr notice;\n"
+        f"events {{}}\nhttp {{ access_log off; server {{ {server} }} }}\n"
+    )
+    process = subprocess.Popen(
+        [program("nginx"), "-c", str(file), "-p", str(directory)], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    log = Lines(process.stderr)
+    try:
+        # Said once the sockets listen.
+        log.wait(lambda line: "OS: " in line)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
