@@ -95,27 +95,6 @@ fn push_safe(out: &mut String, text: &str, reserved: &[char]) {
     }
 }
 
-/// Whether a field tells of a client's certificate, however it is spelt: applications that fold `-` into `_` (CGI,
-/// WSGI) would take the one for the other.
-pub fn is_told(name: &str) -> bool {
-    let told = [
-        "x-client-cert-verify",
-        "x-client-cert-subject",
-        "x-client-cert-san",
-        "x-client-cert-fingerprint",
-        "client-cert",
-        "client-cert-chain",
-    ];
-    let same = |told: &str| {
-        told.len() == name.len()
-            && told
-                .bytes()
-                .zip(name.bytes())
-                .all(|(told, byte)| told == byte.to_ascii_lowercase() || told == b'-' && byte == b'_')
-    };
-    told.into_iter().any(same)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,13 +126,5 @@ mod tests {
         }
         assert!(!tls.any("ja4", &mut |_| true) && !tls.any("other", &mut |_| true));
         assert!(!ClientTls::default().any("subject", &mut |_| true));
-    }
-
-    #[test]
-    fn fields_are_known_however_they_are_spelt() {
-        for name in ["X-Client-Cert-Subject", "x_client_cert_san", "Client_Cert-Chain", "CLIENT-CERT"] {
-            assert!(is_told(name), "{name}");
-        }
-        assert!(!is_told("X-Client-Cert") && !is_told("Client-Certificate"));
     }
 }

@@ -6,8 +6,8 @@
 #[allow(missing_docs, reason = "each is the field of that name")]
 pub enum FieldKind {
     Other,
-    /// One of the forwarding fields, written with an underscore: CGI (RFC 3875 §4.1.18) and its kin take both for the same
-    /// variable, so that a client could speak in the proxy's name.
+    /// One of the forwarding fields or of [`FieldKind::ClientCert`], written with an underscore: CGI (RFC 3875 §4.1.18) and
+    /// its kin take both for the same variable, so that a client could speak in the proxy's name.
     Lookalike,
     Host,
     Connection,
@@ -55,8 +55,18 @@ const NOTED: u32 = bit(FieldKind::Host)
     | bit(FieldKind::Expect);
 
 /// What a proxy says of its client to an endpoint.
-const FORWARDING: [&[u8]; 4] =
-    [b"x-request-id", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"];
+const TOLD: [&[u8]; 10] = [
+    b"x-request-id",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
+    b"client-cert",
+    b"client-cert-chain",
+    b"x-client-cert-san",
+    b"x-client-cert-verify",
+    b"x-client-cert-subject",
+    b"x-client-cert-fingerprint",
+];
 
 const fn bit(kind: FieldKind) -> u32 {
     1 << kind as u8
@@ -92,10 +102,11 @@ impl FieldKind {
             17 if is(name, b"client-cert-chain") => Self::ClientCert,
             18 if is(name, b"proxy-authenticate") => Self::ProxyAuthenticate,
             19 if is(name, b"proxy-authorization") => Self::ProxyAuthorization,
-            12 | 15..=17 if name[0] | 0x20 == b'x' && is_lookalike(name) => Self::Lookalike,
             20 if is(name, b"x-client-cert-verify") => Self::ClientCert,
             21 if is(name, b"x-client-cert-subject") => Self::ClientCert,
             25 if is_fingerprint(name) => Self::ClientCert,
+            12 | 15..=17 | 20 | 21 | 25 if name[0] | 0x20 == b'x' && is_lookalike(name) => Self::Lookalike,
+            11 | 17 if name[0] | 0x20 == b'c' && is_lookalike(name) => Self::Lookalike,
             _ => Self::Other,
         }
     }
@@ -114,12 +125,12 @@ impl FieldKind {
     }
 }
 
-/// Whether `name` is a forwarding field's, but for underscores in place of hyphens.
+/// Whether `name` is one of [`TOLD`], but for underscores in place of hyphens.
 fn is_lookalike(name: &[u8]) -> bool {
     let as_cgi = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     let is_like =
         |known: &&[u8]| name.len() == known.len() && name.iter().map(as_cgi).eq(known.iter().copied());
-    FORWARDING.iter().any(is_like)
+    name.contains(&b'_') && TOLD.iter().any(is_like)
 }
 
 /// Whether `name` equals `lower`, which is in lower case, without regard to case. `name` is free of controls but TAB.
@@ -206,16 +217,26 @@ mod tests {
     fn by_comparison(name: &[u8]) -> FieldKind {
         let known = NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
         let plain = String::from_utf8_lossy(name).replace('_', "-").to_ascii_lowercase();
-        let is_lookalike = FORWARDING.contains(&plain.as_bytes());
+        let is_lookalike = TOLD.contains(&plain.as_bytes());
         let other = if is_lookalike { FieldKind::Lookalike } else { FieldKind::Other };
         known.map_or(other, |(_, kind)| *kind)
     }
 
     #[test]
-    fn what_cgi_takes_for_a_forwarding_field_is_told_apart() {
-        for name in
-            ["X_Forwarded_For", "x-forwarded_for", "X_FORWARDED-PROTO", "X_Forwarded_Host", "x_request_id"]
-        {
+    fn what_cgi_takes_for_the_proxys_word_is_told_apart() {
+        for name in [
+            "X_Forwarded_For",
+            "x-forwarded_for",
+            "X_FORWARDED-PROTO",
+            "X_Forwarded_Host",
+            "x_request_id",
+            "Client_Cert",
+            "client-cert_chain",
+            "X_Client_Cert_San",
+            "x-client-cert_verify",
+            "X_CLIENT-CERT-SUBJECT",
+            "X_Client_Cert_Fingerprint",
+        ] {
             assert_eq!(FieldKind::of(name.as_bytes()), FieldKind::Lookalike, "{name}");
         }
         assert_eq!(FieldKind::of(b"X_Forwarded_Far"), FieldKind::Other);

@@ -5,7 +5,6 @@
 
 use super::admit::Admitted;
 use super::client::Client;
-use evenly_core::client_tls::is_told;
 use evenly_core::max_forwards;
 use evenly_core::route::{HostRewrite, Route};
 use evenly_core::target::BadPath;
@@ -74,8 +73,6 @@ pub fn render(
                 }
                 FieldKind::XRequestId => false,
                 FieldKind::ClientCert => client.is_trusted && !tells_certificates,
-                // Also where nobody is asked: an endpoint does not know by which listener a request came.
-                FieldKind::Other => !is_told(&field.name),
                 _ => true,
             };
         let is_dropped = has_rules && rules.drops(&field.name)

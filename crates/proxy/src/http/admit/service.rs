@@ -16,7 +16,6 @@ use crate::worker::view::View;
 use evenly_core::access::ForwardAuth;
 use evenly_core::affinity::Ask;
 use evenly_core::affinity::pick::by_balancer;
-use evenly_core::client_tls::is_told;
 use evenly_core::document::Balance;
 use evenly_core::error::Failure;
 use evenly_core::hash_key::HashKey;
@@ -101,7 +100,6 @@ impl Service {
             }
             FieldKind::Lookalike => false,
             FieldKind::ClientCert => client.is_trusted && !client.tells_certificates(),
-            FieldKind::Other if is_told(&field.name) => false,
             _ => !field.hop && forward.tells(&field.name),
         });
         let query = variables.query.map_or(("", ""), |query| ("?", query));
