@@ -16,6 +16,8 @@ H2 = 'protocol = "h2"'
 LOGGED = 'access_log = "-"'
 MAX_CONCURRENT_STREAMS, ENABLE_CONNECT_PROTOCOL = 3, 8
 NO_ERROR, REFUSED_STREAM, CANCEL = 0, 7, 8
+# RFC 9113 §6.1: a connection error.
+DATA_ON_NO_STREAM = b"\0\0\1\0\0\0\0\0\0x"
 
 
 @pytest.fixture
@@ -197,8 +199,12 @@ def test_what_an_endpoint_has_not_looked_at_is_sent_again(h2, playing, how) -> N
         playing.accepted[0].wait(lambda: playing.accepted[0].goaway or playing.accepted[0].is_closed)
 
 
-def test_a_connection_that_dies_counts_once(h2, playing) -> None:
-    """Its streams are told; those that may be are sent again; outlier detection sees one failure, not twenty."""
+@pytest.mark.parametrize("is_breach", [False, True])
+def test_a_connection_that_dies_counts_once(h2, playing, is_breach) -> None:
+    """Its streams are told; those that may be are sent again; outlier detection sees one failure, not twenty.
+
+    Also where it ends because the endpoint breaks a rule: none of the streams has done so.
+    """
     serving = h2(
         pool="retry = 1\noutlier_detection = { consecutive_5xx = 2, consecutive_local_origin_failure = 2, "
         'max_ejection_percent = "100%", interval = "100ms" }'
@@ -208,7 +214,10 @@ def test_a_connection_that_dies_counts_once(h2, playing) -> None:
     endpoint = playing.accept()
     for _ in streams:
         endpoint.request()
-    endpoint.socket.close()
+    if is_breach:
+        endpoint.socket.sendall(DATA_ON_NO_STREAM)
+    else:
+        endpoint.socket.close()
     client.wait(*streams)
     assert {client.answers[stream].status for stream in streams} == {502}
     assert serving.balancer.access(target="/0")["reason"] == "upstream-closed"

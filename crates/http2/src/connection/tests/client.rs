@@ -58,6 +58,27 @@ fn the_servers_limit_is_obeyed() {
     assert_eq!(connection.open(b"GET / HTTP/1.1\r\n\r\n", true), Err(OpenError::Full));
 }
 
+/// Whatever is late for a stream that was given up, however many came behind it.
+#[test]
+fn late_frames_of_streams_long_gone_harm_nobody() {
+    let mut connection = client(&[]);
+    for _ in 0..1_000 {
+        let stream = connection.open(REQUEST, true).unwrap();
+        connection.finished(stream);
+        sent(&mut connection);
+    }
+    let held = connection.open(REQUEST, true).unwrap();
+    let late = [response(1, 0, &[(":status", "200"), ("x-late", "a")]), data(3, 1, b"late")].concat();
+    assert_eq!(feed(&mut connection, &late), Ok(vec![]));
+    // What they said of the table counts all the same.
+    let answer = response(held.number(), 1, &[(":status", "204"), ("x-late", "a")]);
+    assert_eq!(feed(&mut connection, &answer).unwrap().len(), 1);
+    assert!(
+        feed(&mut connection, &data(held.number() + 2, 1, b"x")).is_err(),
+        "a stream that was never opened"
+    );
+}
+
 #[test]
 fn goaway_tells_what_can_be_tried_elsewhere() {
     let mut connection = client(&[]);
