@@ -187,6 +187,25 @@ def test_an_idle_connection_ends(h3, servers) -> None:
     serving.balancer.until(lambda: serving.balancer.status()["connections"] == 0)
 
 
+def test_a_response_on_its_way_is_not_idleness(h3, servers) -> None:
+    """A client that is slow to take the end of a response gets it, long after everything was said."""
+    client, serving = h3(*servers("a"), listener='timeouts = { idle = "300ms" }')
+    slow = client.begin("/bytes/500000")
+    assert serving.balancer.access(target="/bytes/500000")["bytes_out"] > 500_000
+    # Its end says that the time of an idle connection is over.
+    assert serving.h3().end() == NO_ERROR
+    answer = client.answer(slow)
+    assert (answer.is_ended, len(answer.body)) == (True, 500_000)
+
+
+@pytest.mark.parametrize("option", ["max_connections_per_client = 5", ""])
+def test_who_is_counted_shows_where_it_is(h3, servers, option) -> None:
+    """Where one client has a limit, nobody uses it up under a forged address (Retry)."""
+    client, serving = h3(*servers("a"), listener=option)
+    assert client.get("/").status == 200
+    assert serving.balancer.metric("evenly_http3_retries_total", listener="web") == bool(option)
+
+
 @pytest.mark.parametrize("option", ["max_connections = 1", "max_connections_per_client = 1"])
 def test_limits_on_connections(h3, servers, option) -> None:
     """The same as over TCP; one too many is refused at once, and there is room again when one has gone."""
