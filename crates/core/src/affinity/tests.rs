@@ -20,6 +20,11 @@ impl Fields for CookieField {
     }
 }
 
+/// A request with these fields and nothing else that matters.
+fn asking(fields: &CookieField) -> Request<'_> {
+    Request { method: "GET", host: "h", path: "/", query: None, fields, tls: None, connect: false }
+}
+
 fn address(last: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], 80))
 }
@@ -94,15 +99,7 @@ impl Site {
         let workers = self.workers.len() as u64;
         let picker = &mut self.workers[usize::try_from(now % workers).unwrap()];
         let fields = CookieField(cookie.clone());
-        let request = Request {
-            method: "GET",
-            host: "h",
-            path: "/",
-            query: None,
-            fields: &fields,
-            tls: None,
-            connect: false,
-        };
+        let request = asking(&fields);
         let mut clue = self.affinity.clue(&request, [192, 0, 2, client].into());
         let lease = pick(&self.affinity, &mut clue, picker, Ask { key: None, tried: &[], now }).unwrap();
         let place = Place::of(lease.endpoint());
@@ -257,15 +254,7 @@ fn a_variant_is_kept_while_it_has_weight() {
     assert!(!line.contains("canary") && line.ends_with("; Secure\r\n"), "{line}");
     let read = |variants: &Variants, value: &str| {
         let fields = CookieField(Some(value.to_owned()));
-        let request = Request {
-            method: "GET",
-            host: "h",
-            path: "/",
-            query: None,
-            fields: &fields,
-            tls: None,
-            connect: false,
-        };
+        let request = asking(&fields);
         let variant = variants.read(&request);
         (variant.pool, variant.is_due, variant.told.outcome, variant.told.ignored)
     };
