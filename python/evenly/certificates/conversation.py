@@ -12,11 +12,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from acme import crypto_util, errors, messages
+from acme import challenges, crypto_util, errors, messages
 from acme.client import ClientNetwork, ClientV2
 from josepy.errors import Error as JoseError
 from josepy.jwa import ES256
-from josepy.jwk import JWKEC
+from josepy.jwk import JWK, JWKEC
 
 from evenly import __version__
 from evenly.certificates import caa
@@ -43,6 +43,25 @@ NONCE_ATTEMPTS = 5
 """Nonces may be refused for no fault of ours (RFC 8555, section 6.5); the library tries twice, and that as often."""
 
 Order = messages.OrderResource
+
+
+@challenges.ChallengeResponse.register
+class _TlsAlpnResponse(challenges.KeyAuthorizationChallengeResponse):
+    """Says that `tls-alpn-01` may be looked at (RFC 8737): the library has no such challenge any more."""
+
+    typ = "tls-alpn-01"
+
+
+@challenges.Challenge.register
+class _TlsAlpn(challenges.KeyAuthorizationChallenge):
+    """The challenge; whoever answers it needs no more than its key authorization."""
+
+    response_cls = _TlsAlpnResponse
+    typ = response_cls.typ
+
+    def validation(self, account_key: JWK, **_: object) -> str:
+        """What the answer proves."""
+        return self.key_authorization(account_key)
 
 
 class _Network(ClientNetwork):
@@ -123,7 +142,9 @@ class Conversation:
                 self._chosen[authorization.uri] = body
                 answer = body.chall.key_authorization(self._key)
                 return Question(host, kind, body.chall.encode("token"), answer)
-        offered = ", ".join(sorted(each.chall.typ for each in authorization.body.challenges))
+        # What the library does not know has no name there.
+        names = (each.chall.typ for each in authorization.body.challenges)
+        offered = ", ".join(sorted(name for name in names if isinstance(name, str)))
         raise IssueError(f"{self.issuer.name} does not offer the challenge {kind} for {host}, but {offered}")
 
     def _sign_in(self) -> None:

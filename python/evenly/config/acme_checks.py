@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from .problems import Place
-from .schema import AcmeCertificate, Challenge, HttpListener, Settings
+from .schema import AcmeCertificate, Challenge, HttpListener, Settings, UdpListener
 from .schema.dns_challenge import DynamicUpdate
 
 
@@ -44,14 +44,20 @@ def challenge_of(settings: Settings, acme: AcmeCertificate) -> Challenge:
 
 
 def _challenge(settings: Settings, acme: AcmeCertificate, place: Place) -> Iterator[tuple[Place, str]]:
-    if challenge_of(settings, acme) == "dns-01":
+    challenge = challenge_of(settings, acme)
+    if challenge == "dns-01":
         if settings.acme.dns is None:
             yield place, 'the challenge "dns-01" needs `dns` under [acme], which says how records get into the DNS'
         return
     wildcards = [str(host) for host in acme.hosts if host.is_wildcard]
     if wildcards:
-        message = f'the challenge "http-01" cannot show that a wildcard is yours ({wildcards[0]}); "dns-01" can'
+        message = f'the challenge "{challenge}" cannot show that a wildcard is yours ({wildcards[0]}); "dns-01" can'
         yield (*place, "hosts"), message
+    if challenge == "tls-alpn-01":
+        streams = (each for each in settings.listeners.values() if not isinstance(each, UdpListener))
+        if all(each.tls is None for each in streams):
+            yield place, 'the challenge "tls-alpn-01" is answered on listeners with TLS (port 443), and there is none'
+        return
     plain = (each for each in settings.listeners.values() if isinstance(each, HttpListener) and each.tls is None)
     if next(plain, None) is None:
         message = 'the challenge "http-01" is answered on HTTP listeners without TLS (port 80), and there is none'

@@ -65,8 +65,9 @@ class Document:
 
     def with_answers(self, resolved: Resolved, answers: Answers) -> "Document":
         """The same with these answers to issuers; what they do not change is not written anew."""
-        kept = {name: part for name, part in self._parts.items() if name != "routes"}
-        return _written({**self._tree, "routes": _routes(resolved, answers)}, self.source, kept)
+        changed = {"routes": _routes(resolved, answers), "challenges": securing.challenges(answers)}
+        kept = {name: part for name, part in self._parts.items() if name not in changed}
+        return _written({**self._tree, **changed}, self.source, kept)
 
     def problem(self, path: str, message: str) -> Problem:
         """What Rust says about a place in the document, at the user's own place and line."""
@@ -106,6 +107,7 @@ def document(resolved: Resolved, found: Found = NOTHING, answers: Answers = NO_A
         "pools": _pools(resolved, found),
         "routes": _routes(resolved, answers),
         "certificates": securing.certificates(resolved),
+        "challenges": securing.challenges(answers),
         "session_tickets": securing.session_tickets(resolved),
         "affinity": _affinity_secrets(resolved),
         "error_pages": {

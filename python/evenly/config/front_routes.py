@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from .schema import HttpListener, Redirect, Respond, Route, Settings
 from .schema.match import PathPattern
+from .self_signed import Pem
 
 WELL_KNOWN = "/.well-known/acme-challenge/"
 """RFC 8555, section 8.3."""
@@ -19,6 +20,8 @@ class Answers:
 
     http: Mapping[str, str] = field(default_factory=dict)
     """Key authorizations by token, on every HTTP listener."""
+    tls: Mapping[str, Pem] = field(default_factory=dict)
+    """Certificates by host, on every listener with TLS."""
 
 
 NO_ANSWERS = Answers()

@@ -6,6 +6,7 @@ from typing import Any
 
 from .at import At
 from .authority_files import Clients
+from .front_routes import Answers
 from .resolve import Resolved
 from .schema import HttpListener, HttpTls, StreamTls, TcpListener
 
@@ -24,6 +25,11 @@ def certificates(resolved: Resolved) -> list[At]:
         )
         for name, each in resolved.certificates.items()
     ]
+
+
+def challenges(answers: Answers) -> list[dict[str, Any]]:
+    """What issuers ask over TLS, and how that is answered."""
+    return [{"host": host, "chain": each.chain, "key": each.key} for host, each in sorted(answers.tls.items())]
 
 
 def session_tickets(resolved: Resolved) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -21,11 +20,11 @@ from evenly.certificates.issuing import ask_window, issue, revoke
 from evenly.certificates.keeper import OUTCOMES, Keeper
 from evenly.certificates.records import Issued
 from evenly.certificates.renewal import Window
-from evenly.certificates.responder import Question, ResponderError
 from evenly.certificates.store import Store
 from evenly.certificates.wanted import Wanted, WantedIssuer, store_of, wanted
-from evenly.config import ConfigError, Loaded
+from evenly.config import Loaded
 from evenly.config.front_routes import Answers
+from evenly.control.answering import Answering
 from evenly.control.editing import UnknownNameError
 from evenly.control.status import RenewalStatus
 
@@ -56,13 +55,11 @@ class Keepers:
         clock: Clock | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._publish = publish
         self._installed = installed
         self._clock = clock or SystemClock()
         self._draw = draw
         self._kept: dict[str, Kept] = {}
-        self._answers = Answers()
-        self._publishing = asyncio.Lock()
+        self._answering = Answering(publish)
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     def follow(self, loaded: Loaded) -> None:
@@ -127,32 +124,9 @@ class Keepers:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    @asynccontextmanager
-    async def answering(self, questions: Sequence[Question]) -> AsyncIterator[None]:
-        """Answers on the listeners, inside of the block; see `Responder`."""
-        ours = {question.token: question.answer for question in questions}
-        try:
-            await self._change(lambda http: {**http, **ours})
-        except (ConfigError, OSError) as error:
-            raise ResponderError(f"the answers cannot be served: {error}") from error
-        try:
-            yield
-        finally:
-            # They stay until the next change if this fails, and harm nobody.
-            with suppress(ConfigError, OSError):
-                await self._change(lambda http: {token: http[token] for token in http if token not in ours})
-
-    async def _change(self, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
-        # What there is, is read under the lock, too: another issuance may be changing it.
-        async with self._publishing:
-            answers = replace(self._answers, http=change(self._answers.http))
-            if answers != self._answers:
-                await self._publish(answers)
-                self._answers = answers
-
     def _keep(self, wanted: Wanted, store: Store, before: asyncio.Task[None] | None) -> Kept:
         async def get(wanted: Wanted, issuer: WantedIssuer, *, dry_run: bool) -> Issued | None:
-            responder = self if wanted.dns is None else DnsResponder(wanted.dns, wanted.base)
+            responder = self._answering if wanted.dns is None else DnsResponder(wanted.dns, wanted.base)
             async with self._at_once:
                 return await issue(wanted, issuer, store, responder, dry_run=dry_run)
 

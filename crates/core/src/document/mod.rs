@@ -33,7 +33,9 @@ pub use route::{
     Action, Fault, FieldMatch, FieldRules, HostRewrite, Methods, Mirror, PathMatch, PathRewrite, Route,
     RouteTimeouts, ValueMatch,
 };
-pub use tls::{Certificate, ClientAuth, ListenerTls, PoolTls, Rate, SessionTickets, TlsPolicy, TlsVersion};
+pub use tls::{
+    Certificate, Challenge, ClientAuth, ListenerTls, PoolTls, Rate, SessionTickets, TlsPolicy, TlsVersion,
+};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -57,6 +59,8 @@ pub struct Document {
     pub routes: Vec<Route>,
     /// What listeners show to TLS clients.
     pub certificates: Vec<Certificate>,
+    /// What issuers of certificates ask over TLS, and how that is answered.
+    pub challenges: Vec<Challenge>,
     /// What TLS session tickets are sealed with.
     pub session_tickets: SessionTickets,
     /// What affinity cookies are signed with.

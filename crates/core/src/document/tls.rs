@@ -17,6 +17,18 @@ pub struct Certificate {
     pub names: Vec<String>,
 }
 
+/// An issuer's question whether a host is ours, asked over TLS (RFC 8737).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Challenge {
+    /// The host, in lower case.
+    pub host: String,
+    /// The certificate that is the answer, as PEM.
+    pub chain: String,
+    /// Its key, as PEM.
+    pub key: Secret,
+}
+
 /// How a listener terminates TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -149,7 +149,7 @@ async fn secure(
 ) {
     let view = worker.view_of(origin.bind);
     let termination = view.as_ref().and_then(|view| view.termination(origin.bind));
-    let (Some(tls), Some(termination)) = (&listener.tls, termination.map(Arc::clone)) else { return };
+    let (Some(tls), Some(termination)) = (&listener.tls, termination.cloned()) else { return };
     drop(view);
     let now = worker.nanos(Instant::now());
     let address = origin.peer.ip();
@@ -157,12 +157,13 @@ async fn secure(
         return refusal::refuse(worker, listener, stream, origin.peer, Failure::TlsLimit);
     }
     match tls::handshake(worker, stream, &termination, tls).await {
-        Ok(session) => {
+        Ok(Some(session)) => {
             let facts = session.facts();
             worker.stats.borrow_mut().tls_agreed(listener.id.0, facts.version, facts.is_resumed);
             // A task of its own: a connection need not carry on what its handshake needed.
             serve(worker, listener, Stream::Tls(session), origin, permit);
         }
+        Ok(None) => {}
         Err(failure) => {
             let mut stats = worker.stats.borrow_mut();
             stats.tls_failed(listener.id.0);

@@ -37,7 +37,7 @@ impl Sessions {
     /// # Errors
     /// The policy lacks the cipher of first packets; none of ours does.
     pub fn new(termination: &Termination, ja4: bool) -> Result<Arc<Self>, NoInitialCipherSuite> {
-        let mut config = rustls::ServerConfig::clone(termination);
+        let mut config = rustls::ServerConfig::clone(&termination.config);
         config.alpn_protocols = vec![H3.to_vec()];
         config.max_early_data_size = 0;
         let config = Arc::new(config);

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | certificates and policies become what a handshake needs; refuses keys that do not fit | `terminations.rs` |
 //! | which certificate a client is shown | `resolver.rs`, `evenly_core::certificates` |
+//! | what issuers of certificates are shown that ask whether a host is ours | `challenges.rs` |
+//! | what is looked at in a ClientHello beforehand | `watch.rs` |
 //! | whom clients' certificates may be of, and what they say | `clients.rs`, `certificate.rs`, `evenly_core::client_tls` |
 //! | sessions that are resumed | `tickets.rs` |
 //! | one connection: sealing and opening records, on either side | `session.rs`, `side.rs` |
@@ -16,6 +18,7 @@
 //! none. What it decides (versions, ciphers, alerts) is its own; nothing here looks inside a record.
 
 mod certificate;
+mod challenges;
 mod clients;
 mod facts;
 mod handshake;
@@ -29,6 +32,7 @@ mod suites;
 mod terminations;
 mod tickets;
 mod trouble;
+mod watch;
 
 pub use certificate::read_certificate;
 pub use facts::Facts;

@@ -8,9 +8,9 @@ use super::certificate::read_certificate;
 use super::facts::Facts;
 use super::resolver::asked;
 use super::side::Side;
+use super::watch::{Learned, Watch};
 use crate::io::poll_receive;
 use crate::worker::buffers::{Buffer, Buffers, MOST_BYTES, SEALED_BYTES};
-use evenly_core::client_hello::{Progress, Reader};
 use evenly_core::client_tls::ClientTls;
 use evenly_core::error::Failure;
 use rustls::Error;
@@ -43,8 +43,8 @@ pub struct Session<S> {
     /// We have said so.
     is_closed: bool,
     facts: Rc<Facts>,
-    /// Reads the ClientHello along, where its fingerprint is wanted.
-    hello: Option<Box<Reader>>,
+    /// Reads the ClientHello along, where anything is wanted of it.
+    hello: Option<Box<Watch<S>>>,
 }
 
 /// What opening records came to.
@@ -72,9 +72,9 @@ impl Session<UnbufferedClientConnection> {
 }
 
 impl Session<UnbufferedServerConnection> {
-    /// Has the fingerprint of the ClientHello taken. To be called before the handshake.
-    pub fn watch_hello(&mut self) {
-        self.hello = Some(Box::default());
+    /// Has the ClientHello read along. To be called before the handshake.
+    pub fn watch_hello(&mut self, watch: Option<Box<Watch<UnbufferedServerConnection>>>) {
+        self.hello = watch;
     }
 
     /// Takes note of the certificate that the client has shown; all of it is kept with `whole`. To be called after the
@@ -131,7 +131,10 @@ impl<S: Side> Session<S> {
             ready!(self.poll_flush(cx)).map_err(HandshakeError::Io)?;
             let kept = self.partial.len();
             let incoming = ready!(self.poll_incoming(cx)).map_err(HandshakeError::Io)?;
-            self.read_along(&incoming[kept..]);
+            if self.read_along(&incoming[kept..]) {
+                self.partial = Box::from(&*incoming);
+                continue;
+            }
             // What comes behind the handshake's end is the first of what the peer has to say.
             let mut early = self.buffers.lend();
             let opened = self.open(incoming, &mut early);
@@ -153,19 +156,22 @@ impl<S: Side> Session<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes what came of the ClientHello, which is over when the first of our records is sealed.
-    fn read_along(&mut self, bytes: &[u8]) {
-        let Some(reader) = &mut self.hello else { return };
-        match reader.feed(bytes) {
-            Ok(Progress::More) => return,
-            Ok(Progress::Hello(_)) => {
-                let client = ClientTls { ja4: reader.ja4().map(Into::into), ..ClientTls::default() };
-                self.facts = Rc::new(Facts { client, ..Facts::default() });
+    /// Takes what came of the ClientHello, which is over when the first of our records is sealed; whether rustls has to wait
+    /// until all of it is there.
+    fn read_along(&mut self, bytes: &[u8]) -> bool {
+        let Some(watch) = &mut self.hello else { return false };
+        match watch.feed(bytes) {
+            Learned::Nothing { hold } => return hold,
+            Learned::All { ja4, session } => {
+                self.facts =
+                    Rc::new(Facts { client: ClientTls { ja4, ..ClientTls::default() }, ..Facts::default() });
+                if let Some(session) = session {
+                    self.tls = session;
+                }
             }
-            // What is wrong with it is rustls' to say.
-            Err(_) => {}
         }
         self.hello = None;
+        false
     }
 
     /// Sends what there is, without waiting.

@@ -1,6 +1,7 @@
 //! What the document says of TLS becomes what a handshake needs. Whatever does not fit is found out here, before a
 //! configuration is taken over.
 
+use super::challenges::Challenges;
 use super::clients;
 use super::resolver::Resolver;
 use super::suites;
@@ -20,7 +21,13 @@ use rustls::{Error, ServerConfig, SupportedProtocolVersion};
 use std::sync::Arc;
 
 /// How one listener terminates TLS.
-pub type Termination = Arc<ServerConfig>;
+#[derive(Clone)]
+pub struct Termination {
+    /// What clients get.
+    pub config: Arc<ServerConfig>,
+    /// What issuers of certificates get that have a question, while there is one.
+    pub challenges: Option<Arc<Challenges>>,
+}
 
 /// Certificates with their keys, and what listeners make of them.
 #[derive(Default)]
@@ -54,10 +61,12 @@ impl Terminations {
             };
             certified.insert(certificate.name.clone(), (certificate.clone(), key));
         }
+        let challenges = Challenges::build(&document.challenges)?;
         let mut all = Self { certified, listeners: Vec::with_capacity(document.listeners.len()) };
         for (i, listener) in document.listeners.iter().enumerate() {
-            let termination = listener.tls.as_ref().map(|tls| all.terminate(document, listener, tls, secret));
-            let termination = termination.transpose().map_err(inside(&format!("listeners[{i}].tls")))?;
+            let config = listener.tls.as_ref().map(|tls| all.terminate(document, listener, tls, secret));
+            let config = config.transpose().map_err(inside(&format!("listeners[{i}].tls")))?;
+            let termination = config.map(|config| Termination { config, challenges: challenges.clone() });
             all.listeners.push(termination);
         }
         Ok(all)
@@ -79,7 +88,7 @@ impl Terminations {
         listener: &Listener,
         tls: &ListenerTls,
         secret: &Secret,
-    ) -> Result<Termination, DocumentError> {
+    ) -> Result<Arc<ServerConfig>, DocumentError> {
         // The snapshot was checked: every name is there.
         let known: Vec<_> = tls.certificates.iter().filter_map(|name| self.certified.get(name)).collect();
         let certificates: Vec<&Certificate> = known.iter().map(|(certificate, _)| certificate).collect();

@@ -11,7 +11,7 @@ from .dns_challenge import DnsChallenge
 from .table import Matching, Table, listed, refused, widened, written
 from .words import FilePath, IssuerName, Name
 
-Challenge = Literal["http-01", "dns-01"]
+Challenge = Literal["http-01", "tls-alpn-01", "dns-01"]
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 
@@ -142,8 +142,10 @@ bind = "0.0.0.0:80"
         default="http-01",
         description="How hosts are shown to be ours. `http-01`: the issuer asks for a file on port 80 of each host, "
         "which HTTP listeners without TLS answer while it lasts, before any route, redirect or access rule. "
-        "Port 80 must lead to one of them. `dns-01`: it asks for a record of the DNS, which `dns` adds; for wildcards, "
-        "and for hosts that nobody reaches from outside.",
+        "Port 80 must lead to one of them. `tls-alpn-01`: the issuer connects to port 443 of each host with a protocol "
+        "of its own (`acme-tls/1`), which listeners with TLS answer while it lasts, whatever they ask of other "
+        "clients. `dns-01`: it asks for a record of the DNS, which `dns` adds; for wildcards, and for hosts that "
+        "nobody reaches from outside.",
     )
     dns: DnsChallenge | None = Field(
         default=None,
