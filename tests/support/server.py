@@ -88,7 +88,17 @@ class Server:
                 self.requests[path] += 1
                 await self._answer(path, head.lower(), reader, writer)
                 await writer.drain()
+                if "transfer-encoding: chunked" in head.lower():
+                    await self._skip_chunks(reader)
         writer.close()
+
+    @staticmethod
+    async def _skip_chunks(reader: asyncio.StreamReader) -> None:
+        """Reads a body that is not asked for, so that the next request begins behind it."""
+        while length := int(await reader.readuntil(b"\r\n"), 16):
+            await reader.readexactly(length + 2)
+        while await reader.readuntil(b"\r\n") != b"\r\n":
+            pass
 
     async def _answer(self, path: str, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         chunked = "transfer-encoding: chunked" in head

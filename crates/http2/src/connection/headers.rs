@@ -8,7 +8,7 @@ use crate::event::StreamId;
 use crate::frame::{Frame, MAX_PAYLOAD, flag, number};
 use crate::hpack::Field;
 use crate::message::{Answer, Exchange, Refusal, Request, Response, Section, Sink, Trailers, read_section};
-use crate::streams::{Fate, Half, Stream};
+use crate::streams::{Fate, Half, Over, Stream};
 
 /// A header block of which more is to come.
 pub struct PartialBlock {
@@ -121,8 +121,9 @@ impl Connection {
         if let Some(index) = self.streams.find(id) {
             let live = &self.streams[index];
             return match (live.over, live.remote) {
-                (Some(_), _) => self.skip_block(block).map(|()| None),
-                (None, Half::Done) => {
+                // It may have been on its way when the stream was reset here.
+                (Some(Over::ByUs), _) => self.skip_block(block).map(|()| None),
+                (Some(Over::ByPeer), _) | (None, Half::Done) => {
                     self.skip_block(block)?;
                     Err(stream(id, ErrorCode::STREAM_CLOSED, Reason::StreamState, "HEADERS behind the end"))
                 }

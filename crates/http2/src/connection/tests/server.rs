@@ -265,6 +265,8 @@ fn faults_of_a_stream_reset_it() {
     for (input, code) in [
         (vec![get(1), data(1, 0, b"x")], ErrorCode::STREAM_CLOSED),
         (vec![get(1), get(1)], ErrorCode::STREAM_CLOSED),
+        (vec![get(1), reset(1, ErrorCode::CANCEL), get(1)], ErrorCode::STREAM_CLOSED),
+        (vec![request(1, 0, &[]), reset(1, ErrorCode::CANCEL), data(1, 0, b"x")], ErrorCode::STREAM_CLOSED),
         (vec![request(1, 0, &[]), frame(kind::HEADERS, 4, 1, b"\x00\x01t\x01v")], ErrorCode::PROTOCOL_ERROR),
         (vec![request(1, 0, &[]), frame(kind::HEADERS, 5, 1, b"\x82")], ErrorCode::PROTOCOL_ERROR),
         (vec![request(1, 1, &[("connection", "close")])], ErrorCode::PROTOCOL_ERROR),
