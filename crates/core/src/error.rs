@@ -177,7 +177,7 @@ failures! {
     QueueTimeout = "queue-timeout", 503, Internal, false;
     /// Connecting to the endpoint took too long.
     ConnectTimeout = "connect-timeout", 504, Upstream, true;
-    /// The response head did not come within its deadline.
+    /// The response head, or over UDP the first answer, did not come within its deadline.
     ResponseTimeout = "response-timeout", 504, Upstream, false;
     /// The response head did not come within the deadline for the whole request, all tries included; or a call of gRPC
     /// took longer than it said.

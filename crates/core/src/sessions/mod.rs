@@ -43,10 +43,33 @@ pub struct Session<T> {
     pub source: u32,
     /// When the last datagram came, from either side.
     pub last: Tick,
+    /// Since when the endpoint has it and has answered nothing; `None` once that is settled.
+    pub unanswered: Option<Tick>,
     /// Answers that it may still have; `None`: any number.
     pub answers_left: Option<u32>,
     /// The caller's.
     pub with: T,
+}
+
+/// Moments before which sessions are due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    /// Of the last datagram: then a session ends.
+    pub silent: Tick,
+    /// Since when nothing was answered: then its endpoint is judged.
+    pub unanswered: Tick,
+}
+
+impl<T> Session<T> {
+    /// Whether it is to end.
+    pub fn is_silent(&self, due: Due) -> bool {
+        self.last < due.silent
+    }
+
+    /// Whether its endpoint is to be judged.
+    pub fn is_unanswered(&self, due: Due) -> bool {
+        self.unanswered.is_some_and(|since| since < due.unanswered)
+    }
 }
 
 /// The sessions of one worker at one address. `S` hashes what clients choose, so it needs a key they cannot know.
@@ -117,17 +140,18 @@ impl<T, S: BuildHasher> Sessions<T, S> {
         Some(session)
     }
 
-    /// Sessions in a part of the table on which nothing came since `before`; all parts are seen in `SWEEPS` calls.
-    pub fn silent(&mut self, before: Tick) -> Vec<SessionId> {
+    /// Sessions in a part of the table that are due: nothing came since `due.silent`, or their endpoint has not answered
+    /// since before `due.unanswered`. All parts are seen in `SWEEPS` calls.
+    pub fn due(&mut self, due: Due) -> Vec<SessionId> {
         let slots = self.slots.len();
         let share = (slots / SWEEPS).max(SWEEP_SLOTS).min(slots);
-        let mut silent = Vec::new();
+        let mut found = Vec::new();
         for _ in 0..share {
             self.swept = if self.swept + 1 < slots { self.swept + 1 } else { 0 };
             if let Some(session) = &self.slots[self.swept]
-                && session.last < before
+                && (session.is_silent(due) || session.is_unanswered(due))
             {
-                silent.push(SessionId(u32::try_from(self.swept).unwrap_or(u32::MAX)));
+                found.push(SessionId(u32::try_from(self.swept).unwrap_or(u32::MAX)));
             }
         }
         if self.by_flow.is_empty() && slots > SWEEP_SLOTS {
@@ -136,7 +160,7 @@ impl<T, S: BuildHasher> Sessions<T, S> {
             self.free = Vec::new();
             self.by_flow.shrink_to_fit();
         }
-        silent
+        found
     }
 
     /// Every session there is.

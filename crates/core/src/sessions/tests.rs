@@ -15,7 +15,15 @@ fn flow(n: u16) -> Flow {
 }
 
 fn session(n: u16, last: Tick) -> Session<u16> {
-    Session { flow: flow(n), endpoint: address(1), source: 0, last, answers_left: None, with: n }
+    Session {
+        flow: flow(n),
+        endpoint: address(1),
+        source: 0,
+        last,
+        unanswered: None,
+        answers_left: None,
+        with: n,
+    }
 }
 
 #[test]
@@ -53,12 +61,29 @@ fn the_silent_are_found_within_one_round_and_nobody_else() {
     }
     let mut found = 0;
     for _ in 0..=SWEEPS {
-        for id in table.silent(100) {
+        for id in table.due(Due { silent: 100, unanswered: 0 }) {
             assert_eq!(table.close(id).unwrap().with % 2, 0);
             found += 1;
         }
     }
     assert_eq!((found, table.len()), (15_000, 15_000));
+}
+
+#[test]
+fn who_is_not_answered_is_found_though_its_client_goes_on_asking() {
+    let mut table = Sessions::new(RandomState::new());
+    for (n, unanswered) in [(1, Some(10)), (2, Some(50)), (3, None)] {
+        table.open(Session { unanswered, ..session(n, 90) });
+    }
+    let mut due = |unanswered| {
+        let ids = table.due(Due { silent: 80, unanswered });
+        let mut clients: Vec<u16> = ids.into_iter().map(|id| table.get(id).unwrap().with).collect();
+        clients.sort_unstable();
+        clients
+    };
+    assert!(due(10).is_empty());
+    assert_eq!(due(11), [1]);
+    assert_eq!(due(51), [1, 2]);
 }
 
 #[test]

@@ -139,9 +139,9 @@ impl Batch {
     }
 }
 
-/// The datagram that an error message from the network (ICMP) is about: where it had been sent. `None` when there is no
-/// message left.
-pub fn refused(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
+/// The datagram that an error message from the network (ICMP) is about: where it had been sent, and whether that cannot be
+/// reached. The other messages are about its size. `None` when there is no message left.
+pub fn refused(socket: BorrowedFd<'_>) -> Option<(SocketAddr, bool)> {
     let mut quoted = [0; 1];
     let mut slices = [IoSliceMut::new(&mut quoted)];
     let mut space = cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
@@ -151,8 +151,15 @@ pub fn refused(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
         &mut slices,
         Some(&mut space),
         flags,
-    );
-    socket_address(message.ok()?.address.as_ref()?)
+    )
+    .ok()?;
+    let is_unreachable = |message: ControlMessageOwned| match message {
+        ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _) => {
+            i32::try_from(error.ee_errno) != Ok(libc::EMSGSIZE)
+        }
+        _ => false,
+    };
+    Some((socket_address(message.address.as_ref()?)?, message.cmsgs().ok()?.any(is_unreachable)))
 }
 
 fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {

@@ -8,6 +8,7 @@
 //!
 //! * `sockets.rs` binds, before a snapshot is applied; `relays.rs` holds a worker's relays.
 //! * `relay.rs` is what happens to a datagram in either direction; `session.rs` is what is kept and recorded.
+//! * `trial.rs` is what a session tells of its endpoint to those who judge it.
 //! * `outlets.rs` opens the sockets towards endpoints; `batch.rs` is the system calls.
 //!
 //! Which datagrams belong together, and which socket may carry them, is decided in `evenly_core::sessions`.
@@ -21,6 +22,7 @@ mod relay;
 mod relays;
 mod session;
 mod sockets;
+mod trial;
 
 pub use batch::{v4_information, v6_information};
 pub use relays::Relays;

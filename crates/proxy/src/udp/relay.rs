@@ -1,19 +1,23 @@
 //! What happens to a datagram: a client's finds its session, or makes one, and goes to the endpoint; an endpoint's finds
-//! its session and goes to the client. Nothing here waits.
+//! its session and goes to the client. Nothing here waits. When a session leaves its endpoint is in `moving.rs`.
 
-use super::batch::{BATCH, Batch, Datagram, Heads, refused};
+mod moving;
+
+use super::batch::{BATCH, Batch, Datagram, Heads};
 use super::outlets::Outlets;
 use super::session::{Carried, record};
+use super::trial::{REFUSAL, Trial};
 use crate::permits::ListenerPermits;
 use crate::worker::Worker;
 use crate::worker::view::View;
 use evenly_core::affinity::{Ask, Told, pick};
+use evenly_core::circuit::Permit;
 use evenly_core::error::Failure;
 use evenly_core::hash_key::HashKey;
 use evenly_core::listener::{Listener, Service};
-use evenly_core::pool::{EndpointId, EndpointState, Lease, Tier};
+use evenly_core::pool::{EndpointId, Lease, Pool};
 use evenly_core::proxy_protocol::{Addresses, Outgoing, Transport, write};
-use evenly_core::sessions::{Flow, Session, SessionId, Sessions, Tick};
+use evenly_core::sessions::{Due, Flow, Session, SessionId, Sessions, Tick};
 use socket2::Domain;
 use std::hash::RandomState;
 use std::io;
@@ -167,13 +171,19 @@ impl Relay {
         has_more
     }
 
-    /// Ends sessions on which nothing came for so long; at most as long as the listener says.
+    /// Ends sessions on which nothing came for so long, at most as long as the listener says, and judges endpoints that have
+    /// not answered.
     pub fn sweep(&mut self, most: Duration) {
         self.refresh();
-        let idle = self.worker.deadlines.at(self.site.listener.timeouts.idle.min(most)) - self.now();
-        let before = self.now().saturating_sub(idle);
-        for id in self.sessions.silent(before) {
-            self.close(id);
+        let Listener { responses, timeouts, .. } = &*self.site.listener;
+        let before = |patience| self.now().saturating_sub(self.worker.deadlines.at(patience) - self.now());
+        let patience = if responses.is_some() { timeouts.idle } else { REFUSAL };
+        let due = Due { silent: before(timeouts.idle.min(most)), unanswered: before(patience) };
+        for id in self.sessions.due(due) {
+            self.judge_unanswered(id, due);
+            if self.sessions.get(id).is_some_and(|session| session.is_silent(due)) {
+                self.close(id);
+            }
         }
         self.outlets.iter_mut().for_each(Outlets::shrink);
         let bytes = self.sessions.bytes() + self.outlets.iter().map(|one| one.sources.bytes()).sum::<usize>();
@@ -214,15 +224,19 @@ impl Relay {
             None => self.open(flow, now)?,
         };
         if self.has_to_move(id) {
-            self.move_on(id)?;
+            self.move_on(id, now)?;
         }
         let Some(session) = self.sessions.get(id) else { return Err(Lost::Unsent) };
         session.last = now;
         session.with.bytes.0 += payload.len() as u64;
         let outlets = &self.outlets[family(session.endpoint)];
-        outlets
-            .send(session.source, session.endpoint, session.with.header.as_deref(), payload)
-            .map_err(|_| Lost::Unsent)
+        let sent = outlets.send(session.source, session.endpoint, session.with.header.as_deref(), payload);
+        sent.map_err(|error| {
+            if matches!(error.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) {
+                self.fail(id, Failure::ConnectFailed);
+            }
+            Lost::Unsent
+        })
     }
 
     /// *Admit* and *pick*: a session for a client's first datagram.
@@ -239,6 +253,7 @@ impl Relay {
         if listener.max_per_client.is_some_and(|most| !permit.count_client(client, most)) {
             return Err(Lost::Refused(Failure::ClientLimit));
         }
+        let entry = self.enter()?;
         let (lease, affinity) = self.pick(flow, None)?;
         let endpoint = lease.endpoint().address();
         let source = self.claim(endpoint)?;
@@ -247,15 +262,22 @@ impl Relay {
             generation: self.site.view.snapshot.generation,
             started: Instant::now(),
             bytes: (0, 0),
-            is_refused: false,
+            trial: Trial::new(entry),
             _counted: (self.worker.open(self.site.listener.id), permit),
             lease,
             affinity,
         };
         let answers_left = self.site.listener.responses;
-        let id = self.sessions.open(Session { flow, endpoint, source, last: now, answers_left, with });
+        let unanswered = Some(now);
+        let id =
+            self.sessions.open(Session { flow, endpoint, source, last: now, unanswered, answers_left, with });
         self.outlets[family(endpoint)].sources.take(source, endpoint, id);
         Ok(id)
+    }
+
+    /// Whether the pool's circuit lets a session come to an endpoint.
+    fn enter(&self) -> Result<Permit, Lost> {
+        self.worker.enter(self.site.view.pool(self.site.pool)).ok_or(Lost::Refused(Failure::CircuitOpen))
     }
 
     fn claim(&mut self, endpoint: SocketAddr) -> Result<u32, Lost> {
@@ -288,59 +310,6 @@ impl Relay {
         Some(out.into())
     }
 
-    /// Whether a session's endpoint is none for it any more. One that drains keeps what it has.
-    fn has_to_move(&mut self, id: SessionId) -> bool {
-        let Some(session) = self.sessions.get(id) else { return false };
-        let carried = &mut session.with;
-        let endpoint = carried.lease.endpoint();
-        let generation = self.site.view.snapshot.generation;
-        if carried.generation != generation {
-            let member = self.site.view.pool(self.site.pool).member(session.endpoint);
-            if !member.is_some_and(|member| Arc::ptr_eq(&member.endpoint, endpoint)) {
-                return true;
-            }
-            carried.generation = generation;
-        }
-        if carried.is_refused || endpoint.state() == EndpointState::Maintenance {
-            return true;
-        }
-        if endpoint.state() != EndpointState::Unhealthy {
-            return false;
-        }
-        // In panic every endpoint is as good as the others.
-        let now = self.worker.nanos(Instant::now());
-        let tier = self.site.view.picker(self.site.pool).borrow_mut().tier(now);
-        !matches!(tier, Ok(Tier::Panic))
-    }
-
-    /// Gives a session to another endpoint.
-    fn move_on(&mut self, id: SessionId) -> Result<(), Lost> {
-        let Some(session) = self.sessions.get(id) else { return Ok(()) };
-        let (flow, before) = (session.flow, (session.source, session.endpoint));
-        let refused = session.with.is_refused.then(|| session.with.lease.endpoint().id());
-        let (lease, _) = match self.pick(flow, refused) {
-            Ok(picked) => picked,
-            // There is no other: perhaps it listens again.
-            Err(_) if refused.is_some() => self.pick(flow, None)?,
-            Err(lost) => return Err(lost),
-        };
-        let endpoint = lease.endpoint().address();
-        let (header, generation) = (self.header(flow), self.site.view.snapshot.generation);
-        let source = if endpoint == before.1 { before.0 } else { self.claim(endpoint)? };
-        if let Some(session) = self.sessions.get(id) {
-            let carried = &mut session.with;
-            (carried.lease, carried.header, carried.generation) = (lease, header, generation);
-            carried.is_refused = false;
-            (session.endpoint, session.source) = (endpoint, source);
-        }
-        if endpoint != before.1 {
-            self.outlets[family(before.1)].sources.release(before.0, before.1);
-            self.outlets[family(endpoint)].sources.take(source, endpoint, id);
-            self.worker.stats.borrow_mut().session_moved(self.site.listener.id.0);
-        }
-        Ok(())
-    }
-
     /// An endpoint's answer: whose it is, and whether it is the last.
     fn answer(&mut self, family: usize, source: u32, datagram: &Datagram, now: Tick) {
         let id = self.outlets[family].sources.session(source, datagram.peer);
@@ -350,7 +319,9 @@ impl Relay {
         };
         session.last = now;
         session.with.bytes.1 += datagram.length() as u64;
-        session.with.is_refused = false;
+        session.unanswered = None;
+        let Carried { trial, lease, generation, .. } = &mut session.with;
+        trial.answered(self.site.judging(*generation), lease.endpoint());
         self.leaving.push(datagram.onwards(session.flow.client, session.flow.local));
         if let Some(left) = &mut session.answers_left {
             *left -= 1;
@@ -376,23 +347,6 @@ impl Relay {
         self.leaving.clear();
     }
 
-    /// Takes in what the network says of datagrams that this socket sent; whether it said anything.
-    fn note_refusals(&mut self, family: usize, source: u32) -> bool {
-        let mut has_any = false;
-        while let Some(endpoint) =
-            self.outlets[family].socket(source).ok().and_then(|socket| refused(socket.as_fd()))
-        {
-            has_any = true;
-            let id = self.outlets[family].sources.session(source, endpoint);
-            if let Some(session) = id.and_then(|id| self.sessions.get(id)) {
-                session.with.is_refused = true;
-                let endpoint = session.with.lease.endpoint().id().0;
-                self.worker.stats.borrow_mut().endpoint_failure(endpoint, Failure::ConnectFailed);
-            }
-        }
-        has_any
-    }
-
     fn close(&mut self, id: SessionId) {
         let Some(session) = self.sessions.close(id) else { return };
         self.outlets[family(session.endpoint)].sources.release(session.source, session.endpoint);
@@ -408,6 +362,11 @@ impl Site {
         let Service::Udp(pool) = &listener.service else { return None };
         let pool = view.place(pool.id)?;
         Some(Self { view, listener, permits, pool })
+    }
+
+    /// The pool, if an endpoint known to be in it as of `generation` is one that it judges.
+    fn judging(&self, generation: u64) -> Option<&Pool> {
+        (generation == self.view.snapshot.generation).then(|| &**self.view.pool(self.pool))
     }
 }
 

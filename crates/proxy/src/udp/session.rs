@@ -1,11 +1,11 @@
 //! What a relay keeps with a session, and what it records at its end.
 
+use super::trial::Trial;
 use crate::access_log::{Line, Names};
 use crate::metrics::{NONE, Record};
 use crate::permits::Permit;
 use crate::worker::{Open, Worker};
 use evenly_core::affinity::Told;
-use evenly_core::error::Failure;
 use evenly_core::listener::Listener;
 use evenly_core::pool::{Lease, Pool};
 use evenly_core::sessions::Session;
@@ -24,8 +24,8 @@ pub struct Carried {
     pub started: Instant,
     /// Bytes from and to the client.
     pub bytes: (u64, u64),
-    /// The network said that nobody listens at the endpoint.
-    pub is_refused: bool,
+    /// What it finds out about the endpoint.
+    pub trial: Trial,
     /// What became of its client's affinity when it began.
     pub affinity: Told,
     /// Count it on the listener, and against the limits.
@@ -34,14 +34,14 @@ pub struct Carried {
 
 /// Counts a session that ended and writes its line.
 pub fn record(worker: &Rc<Worker>, listener: &Listener, pool: &Pool, session: &Session<Carried>) {
-    let Carried { lease, bytes, started, is_refused, affinity, .. } = &session.with;
+    let Carried { lease, bytes, started, trial, affinity, .. } = &session.with;
     let record = Record {
         listener: listener.id.0,
         route: NONE,
         pool: pool.id.0,
         endpoint: lease.endpoint().id().0,
         status: 0,
-        failure: (*is_refused && bytes.1 == 0).then_some(Failure::ConnectFailed),
+        failure: trial.failure().filter(|_| bytes.1 == 0),
         bytes_in: bytes.0,
         bytes_out: bytes.1,
         queue_nanos: 0,

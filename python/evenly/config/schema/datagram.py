@@ -53,7 +53,9 @@ timeouts = { idle = "5s" }
     )
     responses: Annotated[int, integer(1, 1_000_000)] | None = Field(
         default=None,
-        description="Answers after which a session ends, such as 1 for DNS. Without it, only silence ends one.",
+        description="Answers after which a session ends, such as 1 for DNS. Without it, only silence ends one. With "
+        "it, an endpoint that has not answered within `timeouts.idle` has failed: the session leaves it, and outlier "
+        "detection and the circuit breaker are told.",
         examples=[1],
     )
     timeouts: DatagramTimeouts = Field(default=DatagramTimeouts(), description="Deadlines.")

@@ -1,0 +1,178 @@
+//! What a session finds out about its endpoint, told once to outlier detection and to the circuit breaker.
+//!
+//! | what happens | outlier detection | circuit breaker |
+//! |---|---|---|
+//! | the first answer | success, and how long it took | success |
+//! | the network says that nobody is there (ICMP) | failure | failure |
+//! | no answer within `timeouts.idle`, where `responses` are expected | failure | failure |
+//! | no word from anybody within a second, where none are | nothing | success |
+//!
+//! The last row stands for what a connection that can be made is over TCP. Outlier detection takes no notice of it: a system
+//! refuses few of the datagrams that it refuses aloud (Linux: six at once, then one a second to each peer), and the
+//! silence about the others would hide that an endpoint has closed its port.
+
+use evenly_core::circuit::Permit;
+use evenly_core::error::Failure;
+use evenly_core::outlier::Outcome;
+use evenly_core::pool::{Endpoint, Pool};
+use std::time::{Duration, Instant};
+
+/// How long the network has to refuse a datagram. It takes one way there and back.
+pub const REFUSAL: Duration = Duration::from_secs(1);
+
+/// One session at one endpoint.
+pub struct Trial {
+    began: Instant,
+    permit: Option<Permit>,
+    found: Found,
+}
+
+enum Found {
+    Nothing,
+    Answers,
+    Failure(Failure),
+}
+
+impl Trial {
+    /// Begins now, let in by the pool's circuit with `permit`.
+    pub fn new(permit: Permit) -> Self {
+        Self { began: Instant::now(), permit: Some(permit), found: Found::Nothing }
+    }
+
+    /// The endpoint answered. Without `pool` it is only noted: the endpoint is no member any more.
+    pub fn answered(&mut self, pool: Option<&Pool>, endpoint: &Endpoint) {
+        if self.is_answered() {
+            return;
+        }
+        self.found = Found::Answers;
+        if let Some(pool) = pool {
+            let nanos = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            pool.observe(endpoint, Outcome::Success, nanos);
+            self.leave(pool, true);
+        }
+    }
+
+    /// The endpoint cannot be reached, or did not answer in time; otherwise as [`Trial::answered`].
+    pub fn failed(&mut self, pool: Option<&Pool>, endpoint: &Endpoint, failure: Failure) {
+        if self.failure().is_some() {
+            return;
+        }
+        self.found = Found::Failure(failure);
+        if let Some(pool) = pool {
+            pool.observe(endpoint, Outcome::LocalOriginFailure, 0);
+            self.leave(pool, false);
+        }
+    }
+
+    /// The network had time to refuse, and no answer is expected.
+    pub fn not_refused(&mut self, pool: Option<&Pool>) {
+        if let Some(pool) = pool {
+            self.leave(pool, true);
+        }
+    }
+
+    /// Whether the endpoint has answered, and nothing else was found since.
+    pub fn is_answered(&self) -> bool {
+        matches!(self.found, Found::Answers)
+    }
+
+    /// Why the session has to leave the endpoint, if it has to.
+    pub fn failure(&self) -> Option<Failure> {
+        match self.found {
+            Found::Failure(failure) => Some(failure),
+            Found::Nothing | Found::Answers => None,
+        }
+    }
+
+    fn leave(&mut self, pool: &Pool, is_success: bool) {
+        if let Some(permit) = self.permit.take() {
+            pool.leave(permit, is_success);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evenly_core::ids::Ids;
+    use evenly_core::outlier::Judge;
+    use serde_json::{Value, json};
+
+    /// A pool that ejects after two failures in a row and whose circuit counts.
+    fn pool() -> Pool {
+        let mut document: Value =
+            serde_json::from_str(include_str!("../../../../tests/golden/config/01-minimal.json")).unwrap();
+        let mut pool = document["pools"][0].take();
+        let mut other = pool["endpoints"][0].clone();
+        other["address"] = json!("10.0.0.2:9000");
+        pool["endpoints"].as_array_mut().unwrap().push(other);
+        pool["outlier_detection"] = json!({
+            "interval_ms": 1000, "consecutive_5xx": 0, "consecutive_gateway_failure": 0,
+            "consecutive_local_origin_failure": 2, "success_rate_stdev_factor_percent": 0,
+            "success_rate_minimum_hosts": 3, "success_rate_request_volume": 50, "latency_factor_percent": 0,
+            "latency_minimum_ms": 20, "base_ejection_time_ms": 30000, "max_ejection_time_ms": 300_000,
+            "max_ejection_percent": 50, "probation_ms": 10000,
+        });
+        pool["circuit_breaker"] = json!({
+            "failure_rate_percent": 100, "minimum_requests": 100, "window_ms": 10000, "base_open_time_ms": 1000,
+            "max_open_time_ms": 1000, "half_open_requests": 1, "max_requests": null,
+        });
+        Pool::build(&serde_json::from_value(pool).unwrap(), None, &mut Ids::default()).unwrap()
+    }
+
+    fn begin(pool: &Pool) -> Trial {
+        Trial::new(pool.enter().unwrap())
+    }
+
+    /// What the circuit heard: sessions that ended, and of these those that failed.
+    fn heard(pool: &Pool) -> (u32, u32) {
+        let circuit = pool.circuit.as_ref().unwrap();
+        circuit.sweep(1);
+        let reading = circuit.report(1).reading;
+        (reading.ended, reading.failed)
+    }
+
+    #[test]
+    fn everything_is_told_once() {
+        let pool = pool();
+        let endpoint = &pool.members[0].endpoint;
+        let mut trial = begin(&pool);
+        (0..3).for_each(|_| trial.failed(Some(&pool), endpoint, Failure::ConnectFailed));
+        assert_eq!(trial.failure(), Some(Failure::ConnectFailed));
+        assert_eq!(heard(&pool), (1, 1));
+        assert!(Judge::default().sweep(&pool, 1).is_empty(), "one session is one failure");
+        begin(&pool).failed(Some(&pool), endpoint, Failure::ResponseTimeout);
+        assert_eq!(Judge::default().sweep(&pool, 2)[0].to, "ejected");
+        assert_eq!(heard(&pool), (2, 2));
+    }
+
+    #[test]
+    fn an_answer_is_a_success_and_silence_only_to_the_circuit() {
+        let pool = pool();
+        let endpoint = &pool.members[0].endpoint;
+        let fail = || begin(&pool).failed(Some(&pool), endpoint, Failure::ConnectFailed);
+        fail();
+        let mut trial = begin(&pool);
+        (0..3).for_each(|_| trial.answered(Some(&pool), endpoint));
+        assert!(trial.is_answered());
+        fail();
+        assert!(Judge::default().sweep(&pool, 1).is_empty(), "the answer ended the run");
+        begin(&pool).not_refused(Some(&pool));
+        assert_eq!(heard(&pool), (4, 2));
+        fail();
+        assert_eq!(Judge::default().sweep(&pool, 2)[0].to, "ejected", "silence ended no run");
+    }
+
+    #[test]
+    fn who_is_no_member_any_more_is_not_judged() {
+        let pool = pool();
+        let endpoint = &pool.members[0].endpoint;
+        for _ in 0..2 {
+            let mut trial = begin(&pool);
+            trial.failed(None, endpoint, Failure::ConnectFailed);
+            assert!(trial.failure().is_some());
+        }
+        assert!(Judge::default().sweep(&pool, 1).is_empty());
+        assert_eq!(heard(&pool), (0, 0));
+    }
+}
