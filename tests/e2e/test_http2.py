@@ -179,6 +179,19 @@ def test_who_takes_nothing_holds_nobody_up(h2, servers) -> None:
     assert serving.balancer.memory() - before < 4 << 20
 
 
+@pytest.mark.parametrize("window", [0, 1, 20_000])
+def test_streams_that_take_nothing_hold_little(h2, servers, window) -> None:
+    """A hundred large responses that nobody takes: of each some kilobytes are read, no more."""
+    client, serving = h2(*servers("a"), client={"takes": False, "settings": {4: window}})
+    serving.balancer.status()
+    assert serving.h2(settings=None).ask("/small").text == "a"
+    before = serving.balancer.memory()
+    for stream in [client.begin("/bytes/50000000") for _ in range(100)]:
+        client.wait_head(stream)
+    # The kernel gives memory by 2 MiB; a buffer for each would be 6.5 MB.
+    assert serving.balancer.memory() - before < 5 << 20
+
+
 @pytest.mark.parametrize("window", [0, 1])
 def test_a_shut_window_costs_nothing(h2, servers, window) -> None:
     """A stream whose client takes nothing is given up in the end, and is not worked for until then."""

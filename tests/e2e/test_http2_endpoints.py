@@ -1,6 +1,7 @@
 """HTTP/2 to endpoints: requests share connections, and none is in another's way."""
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -14,7 +15,7 @@ from ..support.server import pattern
 
 H2 = 'protocol = "h2"'
 LOGGED = 'access_log = "-"'
-MAX_CONCURRENT_STREAMS, ENABLE_CONNECT_PROTOCOL = 3, 8
+MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, ENABLE_CONNECT_PROTOCOL = 3, 4, 8
 NO_ERROR, REFUSED_STREAM, CANCEL = 0, 7, 8
 # RFC 9113 §6.1: a connection error.
 DATA_ON_NO_STREAM = b"\0\0\1\0\0\0\0\0\0x"
@@ -115,6 +116,42 @@ def test_requests_wait_where_all_connections_are_full(h2, playing) -> None:
     endpoint.answer(asked.stream)
     assert client.wait(second).text == "ok"
     assert not playing.is_asked()
+
+
+def test_who_waits_longest_is_served_first(h2, playing) -> None:
+    """Requests that found no place get theirs in the order in which they came, and none is passed by a later one."""
+    serving = h2(pool="http2 = { max_streams = 1, max_connections = 1 }")
+    client = serving.h2()
+    streams = {f"/{number}": client.begin(f"/{number}") for number in range(20)}
+    client.h2.reset_stream(streams.pop("/7"), CANCEL)
+    client.flush()
+    endpoint = playing.accept()
+    for path, stream in streams.items():
+        asked = endpoint.request()
+        assert asked.head[":path"] == path
+        endpoint.answer(asked.stream)
+        assert client.wait(stream).text == "ok"
+
+
+def test_an_endpoint_that_takes_nothing_is_heard_all_the_same(h2, playing) -> None:
+    """Two ends that each wait until the other reads would wait for ever."""
+    serving = h2()
+    asking, sending = serving.h2(), serving.h2()
+    stream = asking.begin("/asking")
+    endpoint = playing.accept(settings={INITIAL_WINDOW_SIZE: 1 << 24})
+    asked = endpoint.request()
+    endpoint.h2.increment_flow_control_window(1 << 24)
+    endpoint.flush()
+    # Its socket and the balancer's fill up with several bodies, until nothing moves for a while.
+    for _ in range(6):
+        body, is_open = sending.begin("/body", method="POST", ends=False), True
+        while is_open:
+            while room := sending.h2.local_flow_control_window(body):
+                sending.send(body, bytes(min(room, sending.h2.max_outbound_frame_size)), ends=False)
+            if is_open := bool(select.select([sending.socket], [], [], 0.5)[0]):
+                sending.receive()
+    endpoint.answer(asked.stream)
+    assert asking.wait(stream).text == "ok"
 
 
 def test_large_bodies_both_ways_at_the_pace_of_the_slower_side(h2, playing) -> None:

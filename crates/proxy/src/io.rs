@@ -6,7 +6,7 @@
 //! calls are points of cancellation.
 
 use crate::stream::Stream;
-use crate::worker::buffers::{Buffer, Buffers};
+use crate::worker::buffers::{Buffer, Buffers, READ_BYTES};
 use rustix::net::{RecvFlags, SendFlags};
 use std::io;
 use std::pin::Pin;
@@ -22,8 +22,18 @@ pub fn poll_read(
     cx: &mut Context<'_>,
     buffers: &Rc<Buffers>,
 ) -> Poll<io::Result<Buffer>> {
+    poll_read_some(stream, cx, buffers, READ_BYTES)
+}
+
+/// The same for at most `most` bytes, as far as they need not be taken in to be opened.
+pub fn poll_read_some(
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+    buffers: &Rc<Buffers>,
+    most: usize,
+) -> Poll<io::Result<Buffer>> {
     match stream {
-        Stream::Plain(socket) => buffers.lend_read(|room| poll_read_room(socket, cx, room)),
+        Stream::Plain(socket) => buffers.lend_read(most, |room| poll_read_room(socket, cx, room)),
         Stream::Tls(session) => {
             let mut buffer = buffers.lend();
             ready!(session.poll_read(cx, &mut buffer))?;
@@ -36,7 +46,7 @@ pub fn poll_read(
         }
         Stream::H2(stream) => {
             let mut buffer = buffers.lend();
-            ready!(stream.poll_read(cx, &mut buffer))?;
+            ready!(stream.poll_read(cx, &mut buffer, most))?;
             Poll::Ready(Ok(buffer))
         }
         Stream::H3(stream) => {
@@ -57,7 +67,7 @@ pub fn poll_read_into(
         Stream::Plain(socket) => poll_receive(socket, cx, buffer),
         Stream::Tls(session) => session.poll_read(cx, buffer),
         Stream::TlsOut(session) => session.poll_read(cx, buffer),
-        Stream::H2(stream) => stream.poll_read(cx, buffer),
+        Stream::H2(stream) => stream.poll_read(cx, buffer, READ_BYTES),
         Stream::H3(stream) => stream.poll_read(cx, buffer),
     }
 }

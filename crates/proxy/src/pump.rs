@@ -4,18 +4,19 @@
 //! taken out of their framing and framed anew; nothing that the codec has not understood is passed on. What is large
 //! and needs no framing moves inside the kernel (`splice.rs`) once it has shown to be large.
 
+mod broken;
 mod pace;
 
+pub use broken::Broken;
 pub use pace::{Pace, Patience};
 
-use crate::compress::{Refused, Stage};
+use crate::compress::Stage;
 use crate::http::Tee;
 use crate::io;
 use crate::splice::Pipe;
-use crate::stream::Stream;
+use crate::stream::{LITTLE_BYTES, Stream};
 use crate::worker::buffers::{Buffer, Buffers, READ_BYTES, Text};
 use crate::worker::deadlines::Deadline;
-use evenly_core::error::Failure;
 use evenly_http1::BodyReader;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -74,58 +75,6 @@ pub struct Course {
     pub limit: u64,
     /// The source's and the sink's patience.
     pub pace: Pace,
-}
-
-/// Why a body did not get through.
-#[derive(Debug)]
-pub enum Broken {
-    /// The source broke or closed before the end.
-    Source,
-    /// The source's framing is wrong.
-    Framing,
-    /// The source was silent or slow for too long.
-    SourceLate,
-    /// The body is longer than allowed.
-    TooLarge,
-    /// The sink broke.
-    Sink,
-    /// The sink took nothing, or too little, for too long.
-    SinkLate,
-    /// What compresses it has failed.
-    Stage,
-}
-
-impl From<Refused> for Broken {
-    fn from(_: Refused) -> Self {
-        Self::Stage
-    }
-}
-
-impl Broken {
-    /// What it means when the body is a request's: the client is the source.
-    pub fn of_request(&self) -> Failure {
-        match self {
-            Self::Source => Failure::ClientGone,
-            Self::Framing => Failure::RequestBad,
-            Self::SourceLate => Failure::ClientSlow,
-            Self::TooLarge => Failure::RequestTooLarge,
-            Self::Sink => Failure::UpstreamClosed,
-            Self::SinkLate => Failure::ResponseTimeout,
-            Self::Stage => Failure::Internal,
-        }
-    }
-
-    /// What it means when the body is a response's: the endpoint is the source.
-    pub fn of_response(&self) -> Failure {
-        match self {
-            Self::Source | Self::TooLarge => Failure::UpstreamTruncated,
-            Self::Framing => Failure::ResponseBad,
-            Self::SourceLate => Failure::IdleTimeout,
-            Self::Sink => Failure::ClientGone,
-            Self::SinkLate => Failure::SendTimeout,
-            Self::Stage => Failure::Internal,
-        }
-    }
 }
 
 impl Pump {
@@ -252,10 +201,10 @@ impl Pump {
             match self.poll_flush(cx, sink, deadline) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Sink)),
-                Poll::Pending if self.pace.is_late(deadline, false, self.written) => {
-                    return Poll::Ready(Err(Broken::SinkLate));
+                Poll::Pending => {
+                    self.hold(sink);
+                    return self.wait_for_sink(deadline);
                 }
-                Poll::Pending => return Poll::Pending,
             }
             if self.stage.as_ref().is_some_and(|stage| stage.has_work()) {
                 continue;
@@ -268,7 +217,13 @@ impl Pump {
             let plain = source.plain().filter(|_| sink.plain().is_some());
             let filled = match plain.and_then(|plain| Some((plain, self.splice_bytes(buffers)?))) {
                 Some((plain, most)) => self.poll_splice(cx, plain, most),
-                None => self.poll_read(cx, source, buffers),
+                None => match sink.appetite() {
+                    0 => {
+                        sink.wait(cx);
+                        return self.wait_for_sink(deadline);
+                    }
+                    most => self.poll_read(cx, source, buffers, most),
+                },
             };
             match filled {
                 Poll::Ready(Ok(())) if reads < turn => {
@@ -294,14 +249,31 @@ impl Pump {
         }
     }
 
-    /// Reads into a buffer and frames it.
+    /// Pending until the sink takes something, if it is not too late for that.
+    fn wait_for_sink(&mut self, deadline: &Deadline) -> Poll<Result<(), Broken>> {
+        let is_late = self.pace.is_late(deadline, false, self.written);
+        if is_late { Poll::Ready(Err(Broken::SinkLate)) } else { Poll::Pending }
+    }
+
+    /// What a sink does not take that shares its connection is held in little memory.
+    fn hold(&mut self, sink: &Stream) {
+        let is_little = |buffer: &&mut Buffer| buffer.len() <= 4 * LITTLE_BYTES;
+        if let Some(buffer) =
+            self.buffer.as_mut().filter(|buffer| sink.frames_messages() && is_little(buffer))
+        {
+            buffer.shrink();
+        }
+    }
+
+    /// Reads at most so many bytes into a buffer and frames them.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         source: &mut Stream,
         buffers: &Rc<Buffers>,
+        most: usize,
     ) -> Poll<Result<(), Broken>> {
-        let buffer = ready!(io::poll_read(source, cx, buffers)).map_err(|_| Broken::Source)?;
+        let buffer = ready!(io::poll_read_some(source, cx, buffers, most)).map_err(|_| Broken::Source)?;
         self.full_reads = if buffer.len() == READ_BYTES { self.full_reads + 1 } else { 0 };
         if buffer.is_empty()
             && let (Some(lines), Stream::H2(source)) = (&mut self.trailers, source)

@@ -5,10 +5,15 @@
 
 use crate::http::{H2Stream, H3Stream};
 use crate::tls::{Facts, Inward, Outward};
+use crate::worker::buffers::READ_BYTES;
 use evenly_http1::{BodyLength, BodyReader};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::Context;
 use tokio::net::TcpStream;
+
+/// Of a body so much is read even for one that takes nothing now: it may be all there is.
+pub const LITTLE_BYTES: usize = 4 * 1024;
 
 /// A connection.
 pub enum Stream {
@@ -80,6 +85,24 @@ impl Stream {
     /// Whether messages on it end by themselves, so that their bodies need no framing.
     pub fn frames_messages(&self) -> bool {
         matches!(self, Self::H2(_) | Self::H3(_))
+    }
+
+    /// How much of a body is worth reading to be written here: not much more than is taken now, because many that share a
+    /// connection may have to hold it at once; 0 as long as something else has to be sent before it.
+    pub fn appetite(&self) -> usize {
+        match self {
+            Self::Plain(_) | Self::Tls(_) | Self::TlsOut(_) => READ_BYTES,
+            Self::H2(stream) => stream.room().map_or(0, |room| room.clamp(LITTLE_BYTES, READ_BYTES)),
+            // What its windows take nobody says.
+            Self::H3(_) => 4 * LITTLE_BYTES,
+        }
+    }
+
+    /// Has the task woken when that may have changed.
+    pub fn wait(&self, cx: &Context<'_>) {
+        if let Self::H2(stream) = self {
+            stream.wait(cx);
+        }
     }
 
     /// A message on it is complete, where messages end by themselves.

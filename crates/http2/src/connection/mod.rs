@@ -174,7 +174,7 @@ impl Connection {
 
     /// One step through the input; loop until [`Step::More`].
     ///
-    /// Take no step while [`Connection::is_backlogged`]: a peer that does not read shall not be read from.
+    /// Take no step while [`Connection::is_stuck`].
     pub fn step<'a>(&'a mut self, input: &'a [u8], now: u64) -> Step<'a> {
         let mut rest = input;
         let outcome = self.run(&mut rest, now);
@@ -241,6 +241,14 @@ impl Connection {
     #[must_use]
     pub fn is_backlogged(&self) -> bool {
         self.output.len() > self.limits.output_bytes
+    }
+
+    /// Whether so much waits that nothing more shall be read: a peer that does not read shall not be read from. A server has
+    /// to be read from a while longer, or two ends that both send would wait for one another for ever.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        let backlogs = if self.is_server { 1 } else { 2 };
+        self.output.len() > backlogs * self.limits.output_bytes
     }
 
     /// Asks for a sign of life: [`Event::Pong`]. Does nothing while an answer is awaited.

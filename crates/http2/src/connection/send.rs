@@ -132,10 +132,11 @@ impl Connection {
         Ok(())
     }
 
-    /// How much [`Connection::send_data`] would take now.
+    /// How much [`Connection::send_data`] would take now, or once the head was sent.
     #[must_use]
     pub fn window(&self, stream: StreamId) -> usize {
-        let Ok(index) = self.sendable(stream, Half::Body) else { return 0 };
+        let sendable = self.sendable(stream, Half::Body).or_else(|_| self.sendable(stream, Half::Head));
+        let Ok(index) = sendable else { return 0 };
         let window = usize::try_from(self.streams[index].send_window.min(self.send_window)).unwrap_or(0);
         window.min(room(self.output.len(), self.limits.output_bytes))
     }

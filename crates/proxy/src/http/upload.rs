@@ -131,9 +131,9 @@ pub async fn send(
         }
     }
     let is_tunnel = exchange.wants_upgrade || exchange.method == Method::Connect;
-    if let (Stream::H2(stream), false) = (&mut upstream.stream, is_tunnel) {
+    if !is_tunnel {
         // A body that is sent again is all there, however long its head says that it is.
-        stream.finish(None);
+        upstream.stream.finish();
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::exchange::Exchange;
 use super::mirror;
 use crate::io;
 use crate::pump::{Broken, Pump};
+use crate::stream::LITTLE_BYTES;
 use crate::tls::of_read;
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
@@ -28,7 +29,8 @@ pub async fn response_head(
         if let Poll::Ready(failed) = poll_upload(client, exchange, upload, upstream, cx) {
             return Poll::Ready(Err(failed));
         }
-        match io::poll_read(&mut upstream.stream, cx, &client.worker.buffers) {
+        let most = client.stream.appetite().max(LITTLE_BYTES);
+        match io::poll_read_some(&mut upstream.stream, cx, &client.worker.buffers, most) {
             Poll::Ready(Ok(buffer)) if !buffer.is_empty() => return Poll::Ready(Ok(buffer)),
             Poll::Ready(ended) => return Poll::Ready(Err(closed(upstream, ended.err()))),
             Poll::Pending => {}

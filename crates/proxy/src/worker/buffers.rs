@@ -52,16 +52,17 @@ impl Buffers {
         vec![0; HEADROOM + READ_BYTES + TAILROOM + STAGGER].into_boxed_slice()
     }
 
-    /// Lends a buffer with what `read` puts into it; while that is not ready, nothing is lent.
+    /// Lends a buffer with what `read` puts into it, at most so many bytes; while that is not ready, nothing is lent.
     pub fn lend_read(
         self: &Rc<Self>,
+        most: usize,
         read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<Buffer>> {
         let mut free = self.free.borrow_mut();
         if free.is_empty() {
             free.push(Self::make());
         }
-        let room = free.last_mut().map_or(&mut [][..], |bytes| &mut bytes[HEADROOM..HEADROOM + READ_BYTES]);
+        let room = free.last_mut().map_or(&mut [][..], |bytes| &mut bytes[HEADROOM..HEADROOM + most]);
         let read = ready!(read(room))?;
         drop(free);
         let mut buffer = self.lend();
@@ -92,7 +93,8 @@ pub struct Buffer {
 impl Buffer {
     /// The unread part, to read into.
     pub fn room(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.end..HEADROOM + READ_BYTES]
+        let bound = self.bytes.len().min(HEADROOM + READ_BYTES);
+        &mut self.bytes[self.end..bound]
     }
 
     /// Counts `n` bytes that were read into [`Buffer::room`].
@@ -151,6 +153,16 @@ impl Buffer {
         self.start = HEADROOM;
     }
 
+    /// Gives back the room that its data does not take, for one that may be held for long. There is none to read into then.
+    pub fn shrink(&mut self) {
+        if self.bytes.len() < READ_BYTES {
+            return;
+        }
+        let mut tight = vec![0; HEADROOM + self.len()].into_boxed_slice();
+        tight[HEADROOM..].copy_from_slice(self);
+        *self = Self { start: HEADROOM, end: tight.len(), bytes: tight, home: Rc::clone(&self.home) };
+    }
+
     /// Frames the data as one chunk (RFC 9112 §7.1), and as the body's end when `last`. Needs the data at the front.
     pub fn frame(&mut self, last: bool) {
         debug_assert_eq!(self.start, HEADROOM, "a chunk's head needs the headroom");
@@ -201,7 +213,7 @@ impl DerefMut for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let mut free = self.home.free.borrow_mut();
-        if free.len() < FREE_BUFFERS {
+        if free.len() < FREE_BUFFERS && self.bytes.len() > READ_BYTES {
             free.push(std::mem::take(&mut self.bytes));
         }
     }

@@ -110,7 +110,7 @@ impl Task {
                 let end = if self.is_abuse { End::Abort } else { End::Linger };
                 return if written.is_ready() { Poll::Ready(end) } else { self.pause() };
             }
-            if self.mux.state().connection.is_backlogged() {
+            if self.mux.state().connection.is_stuck() {
                 return self.pause();
             }
             if reads == TURN_READS {

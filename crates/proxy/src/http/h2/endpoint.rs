@@ -169,7 +169,7 @@ impl Task {
             if self.shared.mux.state().connection.is_closed() {
                 return Poll::Ready(End::Lost);
             }
-            if self.shared.mux.state().connection.is_backlogged() {
+            if self.shared.mux.state().connection.is_stuck() {
                 return if self.is_late() { Poll::Ready(End::Lost) } else { self.pause() };
             }
             if reads == TURN_READS {

@@ -7,13 +7,14 @@
 //! |---|---|
 //! | the task of a client's connection: its socket, its deadlines, its end | `connection.rs` |
 //! | the task of a connection to an endpoint | `endpoint.rs` |
-//! | which connection to an endpoint has room for a request | `shared.rs` |
+//! | which connection to an endpoint has room for a request, and who is next | `shared.rs`, `line.rs` |
 //! | what a task and its streams share | `mux.rs` |
 //! | one stream, as the pipeline sees it | `stream.rs`, `head.rs` |
 
 mod connection;
 mod endpoint;
 mod head;
+mod line;
 mod mux;
 mod shared;
 mod stream;

@@ -125,12 +125,13 @@ impl State {
         }
     }
 
-    /// Reads into what room `into` has; 0 is the end of the message.
+    /// Reads at most so many bytes into what room `into` has; 0 is the end of the message.
     pub fn poll_read(
         &mut self,
         id: StreamId,
         cx: &Context<'_>,
         into: &mut Buffer,
+        most: usize,
     ) -> Poll<io::Result<usize>> {
         let Some(slot) = self.slots.get(id) else { return Poll::Ready(Err(broken())) };
         if slot.end.is_some_and(|end| end != End::Complete) {
@@ -143,7 +144,8 @@ impl State {
             slot.register(cx);
             return Poll::Pending;
         }
-        let n = into.fill(&slot.unread[slot.read..]);
+        let unread = &slot.unread[slot.read..];
+        let n = into.fill(&unread[..unread.len().min(most)]);
         slot.read += n;
         let of_heads = slot.heads.min(n);
         slot.heads -= of_heads;

@@ -2,6 +2,7 @@
 //! be another. Their tasks are in `endpoint.rs`.
 
 use super::endpoint;
+use super::line::{Line, Place};
 use super::mux::Mux;
 use super::stream::H2Stream;
 use crate::tls::Target;
@@ -30,9 +31,8 @@ pub(super) struct Set {
     address: SocketAddr,
     /// All that take or will take streams, the oldest first.
     connections: RefCell<Vec<Rc<Shared>>>,
-    waiting: RefCell<Vec<Waker>>,
-    /// How many times those who wait were woken.
-    round: Cell<u64>,
+    /// Requests that wait for a place on one of them.
+    line: Line,
 }
 
 /// One connection.
@@ -49,6 +49,8 @@ pub struct Shared {
     reserved: Cell<usize>,
     /// Requests that wait for it to open.
     joined: Cell<usize>,
+    /// Those with a place that wait for what is to be sent before them.
+    writers: RefCell<Vec<Waker>>,
     /// Whether somebody has told that it ended under its streams.
     is_told: Cell<bool>,
     /// Something was received; its task takes that away.
@@ -82,12 +84,7 @@ impl SharedConnections {
             Some(set) if set.address == address => Rc::clone(set),
             other => {
                 other.iter().for_each(|set| set.leave());
-                let set = Rc::new(Set {
-                    address,
-                    connections: RefCell::default(),
-                    waiting: RefCell::default(),
-                    round: Cell::new(0),
-                });
+                let set = Rc::new(Set { address, connections: RefCell::default(), line: Line::default() });
                 sets[index] = Some(Rc::clone(&set));
                 set
             }
@@ -117,12 +114,13 @@ pub async fn enter(
 ) -> Result<(H2Stream, bool), Failure> {
     let Some(http2) = &pool.http2 else { return Err(Failure::Internal) };
     let set = worker.shared.set(endpoint);
-    let (mut joined, mut is_opener, mut round) = (None::<Joined>, false, None);
+    let (mut joined, mut is_opener, mut place) = (None::<Joined>, false, None::<Place<'_>>);
     poll_fn(|cx| {
         if let Some(Joined(shared)) = joined.as_ref().filter(|joined| joined.0.phase.get() == Phase::Failed) {
             return Poll::Ready(Err(shared.failure.get()));
         }
-        if let Some(shared) = set.with_room(target.as_ref()) {
+        let ahead = place.as_ref().map_or(set.line.len(), Place::ahead);
+        if let Some(shared) = set.with_room(target.as_ref(), ahead) {
             shared.reserved.set(shared.reserved.get() + 1);
             return Poll::Ready(Ok((H2Stream::to_endpoint(shared), !is_opener)));
         }
@@ -136,7 +134,7 @@ pub async fn enter(
                 (joined, is_opener) = (Some(Joined::new(shared)), true);
             }
         }
-        set.wait(cx, &mut round);
+        place.get_or_insert_with(|| set.line.join(cx));
         Poll::Pending
     })
     .await
@@ -159,9 +157,14 @@ impl Drop for Joined {
 }
 
 impl Set {
-    fn with_room(&self, target: Option<&Arc<Target>>) -> Option<Rc<Shared>> {
-        let has_room = |shared: &&Rc<Shared>| shared.is_for(target) && shared.has_room();
-        self.connections.borrow().iter().find(has_room).map(Rc::clone)
+    /// A connection with room for one more than the `ahead` who were first.
+    fn with_room(&self, target: Option<&Arc<Target>>, ahead: usize) -> Option<Rc<Shared>> {
+        let connections = self.connections.borrow();
+        let mut with_room =
+            connections.iter().filter(|shared| shared.is_for(target) && shared.room() > 0).peekable();
+        let first = with_room.peek().map(|shared| Rc::clone(shared));
+        let room: usize = with_room.map(|shared| shared.room()).sum();
+        first.filter(|_| room > ahead)
     }
 
     /// A connection that is being made and will have room, as far as can be told.
@@ -186,24 +189,18 @@ impl Set {
         });
     }
 
-    /// Has a task woken at the next change. `round` is the last that it waits for.
-    fn wait(&self, cx: &Context<'_>, round: &mut Option<u64>) {
-        if round.replace(self.round.get()) != Some(self.round.get()) {
-            self.waiting.borrow_mut().push(cx.waker().clone());
-        }
-    }
-
-    fn wake(&self) {
-        if !self.waiting.borrow().is_empty() {
-            self.round.set(self.round.get() + 1);
-            self.waiting.take().into_iter().for_each(Waker::wake);
+    /// Wakes as many as there is room for.
+    fn wake_first(&self) {
+        if self.line.len() > 0 {
+            let room = self.connections.borrow().iter().map(|shared| shared.room()).sum();
+            self.line.wake(room);
         }
     }
 
     fn leave(&self) {
         let connections = std::mem::take(&mut *self.connections.borrow_mut());
         connections.iter().for_each(|shared| shared.leave());
-        self.wake();
+        self.line.wake(usize::MAX);
     }
 }
 
@@ -218,6 +215,7 @@ impl Shared {
             failure: Cell::new(Failure::ConnectFailed),
             reserved: Cell::new(0),
             joined: Cell::new(0),
+            writers: RefCell::default(),
             is_told: Cell::new(false),
             heard: Cell::new(false),
             is_suspect: Cell::new(false),
@@ -247,8 +245,12 @@ impl Shared {
         self.phase.set(phase);
         if matches!(phase, Phase::Failed | Phase::Leaving) {
             self.set.connections.borrow_mut().retain(|shared| !std::ptr::eq(&**shared, self));
+            self.written();
+            // Each of those who wait may be the one who makes another.
+            self.set.line.wake(usize::MAX);
+        } else {
+            self.set.wake_first();
         }
-        self.set.wake();
     }
 
     /// Whether nobody has a stream, or is about to.
@@ -264,8 +266,12 @@ impl Shared {
         self.mux.state().notify();
     }
 
-    fn has_room(&self) -> bool {
-        self.phase.get() == Phase::Open && self.mux.state().connection.room() > self.reserved.get()
+    /// How many more streams it takes.
+    fn room(&self) -> usize {
+        match self.phase.get() {
+            Phase::Open => self.mux.state().connection.room().saturating_sub(self.reserved.get()),
+            Phase::Opening | Phase::Failed | Phase::Leaving => 0,
+        }
     }
 
     /// Opens a stream, for which a place was kept.
@@ -277,14 +283,15 @@ impl Shared {
 
     /// Has a task woken that would open a stream, once what waits to be sent is.
     pub(super) fn wait_for_output(&self, cx: &Context<'_>) {
-        self.set.waiting.borrow_mut().push(cx.waker().clone());
+        let mut writers = self.writers.borrow_mut();
+        if !writers.iter().any(|writer| writer.will_wake(cx.waker())) {
+            writers.push(cx.waker().clone());
+        }
     }
 
     /// All that waited was sent.
     pub(super) fn written(&self) {
-        if self.reserved.get() > 0 {
-            self.set.wake();
-        }
+        self.writers.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
     /// A stream has gone, or who has kept a place for one.
@@ -293,7 +300,7 @@ impl Shared {
             self.reserved.set(self.reserved.get() - 1);
         }
         self.mux.state().notify();
-        self.set.wake();
+        self.set.wake_first();
     }
 
     /// Whether the one who asks is the first to tell that it ended.

@@ -102,11 +102,11 @@ impl H2Stream {
         self.mux.state()
     }
 
-    /// Reads into what room `into` has; 0 is the message's end.
-    pub fn poll_read(&mut self, cx: &Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
+    /// Reads at most so many bytes into what room `into` has; 0 is the message's end.
+    pub fn poll_read(&mut self, cx: &Context<'_>, into: &mut Buffer, most: usize) -> Poll<io::Result<usize>> {
         // Who has no stream yet is woken as a writer.
         let Some(id) = self.id else { return Poll::Pending };
-        let read = self.state().poll_read(id, cx, into);
+        let read = self.state().poll_read(id, cx, into, most);
         self.has_read |= read.is_ready();
         read
     }
@@ -151,6 +151,20 @@ impl H2Stream {
             return Poll::Pending;
         }
         Poll::Ready(Ok(written))
+    }
+
+    /// How much of a body it would take now; `None` as long as what waits to be sent has to be sent first.
+    pub fn room(&self) -> Option<usize> {
+        let state = self.state();
+        let window = self.id.map_or(0, |id| state.connection.window(id));
+        (!state.connection.is_backlogged()).then_some(window)
+    }
+
+    /// Has the task woken when there is room.
+    pub fn wait(&self, cx: &Context<'_>) {
+        if let Some(id) = self.id {
+            self.state().wait(id, cx);
+        }
     }
 
     /// Says that the message is complete; the first half of an end, for tunnels.

@@ -13,6 +13,7 @@ use crate::http::connect::{Lost, Terms, idle, lost_on, reach};
 use crate::http::exchange::Exchange;
 use crate::http::wait::closed;
 use crate::io;
+use crate::stream::LITTLE_BYTES;
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
 use evenly_core::error::Failure;
@@ -129,6 +130,7 @@ impl Leg {
             Stage::Sending(mut upstream, sent) => {
                 match io::poll_write(&mut upstream.stream, cx, &head[sent..]) {
                     Poll::Ready(Ok(n)) if n > 0 && sent + n == head.len() => {
+                        upstream.stream.finish();
                         self.due = client.deadline.at(exchange.response_timeout());
                         (Stage::Waiting(upstream), true)
                     }
@@ -142,7 +144,8 @@ impl Leg {
                 }
             }
             Stage::Waiting(mut upstream) => {
-                match io::poll_read(&mut upstream.stream, cx, &client.worker.buffers) {
+                let most = client.stream.appetite().max(LITTLE_BYTES);
+                match io::poll_read_some(&mut upstream.stream, cx, &client.worker.buffers, most) {
                     Poll::Ready(Ok(buffer)) if !buffer.is_empty() => {
                         (Stage::Answered(upstream, buffer), false)
                     }

@@ -148,9 +148,7 @@ impl Copy {
                 _ => return Err(Broken),
             }
         }
-        if let Stream::H2(stream) = &mut upstream.stream {
-            stream.finish(None);
-        }
+        upstream.stream.finish();
         Ok(())
     }
 
