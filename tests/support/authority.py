@@ -39,8 +39,8 @@ class Authority:
         self.directory = directory
         self._root_key = ec.generate_private_key(ec.SECP256R1())
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self.root = _signed("Test Root", self._root_key, "Test Root", self._root_key, is_authority=True)
-        self.intermediate = _signed("Test CA", self._key, "Test Root", self._root_key, is_authority=True)
+        self.root = signed("Test Root", self._root_key, "Test Root", self._root_key, is_authority=True)
+        self.intermediate = signed("Test CA", self._key, "Test Root", self._root_key, is_authority=True)
         self.bundle = directory / "root.pem"
         self.bundle.write_bytes(self.root.public_bytes(Encoding.PEM))
 
@@ -51,16 +51,22 @@ class Authority:
         days: float = 90,
         file: str | None = None,
         order: Sequence[int] = (0, 1),
+        more: Sequence[x509.ExtensionType] = (),
     ) -> Files:
         """Writes a certificate for these names with its chain, and its key; `order` of the chain, for mistakes."""
         private = _key(key)
-        own = _signed(names[0], private, "Test CA", self._key, names=names, expires=datetime.now(UTC) + days * DAY)
+        expires = datetime.now(UTC) + days * DAY
+        own = signed(names[0], private, "Test CA", self._key, names=names, expires=expires, more=more)
         stem = file or f"{names[0].replace('*', 'any')}-{key}"
         files = Files(self.directory / f"{stem}.pem", self.directory / f"{stem}.key")
         chain = [own, self.intermediate]
         _replace(files.key, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         _replace(files.cert, b"".join(chain[index].public_bytes(Encoding.PEM) for index in order))
         return files
+
+    def signer(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        """What it issues with."""
+        return self.intermediate, self._key
 
     def revoke(self, *files: Files, file: str = "clients.crl.pem", ended: bool = False) -> Path:
         """Writes the list of those that are revoked; one that should have been replaced yesterday if it is `ended`."""
@@ -154,7 +160,7 @@ def _general(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _signed(
+def signed(
     subject: str,
     key: Any,
     issuer: str,
@@ -163,6 +169,7 @@ def _signed(
     names: Sequence[str] = (),
     expires: datetime | None = None,
     is_authority: bool = False,
+    more: Sequence[x509.ExtensionType] = (),
 ) -> x509.Certificate:
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(
@@ -181,6 +188,8 @@ def _signed(
     if names:
         listed = x509.SubjectAlternativeName([_general(name) for name in names])
         builder = builder.add_extension(listed, critical=False)
+    for extension in more:
+        builder = builder.add_extension(extension, critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 

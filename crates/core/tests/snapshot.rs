@@ -51,6 +51,12 @@ fn names_and_totals() {
         ("/routes/1/name", json!("api"), "routes[1].name", "already the name of routes[0]"),
         ("/routes/1/name", json!(""), "routes[1].name", "1 to 128 bytes"),
         ("/pools/0/name", json!("a\nb"), "pools[0].name", "control characters"),
+        (
+            "/staples",
+            json!([{"certificate": "none", "response": "AQID", "until": 1}]),
+            "staples[0].certificate",
+            "none",
+        ),
         ("/access_log/path", json!(""), "access_log.path", "is empty"),
         ("/access_log/ring_bytes", json!(1), "access_log.ring_bytes", "from 4096"),
         ("/error_pages/503/content_type", json!(""), "error_pages.503.content_type", "printable"),

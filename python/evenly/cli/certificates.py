@@ -16,7 +16,7 @@ from evenly.cli.client import AdminOption, FileOption, TokenOption, find
 from evenly.cli.status_table import duration, plain_table
 from evenly.cli.terminal import output, warn
 from evenly.control.certificates import WARN_DAYS
-from evenly.control.status import CertificateStatus
+from evenly.control.status import CertificateStatus, StapleStatus
 
 RENEW_SECONDS = 600.0
 """For a renewal: as long as several issuers may take, one after the other."""
@@ -57,7 +57,7 @@ def certificates(
         return
     found = [CertificateStatus.model_validate(each) for each in answer]
     output.print(render(found) if found else "no certificates")
-    for line in renewals(found, time.time()):
+    for line in [*renewals(found, time.time()), *revocations(found, time.time())]:
         output.print(line, soft_wrap=True)
     for problem in sorted({each.problem for each in found if each.problem}):
         warn(f"replaced files are not used: {problem}")
@@ -120,6 +120,24 @@ def _renewal(certificate: CertificateStatus, now: float) -> Text | None:
     line = Text.assemble("certificate ", (certificate.name, "bold"), f" · {by} · {when}")
     if renewal.error:
         line.append(f"\n  failed {renewal.failures:,} times in a row: {renewal.error}", "red")
+    return line
+
+
+def revocations(certificates: list[CertificateStatus], now: float) -> list[Text]:
+    """A line for each certificate whose issuer is asked about it: what it says."""
+    return [_revocation(each.name, each.ocsp, now) for each in certificates if each.ocsp is not None]
+
+
+def _revocation(name: str, ocsp: StapleStatus, now: float) -> Text:
+    says = "no answer to staple, and it must be" if ocsp.required and ocsp.until is None else "no answer to staple"
+    if ocsp.state == "revoked":
+        says = "revoked by its issuer"
+    elif ocsp.until is not None:
+        says = f"not revoked, stapled for {duration(ocsp.until - now)} more"
+    style = "" if ocsp.state == "good" else "bold red" if ocsp.required or ocsp.state == "revoked" else "yellow"
+    line = Text.assemble("certificate ", (name, "bold"), " · ", (f"OCSP: {says}", style))
+    if ocsp.error:
+        line.append(f"\n  failed {ocsp.failures:,} times in a row: {ocsp.error}", "red")
     return line
 
 

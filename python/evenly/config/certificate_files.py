@@ -42,6 +42,8 @@ class CertificateFacts:
     """Kind and size: `ECDSA P-256`."""
     begins: datetime
     expires: datetime
+    must_staple: bool = False
+    """Whether clients refuse it unless they are shown that it is not revoked (TLS feature, RFC 7633)."""
 
 
 Origin = Literal["files", "acme", "placeholder", "self-signed"]
@@ -108,9 +110,21 @@ def remarks(loaded: Loaded, certificates: dict[str, ResolvedCertificate], now: d
             yield loaded.source.problem(place, f"is not valid before {facts.begins:%Y-%m-%d %H:%M} UTC")
         if not facts.names:
             yield loaded.source.problem(place, "names no host and no address: clients will refuse it")
+        if facts.must_staple and not loaded.settings.certificates[name].ocsp_stapling:
+            place = ("certificates", name, "ocsp_stapling")
+            yield loaded.source.problem(place, "the certificate says that it must be stapled: clients will refuse it")
 
     shown = {name: each.facts for name, each in certificates.items() if each.origin != "placeholder"}
     return [problem for name, facts in shown.items() for problem in of_one(name, facts)]
+
+
+def must_staple(certificate: x509.Certificate) -> bool:
+    """Whether clients are to refuse it without its issuer's word that it is not revoked (TLS feature, RFC 7633)."""
+    try:
+        features = certificate.extensions.get_extension_for_class(x509.TLSFeature).value
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    return x509.TLSFeatureType.status_request in features
 
 
 def _read(loaded: Loaded, name: str, certificate: Certificate, problems: Problems) -> ResolvedCertificate | None:
@@ -211,6 +225,7 @@ def _facts(
         _kind(key),
         certificate.not_valid_before_utc,
         certificate.not_valid_after_utc.astimezone(UTC),
+        must_staple(certificate),
     )
 
 

@@ -65,7 +65,11 @@ class Document:
 
     def with_answers(self, resolved: Resolved, answers: Answers) -> "Document":
         """The same with these answers to issuers; what they do not change is not written anew."""
-        changed = {"routes": _routes(resolved, answers), "challenges": securing.challenges(answers)}
+        changed = {
+            "routes": _routes(resolved, answers),
+            "challenges": securing.challenges(answers),
+            "staples": securing.staples(resolved, answers),
+        }
         kept = {name: part for name, part in self._parts.items() if name not in changed}
         return _written({**self._tree, **changed}, self.source, kept)
 
@@ -108,6 +112,7 @@ def document(resolved: Resolved, found: Found = NOTHING, answers: Answers = NO_A
         "routes": _routes(resolved, answers),
         "certificates": securing.certificates(resolved),
         "challenges": securing.challenges(answers),
+        "staples": securing.staples(resolved, answers),
         "session_tickets": securing.session_tickets(resolved),
         "affinity": _affinity_secrets(resolved),
         "error_pages": {

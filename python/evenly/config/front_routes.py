@@ -15,6 +15,16 @@ _HTTPS = 443
 
 
 @dataclass(frozen=True)
+class Staple:
+    """An issuer's word that a certificate is not revoked (OCSP)."""
+
+    response: str
+    """DER in base64."""
+    until: int
+    """When it expires, in unix seconds."""
+
+
+@dataclass(frozen=True)
 class Answers:
     """What is answered for the time being."""
 
@@ -22,6 +32,8 @@ class Answers:
     """Key authorizations by token, on every HTTP listener."""
     tls: Mapping[str, Pem] = field(default_factory=dict)
     """Certificates by host, on every listener with TLS."""
+    staples: Mapping[str, Staple] = field(default_factory=dict)
+    """What clients are told of a certificate, by its chain: another of the same name is another."""
 
 
 NO_ANSWERS = Answers()

@@ -32,6 +32,15 @@ def challenges(answers: Answers) -> list[dict[str, Any]]:
     return [{"host": host, "chain": each.chain, "key": each.key} for host, each in sorted(answers.tls.items())]
 
 
+def staples(resolved: Resolved, answers: Answers) -> list[dict[str, Any]]:
+    """What issuers say of certificates being revoked."""
+    return [
+        {"certificate": name, "response": staple.response, "until": staple.until}
+        for name, each in resolved.certificates.items()
+        if (staple := answers.staples.get(each.chain)) is not None
+    ]
+
+
 def session_tickets(resolved: Resolved) -> dict[str, Any]:
     """What tickets are sealed with."""
     secrets = resolved.ticket_secrets

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from evenly.config.schema import UdpListener
-from evenly.control.status import CertificateStatus, RenewalStatus
+from evenly.control.status import CertificateStatus, RenewalStatus, StapleStatus
 
 if TYPE_CHECKING:
     from evenly.control.origin import Configuration
@@ -28,10 +28,13 @@ log = structlog.get_logger("evenly")
 
 
 def statuses(
-    configuration: Configuration, problem: str, now: datetime, renewal: Callable[[str], RenewalStatus | None]
+    configuration: Configuration,
+    problem: str,
+    now: datetime,
+    told: tuple[Callable[[str], RenewalStatus | None], Callable[[str], StapleStatus | None]],
 ) -> list[CertificateStatus]:
-    """All certificates; `problem` is why replaced files are not used."""
-    settings = configuration.resolved.settings
+    """All certificates; `problem` is why replaced files are not used, and `told` tells of renewals and staples."""
+    settings, (renewal, staple) = configuration.resolved.settings, told
     return [
         CertificateStatus(
             name=name,
@@ -55,6 +58,7 @@ def statuses(
             problem=problem if each.origin == "files" else "",
             origin=each.origin,
             renewal=renewal(name),
+            ocsp=staple(name),
         )
         for name, each in configuration.resolved.certificates.items()
     ]
@@ -71,6 +75,10 @@ def expiring(certificates: list[CertificateStatus]) -> Iterator[str]:
             yield f'certificate "{each.name}" has expired: clients refuse it'
         elif each.days_left < WARN_DAYS:
             yield f'certificate "{each.name}" expires in {each.days_left} days'
+        if each.ocsp is not None and each.ocsp.state == "revoked":
+            yield f'certificate "{each.name}" is revoked: clients refuse it that find out'
+        elif each.ocsp is not None and each.ocsp.required and each.ocsp.state == "unknown":
+            yield f'certificate "{each.name}" must be stapled (OCSP), and no answer is there: clients refuse it'
 
 
 async def warn_of_expiry(current: Callable[[], list[CertificateStatus]]) -> None:

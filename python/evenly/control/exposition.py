@@ -61,6 +61,25 @@ def _certificates(certificates: Sequence[CertificateStatus]) -> Iterator[tuple[s
         "When an issuer is asked for a certificate next, in unix seconds.",
         [({"certificate": name}, renewal.next_try) for name, renewal in renewals if renewal.next_try is not None],
     )
+    stapled = [(each.name, each.ocsp) for each in certificates if each.ocsp is not None]
+    yield (
+        "evenly_certificate_ocsp_expiry_timestamp_seconds",
+        "gauge",
+        "Until when the answer is good that is stapled to a certificate, in unix seconds; 0 without one.",
+        [({"certificate": name}, each.until or 0.0) for name, each in stapled],
+    )
+    yield (
+        "evenly_certificate_ocsp_failures",
+        "gauge",
+        "Questions to the issuer in a row that got no good answer (OCSP); 0 if the last did.",
+        [({"certificate": name}, each.failures) for name, each in stapled],
+    )
+    yield (
+        "evenly_certificate_revoked",
+        "gauge",
+        "1 while the issuer says that a certificate is revoked (OCSP).",
+        [({"certificate": name}, float(each.state == "revoked")) for name, each in stapled],
+    )
     yield (
         "evenly_certificate_replacement_failed",
         "gauge",

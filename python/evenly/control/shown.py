@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import base64
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
+from evenly.certificates.ocsp import Answer
 from evenly.config import ConfigError
-from evenly.config.front_routes import Answers
+from evenly.config.front_routes import Answers, Staple
 from evenly.control.certificates import right_now, statuses, warn_of_expiry
 from evenly.control.keepers import Keepers
 from evenly.control.origin import Configuration
 from evenly.control.process.watch import Fingerprint
+from evenly.control.stapler import Stapler
 from evenly.control.status import CertificateStatus, Changes
 
 Alter = Callable[[Callable[[Configuration], Configuration]], Awaitable[Changes | None]]
@@ -37,10 +41,11 @@ class ShownCertificates:
         self._must_serve = must_serve
         self._problem = ""
         self._keepers = Keepers(self._publish_answers, self._install_issued)
+        self._stapler = Stapler(self._publish_staples)
 
     def statuses(self) -> list[CertificateStatus]:
         """How each stands."""
-        return statuses(self._running(), self._problem, right_now(), self._keepers.status)
+        return statuses(self._running(), self._problem, right_now(), (self._keepers.status, self._stapler.status))
 
     def fingerprint(self) -> Fingerprint:
         """Changes when their files do."""
@@ -50,14 +55,16 @@ class ShownCertificates:
         """Another configuration runs, whose files were just read."""
         self._problem = ""
         self._keepers.follow(configuration.resolved.loaded)
+        self._stapler.follow(configuration.resolved)
 
     async def warn_of_expiry(self) -> None:
         """Says in the log what clients refuse, or soon will; until cancelled."""
         await warn_of_expiry(self.statuses)
 
     async def close(self) -> None:
-        """Ends what renews them."""
+        """Ends what renews them, and what asks about them."""
         await self._keepers.close()
+        await self._stapler.close()
 
     async def renew(self, name: str, *, dry_run: bool) -> CertificateStatus:
         """Has one issued anew over ACME, however long that takes; how it stands afterwards.
@@ -86,13 +93,21 @@ class ShownCertificates:
             return
         if changes is not None:
             self._problem = ""
+            self._stapler.follow(self._running().resolved)
             log.info("certificates replaced", generation=changes.generation)
 
     def _status(self, name: str) -> CertificateStatus:
         return next(each for each in self.statuses() if each.name == name)
 
     async def _publish_answers(self, answers: Answers) -> None:
-        await self._alter(lambda running: running.with_answers(answers))
+        await self._alter(lambda running: running.with_answers(replace(answers, staples=running.answers.staples)))
+
+    async def _publish_staples(self, good: Mapping[str, Answer]) -> None:
+        staples = {
+            chain: Staple(base64.b64encode(each.raw).decode(), int(each.ends.timestamp()))
+            for chain, each in good.items()
+        }
+        await self._alter(lambda running: running.with_answers(replace(running.answers, staples=staples)))
 
     async def _install_issued(self) -> None:
         """Shows the certificates that the store has to new clients; those that are open stay as they are."""
@@ -102,4 +117,5 @@ class ShownCertificates:
             log.error("certificate not shown", problem=str(error), result="the ones before stay")  # noqa: TRY400
             return
         if changes is not None:
+            self._stapler.follow(self._running().resolved)
             log.info("certificates replaced", generation=changes.generation)

@@ -203,6 +203,19 @@ class RenewalStatus(Report):
     )
 
 
+class StapleStatus(Report):
+    """What a certificate's issuer says of it being revoked (OCSP), which is shown to clients with it."""
+
+    state: Literal["good", "revoked", "unknown"] = Field(
+        description="`good` while there is an answer to be shown; `unknown` without one."
+    )
+    until: float | None = Field(description="Until when the answer is good, in unix seconds; null without one.")
+    next_try: float | None = Field(description="When the issuer is asked next, in unix seconds; null if it cannot be.")
+    error: str = Field(description="Why the last question got no good answer; empty if it did.")
+    failures: int = Field(description="Questions in a row that got none.")
+    required: bool = Field(description="Whether clients refuse the certificate without an answer (must-staple).")
+
+
 class CertificateStatus(Report):
     """A certificate that can be shown to clients."""
 
@@ -223,6 +236,9 @@ class CertificateStatus(Report):
         "`self-signed` is for development.",
     )
     renewal: RenewalStatus | None = Field(None, description="How it is renewed, if that happens over ACME.")
+    ocsp: StapleStatus | None = Field(
+        None, description="Whether its issuer says that it is not revoked; null if nobody is asked."
+    )
 
 
 class ListenerStatus(Report):

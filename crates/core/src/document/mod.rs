@@ -34,7 +34,8 @@ pub use route::{
     RouteTimeouts, ValueMatch,
 };
 pub use tls::{
-    Certificate, Challenge, ClientAuth, ListenerTls, PoolTls, Rate, SessionTickets, TlsPolicy, TlsVersion,
+    Certificate, Challenge, ClientAuth, ListenerTls, PoolTls, Rate, SessionTickets, Staple, TlsPolicy,
+    TlsVersion,
 };
 
 use serde::Deserialize;
@@ -61,6 +62,8 @@ pub struct Document {
     pub certificates: Vec<Certificate>,
     /// What issuers of certificates ask over TLS, and how that is answered.
     pub challenges: Vec<Challenge>,
+    /// What issuers say of certificates being revoked.
+    pub staples: Vec<Staple>,
     /// What TLS session tickets are sealed with.
     pub session_tickets: SessionTickets,
     /// What affinity cookies are signed with.

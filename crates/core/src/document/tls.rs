@@ -17,6 +17,18 @@ pub struct Certificate {
     pub names: Vec<String>,
 }
 
+/// An issuer's word that a certificate of its is not revoked (OCSP).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Staple {
+    /// The certificate, by name.
+    pub certificate: String,
+    /// The response as DER, in base64.
+    pub response: String,
+    /// Until when it may be shown, in unix seconds.
+    pub until: u64,
+}
+
 /// An issuer's question whether a host is ours, asked over TLS (RFC 8737).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

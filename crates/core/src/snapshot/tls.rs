@@ -26,6 +26,12 @@ pub(super) fn check(document: &Document) -> Result<(), DocumentError> {
             }
         }
     }
+    if let Some(i) =
+        document.staples.iter().position(|staple| !names().any(|known| known == staple.certificate))
+    {
+        let message = unknown("certificate", &document.staples[i].certificate, names());
+        return Err(DocumentError::new(format!("staples[{i}].certificate"), message));
+    }
     pools(document)?;
     secrets(&document.session_tickets).map_err(inside("session_tickets"))
 }

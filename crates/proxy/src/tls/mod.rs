@@ -7,6 +7,7 @@
 //! | what issuers of certificates are shown that ask whether a host is ours | `challenges.rs` |
 //! | what is looked at in a ClientHello beforehand | `watch.rs` |
 //! | whom clients' certificates may be of, and what they say | `clients.rs`, `certificate.rs`, `evenly_core::client_tls` |
+//! | what its issuer says of it being revoked | `staples.rs` |
 //! | sessions that are resumed | `tickets.rs` |
 //! | one connection: sealing and opening records, on either side | `session.rs`, `side.rs` |
 //! | what was agreed on | `facts.rs` |
@@ -28,6 +29,7 @@ mod resolver;
 mod roots;
 mod session;
 mod side;
+mod staples;
 mod suites;
 mod terminations;
 mod tickets;

@@ -1,11 +1,13 @@
 //! Which certificate a client is shown: one for the name that it asks for, with a signature that it can verify.
 
+use super::staples::Shown;
 use evenly_core::certificates::Names;
 use rustls::SignatureAlgorithm;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 thread_local! {
     /// The name that the client asked for whose ClientHello this thread is just reading. rustls tells it only here when it is used without
@@ -23,12 +25,12 @@ pub fn asked() -> Option<Box<str>> {
 pub struct Resolver {
     names: Names,
     /// In the listener's order, which [`Names`] counts by.
-    keys: Box<[Arc<CertifiedKey>]>,
+    keys: Box<[Shown]>,
 }
 
 impl Resolver {
     /// Of these certificates.
-    pub fn new(names: Names, keys: Box<[Arc<CertifiedKey>]>) -> Self {
+    pub fn new(names: Names, keys: Box<[Shown]>) -> Self {
         Self { names, keys }
     }
 }
@@ -37,10 +39,10 @@ impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         ASKED.set(hello.server_name().map(Box::from));
         let offered = hello.signature_schemes();
-        let usable = |place: &&usize| self.keys[**place].key.choose_scheme(offered).is_some();
+        let usable = |place: &&usize| self.keys[**place].bare().key.choose_scheme(offered).is_some();
         // RSA only where nothing else will do: signing takes ten times as long.
-        let is_rsa = |place: &&usize| self.keys[**place].key.algorithm() == SignatureAlgorithm::RSA;
+        let is_rsa = |place: &&usize| self.keys[**place].bare().key.algorithm() == SignatureAlgorithm::RSA;
         let candidates = self.names.find(hello.server_name());
-        candidates.iter().filter(usable).min_by_key(is_rsa).map(|place| Arc::clone(&self.keys[*place]))
+        candidates.iter().filter(usable).min_by_key(is_rsa).map(|place| self.keys[*place].at(SystemTime::now))
     }
 }

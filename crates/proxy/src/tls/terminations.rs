@@ -4,6 +4,7 @@
 use super::challenges::Challenges;
 use super::clients;
 use super::resolver::Resolver;
+use super::staples::Staples;
 use super::suites;
 use super::tickets::Tickets;
 use evenly_core::certificates::Names;
@@ -62,9 +63,11 @@ impl Terminations {
             certified.insert(certificate.name.clone(), (certificate.clone(), key));
         }
         let challenges = Challenges::build(&document.challenges)?;
+        let staples = Staples::read(&document.staples)?;
         let mut all = Self { certified, listeners: Vec::with_capacity(document.listeners.len()) };
         for (i, listener) in document.listeners.iter().enumerate() {
-            let config = listener.tls.as_ref().map(|tls| all.terminate(document, listener, tls, secret));
+            let config =
+                listener.tls.as_ref().map(|tls| all.terminate((document, &staples), listener, tls, secret));
             let config = config.transpose().map_err(inside(&format!("listeners[{i}].tls")))?;
             let termination = config.map(|config| Termination { config, challenges: challenges.clone() });
             all.listeners.push(termination);
@@ -84,7 +87,7 @@ impl Terminations {
 
     fn terminate(
         &self,
-        document: &Document,
+        (document, staples): (&Document, &Staples<'_>),
         listener: &Listener,
         tls: &ListenerTls,
         secret: &Secret,
@@ -93,7 +96,7 @@ impl Terminations {
         let known: Vec<_> = tls.certificates.iter().filter_map(|name| self.certified.get(name)).collect();
         let certificates: Vec<&Certificate> = known.iter().map(|(certificate, _)| certificate).collect();
         let names = Names::build(&certificates, tls.strict_sni);
-        let keys = known.iter().map(|(_, key)| Arc::clone(key)).collect();
+        let keys = known.iter().map(|(certificate, key)| staples.on(&certificate.name, key)).collect();
         let provider = Arc::new(suites::provider(tls.policy));
         let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(versions(tls))

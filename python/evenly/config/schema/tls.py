@@ -64,6 +64,13 @@ key = "/etc/evenly/site/privkey.pem"
         examples=[["localhost", "127.0.0.1"]],
     )
 
+    ocsp_stapling: bool = Field(
+        default=True,
+        description="Whether its issuer is asked, in the background, if it is revoked, and the answer shown to clients "
+        "in the handshake (OCSP). Only where the certificate says whom to ask, and a listener shows it. Whatever fails "
+        "changes nothing for clients until the last answer has expired; from then on they are shown none.",
+    )
+
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
         if self.acme is not None and (self.cert is not None or self.key is not None):
