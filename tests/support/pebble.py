@@ -9,8 +9,10 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def until_open(port: int) -> None:
+    """Waits until somebody listens there."""
+    ends = time.monotonic() + START
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < ends, f"nobody listens on port {port}"
 
 
 class Pebble:
@@ -64,7 +76,12 @@ class Pebble:
         file.write_text(json.dumps(configuration))
         dns = self.options.get("dns")
         self._process = subprocess.Popen(
-            [program("pebble"), "-config", str(file), *(["-dnsserver", str(dns)] if dns else [])],
+            [
+                str(self.options.get("program") or program("pebble")),
+                "-config",
+                str(file),
+                *(["-dnsserver", str(dns)] if dns else []),
+            ],
             env=os.environ
             | {
                 "PEBBLE_WFE_NONCEREJECT": str(self.options.get("nonce_errors", 30)),
@@ -81,6 +98,9 @@ class Pebble:
         self.log = Lines(self._process.stdout)
         self.log.wait(lambda line: "Listening on" in line and str(self.listen) in line, deadline=START)
         self.log.wait(lambda line: "Management interface" in line or "Root CA certificate" in line, deadline=START)
+        # It says so before it does.
+        for port in (self.listen, self.manage):
+            until_open(port)
 
     def stop(self) -> None:
         """Ends it; what it has issued is forgotten with it."""
@@ -114,9 +134,18 @@ class Pebble:
         """As it stands in a configuration."""
         return f'{{ directory = "{self.directory}", ca = "{self.authority.bundle}"{more} }}'
 
+    def suggest(self, certificate: str, start: datetime, end: datetime) -> None:
+        """Has it want a certificate (PEM) renewed then, as RFC 9773 says it; not Debian's version."""
+        window = {"suggestedWindow": {"start": start.isoformat(), "end": end.isoformat()}}
+        self._ask("POST", "/set-renewal-info/", {"Certificate": certificate, "ARIResponse": json.dumps(window)})
+
     def _get(self, path: str) -> httpx.Response:
+        return self._ask("GET", path)
+
+    def _ask(self, method: str, path: str, content: object = None) -> httpx.Response:
         context = ssl.create_default_context(cafile=str(self.authority.bundle))
-        answer = httpx.get(f"https://localhost:{self.manage}{path}", verify=context)
+        with httpx.Client(verify=context) as client:
+            answer = client.request(method, f"https://localhost:{self.manage}{path}", json=content)
         assert answer.is_success, answer.text
         return answer
 

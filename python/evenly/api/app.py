@@ -33,6 +33,7 @@ def create(supervisor: Supervisor) -> FastAPI:
     app.include_router(routes.routes(supervisor))
     app.include_router(zones.routes(supervisor))
     app.include_router(certificates.routes(supervisor))
+    app.include_router(certificates.issuers(supervisor))
     app.include_router(process.routes(supervisor))
     problems.install(app)
     return app

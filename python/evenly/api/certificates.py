@@ -1,4 +1,4 @@
-"""Certificates: what they are for, and how long they last."""
+"""Certificates: what they are for, and how long they last; and the accounts with their issuers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from evenly.control.status import CertificateStatus
+from evenly.control.status import AccountStatus, CertificateStatus
 from evenly.control.supervisor import Supervisor
 
 
@@ -49,5 +49,17 @@ def routes(supervisor: Supervisor) -> APIRouter:
     async def revoke(name: str, options: Revoke | None = None) -> CertificateStatus:
         """Gets another certificate with another key, shows it, and has the old one revoked by its issuer."""
         return await supervisor.certificates.revoke(name, REASONS["unspecified" if options is None else options.reason])
+
+    return router
+
+
+def issuers(supervisor: Supervisor) -> APIRouter:
+    """The routes of what concerns an issuer as a whole."""
+    router = APIRouter(prefix="/api/issuers", tags=["certificates"])
+
+    @router.post("/{name}/rollover")
+    async def rollover(name: str) -> AccountStatus:
+        """Gives the account with an issuer another key; answers when the issuer has taken it."""
+        return await supervisor.certificates.roll_over(name)
 
     return router

@@ -5,14 +5,16 @@ Imported late: the library takes a fifth of a second to load, which processes wi
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from acme import challenges, crypto_util, errors, messages
+from acme import challenges, crypto_util, errors, jws, messages
 from acme.client import ClientNetwork, ClientV2
 from josepy.errors import Error as JoseError
 from josepy.jwa import ES256
@@ -20,7 +22,7 @@ from josepy.jwk import JWK, JWKEC
 
 from evenly import __version__
 from evenly.certificates import caa
-from evenly.certificates.account import Account, load_account, save_account
+from evenly.certificates.account import Account, account_name, load_account, save_account
 from evenly.certificates.ari import identifier, window_of
 from evenly.certificates.issue_error import IssueError
 from evenly.certificates.renewal import Window
@@ -83,14 +85,13 @@ class Conversation:
     def __init__(self, issuer: WantedIssuer, store: Store) -> None:
         self.issuer = issuer
         self._store = store
-        self._account = load_account(store, issuer) or Account.new()
         self._chosen: dict[str, messages.ChallengeBody] = {}
-        self._key = JWKEC.load(self._account.key.encode())
-        network = _Network(self._key, alg=ES256, user_agent=f"evenly/{__version__}", timeout=NETWORK_SECONDS)
-        # The library hands it to `requests`, which takes the path of a bundle as well.
-        network.verify_ssl = cast("bool", True if issuer.ca is None else str(issuer.ca))
+        account = load_account(store, issuer) or Account.new()
         with self._explained("does not tell its directory"):
-            self._client = ClientV2(ClientV2.get_directory(issuer.directory, network), network)
+            self._listed = ClientV2.get_directory(issuer.directory, self._network(account.key))
+        self._use(account)
+        if account.next_key is not None:
+            self._settle()
 
     def order(self, hosts: Sequence[str], kind: Challenge, key: bytes) -> tuple[Order, list[Question]]:
         """Orders a certificate for a key (PEM), and what is asked about its hosts; nothing, if that is known still."""
@@ -146,6 +147,80 @@ class Conversation:
         names = (each.chall.typ for each in authorization.body.challenges)
         offered = ", ".join(sorted(name for name in names if isinstance(name, str)))
         raise IssueError(f"{self.issuer.name} does not offer the challenge {kind} for {host}, but {offered}")
+
+    def roll_over(self) -> tuple[str, str]:
+        """Gives the account another key (RFC 8555, section 7.3.5): its URL, and the new key's thumbprint (RFC 7638).
+
+        The new key is kept before the issuer hears of it, and the old one until it has said yes. Whoever reads both
+        later asks which one counts.
+        """
+        with self._store.locked(account_name(self.issuer)) as is_ours:
+            account = load_account(self._store, self.issuer) if is_ours else None
+            if not is_ours or (account is not None and account.next_key is not None):
+                raise IssueError(f"another process is changing the key of the account with {self.issuer.name}")
+            if account is None or account.url is None:
+                raise IssueError(f"there is no account with {self.issuer.name} yet: its first certificate makes one")
+            self._use(account)
+            with self._explained("does not let us in"):
+                self._sign_in()
+            self._keep(replace(self._account, next_key=Account.new().key))
+            with self._explained("did not take another key"):
+                self._change_key(account.url)
+            self._keep(self._account.with_next_key)
+        return account.url, _base64(self._key.thumbprint())
+
+    def _change_key(self, url: str) -> None:
+        to = self._directory("keyChange")
+        if to is None or self._account.next_key is None:
+            raise ValueError("its directory has no `keyChange`")
+        new = JWKEC.load(self._account.next_key.encode())
+        said = json.dumps({"account": url, "oldKey": self._key.public_key().to_json()})
+        # Signed by the new key inside, and by the old one outside.
+        inner = jws.JWS.sign(said.encode(), key=new, alg=ES256, nonce=None, url=to)
+        self._client.net.post(to, inner, new_nonce_url=self._directory("newNonce"))
+
+    def _settle(self) -> None:
+        """Asks which of two keys the account has: an earlier process was ended while it changed them."""
+        with self._store.locked(account_name(self.issuer)) as is_ours:
+            account = load_account(self._store, self.issuer)
+            if not is_ours or account is None or account.next_key is None:
+                # Somebody is at it; until that is over, the old one is as good a guess as the new one.
+                return
+            new = account.with_next_key
+            with self._explained("does not say which key the account has"):
+                try:
+                    self._client_of(new.key).new_account(messages.NewRegistration(only_return_existing=True))
+                except errors.ConflictError:
+                    # The library's word for an account that is there already.
+                    self._keep(new)
+                except messages.Error as error:
+                    if error.code != "accountDoesNotExist":
+                        raise
+                    self._keep(replace(account, next_key=None))
+
+    def _keep(self, account: Account) -> None:
+        save_account(self._store, self.issuer, account)
+        self._use(account)
+
+    def _use(self, account: Account) -> None:
+        """Speaks under this account from now on."""
+        self._account = account
+        self._key = JWKEC.load(account.key.encode())
+        before = getattr(self, "_client", None)
+        self._client = self._client_of(account.key)
+        if before is not None:
+            self._client.net.account = before.net.account
+
+    def _client_of(self, key: str) -> ClientV2:
+        return ClientV2(self._listed, self._network(key))
+
+    def _network(self, key: str) -> _Network:
+        network = _Network(
+            JWKEC.load(key.encode()), alg=ES256, user_agent=f"evenly/{__version__}", timeout=NETWORK_SECONDS
+        )
+        # The library hands it to `requests`, which takes the path of a bundle as well.
+        network.verify_ssl = cast("bool", True if self.issuer.ca is None else str(self.issuer.ca))
+        return network
 
     def _sign_in(self) -> None:
         if self._account.url is None:
@@ -203,6 +278,10 @@ class Conversation:
             yield
         except (errors.Error, JoseError, OSError, ValueError, KeyError) as error:
             raise IssueError(f"{self.issuer.name} {what}: {_reason(error)}") from error
+
+
+def _base64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _deadline() -> datetime:

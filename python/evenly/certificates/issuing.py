@@ -59,6 +59,13 @@ async def revoke(issued: Issued, issuer: WantedIssuer, store: Store, reason: int
     await in_thread(lambda: Conversation(issuer, store).revoke(issued.leaf, reason))
 
 
+async def roll_over(issuer: WantedIssuer, store: Store) -> tuple[str, str]:
+    """Gives the account another key: its URL, and the key's thumbprint. Raises `IssueError` and `StoreError`."""
+    from evenly.certificates.conversation import Conversation
+
+    return await in_thread(lambda: Conversation(issuer, store).roll_over())
+
+
 def _new_key(kind: str) -> str:
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
     match kind:

@@ -1,4 +1,4 @@
-"""`evenly certificates`, and `evenly certificates renew`."""
+"""`evenly certificates`, with `renew`, `revoke` and `rollover`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evenly.cli.client import AdminOption, FileOption, TokenOption, find
 from evenly.cli.status_table import duration, plain_table
 from evenly.cli.terminal import output, warn
 from evenly.control.certificates import WARN_DAYS
-from evenly.control.status import CertificateStatus, StapleStatus
+from evenly.control.status import AccountStatus, CertificateStatus, StapleStatus
 
 RENEW_SECONDS = 600.0
 """For a renewal: as long as several issuers may take, one after the other."""
@@ -25,6 +25,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print what the admin A
 
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The certificate.", show_default=False)]
+IssuerArgument = Annotated[
+    str, typer.Argument(metavar="ISSUER", help="The issuer, as `[acme.issuers]` names it.", show_default=False)
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="End when the issuer has seen that the hosts are ours: nothing is issued.")
 ]
@@ -100,6 +103,17 @@ def revoke(
     output.print(
         f"{name}: revoked; another is shown, issued by {found.issuer}, until {_day(found.expires)}", soft_wrap=True
     )
+
+
+@app.command()
+def rollover(
+    issuer: IssuerArgument, admin: AdminOption = None, file: FileOption = None, token_file: TokenOption = None
+) -> None:
+    """Give the account with an issuer another key; certificates and their keys stay as they are."""
+    api = find(admin, file, token_file)
+    path = f"/api/issuers/{quote(issuer, safe='')}/rollover"
+    account = AccountStatus.model_validate(api.request("POST", path, timeout=RENEW_SECONDS))
+    output.print(f"{issuer}: the account {account.url} has the key {account.thumbprint}", soft_wrap=True)
 
 
 def renewals(certificates: list[CertificateStatus], now: float) -> list[Text]:

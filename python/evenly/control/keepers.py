@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import structlog
@@ -16,7 +17,7 @@ import structlog
 from evenly.certificates.clock import Clock, SystemClock
 from evenly.certificates.dns import DnsResponder
 from evenly.certificates.issue_error import IssueError
-from evenly.certificates.issuing import ask_window, issue, revoke
+from evenly.certificates.issuing import ask_window, issue, revoke, roll_over
 from evenly.certificates.keeper import OUTCOMES, Keeper
 from evenly.certificates.records import Issued
 from evenly.certificates.renewal import Window
@@ -26,7 +27,7 @@ from evenly.config import Loaded
 from evenly.config.front_routes import Answers
 from evenly.control.answering import Answering
 from evenly.control.editing import UnknownNameError
-from evenly.control.status import RenewalStatus
+from evenly.control.status import AccountStatus, RenewalStatus
 
 AT_ONCE = 4
 """Certificates that are asked for at the same time: a file with hundreds must not keep the control plane busy with
@@ -61,6 +62,7 @@ class Keepers:
         self._kept: dict[str, Kept] = {}
         self._answering = Answering(publish)
         self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._rolling = asyncio.Lock()
 
     def follow(self, loaded: Loaded) -> None:
         """Keeps the certificates of this configuration, and no others; what did not change goes on undisturbed."""
@@ -115,6 +117,22 @@ class Keepers:
         await kept.keeper.renew()
         await revoke(old, issuer, kept.store, reason)
         log.warning("certificate revoked", certificate=name, issuer=issuer.name, reason=reason)
+
+    async def roll_over(self, name: str) -> AccountStatus:
+        """Gives the account with an issuer another key. Raises `UnknownNameError`, `IssueError` and `StoreError`."""
+        kept = self._kept.values()
+        issuers = {issuer.name: (issuer, each.store) for each in kept for issuer in each.keeper.wanted.issuers}
+        if name not in issuers:
+            raise UnknownNameError("issuer of a certificate with acme", name, sorted(issuers))
+        issuer, store = issuers[name]
+        # Alone: who is in the middle of an order goes on under the old key. One after the other, or two would wait for
+        # each other's places.
+        async with self._rolling, AsyncExitStack() as places:
+            for _ in range(AT_ONCE):
+                await places.enter_async_context(self._at_once)
+            url, thumbprint = await roll_over(issuer, store)
+        log.info("account key changed", issuer=name, account=url, thumbprint=thumbprint)
+        return AccountStatus(issuer=name, url=url, thumbprint=thumbprint)
 
     async def close(self) -> None:
         """Keeps nothing any more."""

@@ -16,7 +16,7 @@ from evenly.control.keepers import Keepers
 from evenly.control.origin import Configuration
 from evenly.control.process.watch import Fingerprint
 from evenly.control.stapler import Stapler
-from evenly.control.status import CertificateStatus, Changes
+from evenly.control.status import AccountStatus, CertificateStatus, Changes
 
 Alter = Callable[[Callable[[Configuration], Configuration]], Awaitable[Changes | None]]
 """Makes the running configuration another one that touches no socket; `None` once the process drains."""
@@ -82,6 +82,11 @@ class ShownCertificates:
         self._must_serve()
         await self._keepers.revoke(name, reason)
         return self._status(name)
+
+    async def roll_over(self, issuer: str) -> AccountStatus:
+        """Gives the account with an issuer another key. Raises as `renew`, but for `BusyError`."""
+        self._must_serve()
+        return await self._keepers.roll_over(issuer)
 
     async def reread(self) -> None:
         """Shows what has replaced files to new clients; whatever is wrong with it, the ones before stay."""

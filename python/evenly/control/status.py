@@ -203,6 +203,14 @@ class RenewalStatus(Report):
     )
 
 
+class AccountStatus(Report):
+    """An account with an issuer of certificates."""
+
+    issuer: str
+    url: str = Field(description="Where the issuer knows us.")
+    thumbprint: str = Field(description="Of the account's key (RFC 7638).")
+
+
 class StapleStatus(Report):
     """What a certificate's issuer says of it being revoked (OCSP), which is shown to clients with it."""
 

@@ -120,7 +120,7 @@ def test_the_description_lists_every_route(supervisor: Supervisor) -> None:
         "/api/pools", "/api/pools/{pool}", "/api/pools/{pool}/endpoints/{address}",
         "/api/routes/{route}/split", "/api/zones", "/api/zones/{zone}/evacuation", "/api/routes/{route}",
         "/api/edits", "/api/diff", "/api/certificates", "/api/certificates/{name}/renew",
-        "/api/certificates/{name}/revoke",
+        "/api/certificates/{name}/revoke", "/api/issuers/{name}/rollover",
     }  # fmt: skip
 
 
