@@ -7,23 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ..support.programs import program
-
-# Its go.mod pins what h2spec is made of to versions that the Go of Debian 12 compiles, and go.sum says what they are.
-SOURCES = Path(__file__).parent.parent / "support" / "h2spec"
-BUILD = ["build", "-mod=readonly", "-buildvcs=false"]
+from ..support.programs import built_by_go, program
 
 
 @pytest.fixture(scope="session")
 def h2spec(tmp_path_factory) -> Path:
-    """h2spec, built by Go, which keeps what it has fetched and compiled; or the reason why it is skipped."""
-    built = tmp_path_factory.mktemp("h2spec") / "h2spec"
-    command = [program("go"), *BUILD, "-o", built, "github.com/summerwind/h2spec/cmd/h2spec"]
-    done = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode != 0:
-        # Debian has no package of it, and where its sources cannot be fetched there is nothing to run.
-        pytest.skip(f"h2spec could not be built: {done.stderr[-200:]}")
-    return built
+    """h2spec; or the reason why it is skipped."""
+    return built_by_go("h2spec", "github.com/summerwind/h2spec/cmd/h2spec", tmp_path_factory.mktemp("h2spec"))
 
 
 @pytest.mark.timeout(420)

@@ -22,6 +22,21 @@ def program(name: str) -> str:
     return found or pytest.skip(f"{name} is not installed")
 
 
+def built_by_go(name: str, package: str, into: Path) -> Path:
+    """A program of which Debian has no package, or one that is too old; Go keeps what it has fetched and compiled.
+
+    `go.mod` in the folder of this name pins what it is made of, and `go.sum` says what that is.
+    """
+    built = into / name
+    command = [program("go"), "build", "-mod=readonly", "-buildvcs=false", "-o", built, package]
+    sources = Path(__file__).parent / name
+    done = subprocess.run(command, cwd=sources, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        # Where its sources cannot be fetched, or this Go is too old for them, there is nothing to run.
+        pytest.skip(f"{name} could not be built: {done.stderr[-200:]}")
+    return built
+
+
 @contextmanager
 def nginx(directory: Path, server: str) -> Iterator[None]:
     """nginx with one server, that says where it listens with `reuseport`: the port may be reserved meanwhile."""

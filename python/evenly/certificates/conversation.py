@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from acme import challenges, crypto_util, errors, jws, messages
 from acme.client import ClientNetwork, ClientV2
 from josepy.errors import Error as JoseError
+from josepy.json_util import field
 from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 
@@ -66,17 +67,28 @@ class _TlsAlpn(challenges.KeyAuthorizationChallenge):
         return self.key_authorization(account_key)
 
 
-class _Network(ClientNetwork):
-    """The library's, but more patient with nonces."""
+class _Replacement(messages.NewOrder):
+    """An order that names the certificate in whose place it is to come (RFC 9773, section 5)."""
 
-    def post(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's signature
+    replaces: str | None = field("replaces", omitempty=True)
+
+
+class _Network(ClientNetwork):
+    """The library's, but more patient with nonces, and with orders that replace."""
+
+    replaces: str | None = None
+    """What the next orders replace."""
+
+    def post(self, url: str, obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the library's signature
+        if isinstance(obj, messages.NewOrder) and self.replaces is not None:
+            obj = _Replacement(identifiers=obj.identifiers, replaces=self.replaces)
         for _ in range(NONCE_ATTEMPTS - 1):
             try:
-                return super().post(*args, **kwargs)
+                return super().post(url, obj, *args, **kwargs)
             except messages.Error as error:
                 if error.code != "badNonce":
                     raise
-        return super().post(*args, **kwargs)
+        return super().post(url, obj, *args, **kwargs)
 
 
 class Conversation:
@@ -93,8 +105,12 @@ class Conversation:
         if account.next_key is not None:
             self._settle()
 
-    def order(self, hosts: Sequence[str], kind: Challenge, key: bytes) -> tuple[Order, list[Question]]:
-        """Orders a certificate for a key (PEM), and what is asked about its hosts; nothing, if that is known still."""
+    def order(
+        self, hosts: Sequence[str], kind: Challenge, key: bytes, predecessor: x509.Certificate | None = None
+    ) -> tuple[Order, list[Question]]:
+        """Orders a certificate for a key (PEM), and what is asked about its hosts; nothing, if that is known still.
+
+        `predecessor` is the certificate of this issuer in whose place it is to come, which spares limits."""
         meta = getattr(self._client.directory, "meta", None)
         if identities := meta and meta.caa_identities:
             caa.check(hosts, identities, self.issuer.name, caa.looking(self.issuer.resolver))
@@ -102,7 +118,7 @@ class Conversation:
         with self._explained("takes no order"):
             self._sign_in()
             try:
-                order = self._client.new_order(request)
+                order = self._order_in_place_of(predecessor, request)
             except messages.Error as error:
                 if error.code != "accountDoesNotExist":
                     raise
@@ -111,6 +127,25 @@ class Conversation:
                 order = self._client.new_order(request)
         pending = [each for each in order.authorizations if each.body.status != messages.STATUS_VALID]
         return order, [self._question(each, kind) for each in pending]
+
+    def _order_in_place_of(self, predecessor: x509.Certificate | None, request: bytes) -> Order:
+        """As far as the issuer goes along with that. Raises `messages.Error`."""
+        if predecessor is None or self._directory("renewalInfo") is None:
+            return self._client.new_order(request)
+        network = cast("_Network", self._client.net)
+        try:
+            network.replaces = identifier(predecessor)
+            return self._client.new_order(request)
+        except messages.Error as error:
+            # An order that replaces nothing is as good, but for those that would be refused as well.
+            if error.code in {"accountDoesNotExist", "rateLimited"}:
+                raise
+        except (errors.ConflictError, ValueError):
+            # Another has replaced it already (409, of which the library tells no more), or it has no name there.
+            pass
+        finally:
+            network.replaces = None
+        return self._client.new_order(request)
 
     def answered(self, order: Order) -> Order:
         """Says that every question is answered, and waits until the issuer has looked."""
@@ -304,6 +339,8 @@ def _reason(error: Exception) -> str:
                 for challenge in each.body.challenges
                 if challenge.error is not None
             )
+        case errors.ConflictError():
+            return "it has that already"
         case errors.IssuanceError():
             return _reason(error.error)
         case errors.TimeoutError():

@@ -22,9 +22,16 @@ from evenly.certificates.wanted import Wanted, WantedIssuer
 
 
 async def issue(
-    wanted: Wanted, issuer: WantedIssuer, store: Store, responder: Responder, *, dry_run: bool = False
+    wanted: Wanted,
+    issuer: WantedIssuer,
+    store: Store,
+    responder: Responder,
+    *,
+    before: Issued | None = None,
+    dry_run: bool = False,
 ) -> Issued | None:
-    """A certificate with a new key. A dry run ends when the issuer has accepted the answers, with nothing issued.
+    """A certificate with a new key, in the place of the one before. A dry run ends when the issuer has accepted the
+    answers, with nothing issued.
 
     Raises `IssueError`, `StoreError` and `ResponderError`.
     """
@@ -33,7 +40,11 @@ async def issue(
 
     conversation = await in_thread(lambda: Conversation(issuer, store))
     key = await in_thread(lambda: _new_key(wanted.key_type))
-    order, questions = await in_thread(lambda: conversation.order(wanted.hosts, wanted.challenge, key.encode()))
+    # A dry run replaces nothing.
+    predecessor = None if before is None or dry_run or not before.precedes(wanted, issuer) else before.leaf
+    order, questions = await in_thread(
+        lambda: conversation.order(wanted.hosts, wanted.challenge, key.encode(), predecessor)
+    )
     async with responder.answering(questions):
         answered = await in_thread(lambda: conversation.answered(order))
         if dry_run:

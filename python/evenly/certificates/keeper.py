@@ -41,7 +41,9 @@ log = structlog.get_logger("evenly")
 class Issue(Protocol):
     """Gets a certificate from one issuer; see `issuing.issue`."""
 
-    async def __call__(self, wanted: Wanted, issuer: WantedIssuer, *, dry_run: bool) -> Issued | None: ...
+    async def __call__(
+        self, wanted: Wanted, issuer: WantedIssuer, *, before: Issued | None, dry_run: bool
+    ) -> Issued | None: ...
 
 
 AskWindow = Callable[[Issued, WantedIssuer], Awaitable[tuple[Window | None, float]]]
@@ -177,7 +179,8 @@ class Keeper:
         problems = []
         for issuer in self.wanted.issuers:
             try:
-                issued = await self._issue(self.wanted, issuer, dry_run=dry_run)
+                before = self.standing.issued
+                issued = await self._issue(self.wanted, issuer, before=before, dry_run=dry_run)
             except (IssueError, ResponderError) as error:
                 problems.append(str(error))
                 if not dry_run:

@@ -10,7 +10,7 @@ from typing import Any
 from cryptography import x509
 
 from evenly.certificates.store import Store
-from evenly.certificates.wanted import Wanted
+from evenly.certificates.wanted import Wanted, WantedIssuer
 from evenly.config.self_signed import Pem
 
 VERSION = 1
@@ -52,6 +52,10 @@ class Issued:
             and self.key_type == wanted.key_type
             and self.directory in {issuer.directory for issuer in wanted.issuers}
         )
+
+    def precedes(self, wanted: Wanted, issuer: WantedIssuer) -> bool:
+        """Whether one of this issuer would come in its place (RFC 9773, section 5): for a host in common."""
+        return self.directory == issuer.directory and not set(self.hosts).isdisjoint(wanted.hosts)
 
 
 def load(store: Store, name: str) -> Issued | None:

@@ -143,10 +143,10 @@ class Keepers:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _keep(self, wanted: Wanted, store: Store, before: asyncio.Task[None] | None) -> Kept:
-        async def get(wanted: Wanted, issuer: WantedIssuer, *, dry_run: bool) -> Issued | None:
+        async def get(wanted: Wanted, issuer: WantedIssuer, *, before: Issued | None, dry_run: bool) -> Issued | None:
             responder = self._answering if wanted.dns is None else DnsResponder(wanted.dns, wanted.base)
             async with self._at_once:
-                return await issue(wanted, issuer, store, responder, dry_run=dry_run)
+                return await issue(wanted, issuer, store, responder, before=before, dry_run=dry_run)
 
         async def window(issued: Issued, issuer: WantedIssuer) -> tuple[Window | None, float]:
             async with self._at_once:

@@ -73,6 +73,7 @@ class World:
         self.dies: dict[datetime, set[str]] = {}
         self.windows: dict[datetime, Window] = {}
         self.asked: list[tuple[datetime, str]] = []
+        self.replaced: list[Issued | None] = []
         self.windows_asked: list[datetime] = []
         self.installed = 0
         names = issuers or ("first",)
@@ -81,7 +82,10 @@ class World:
     def keeper(self, draw: float = 0.5) -> Keeper:
         return Keeper(self.wanted, self.store, self.issue, self.ask_window, self.install, self.clock, lambda: draw)
 
-    async def issue(self, wanted: Wanted, issuer: WantedIssuer, *, dry_run: bool) -> Issued | None:
+    async def issue(
+        self, wanted: Wanted, issuer: WantedIssuer, *, before: Issued | None, dry_run: bool
+    ) -> Issued | None:
+        self.replaced.append(before)
         self.asked.append((self.clock.time, issuer.name))
         for moment, dead in self.dies.items():
             if self.clock.time >= moment:

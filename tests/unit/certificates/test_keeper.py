@@ -26,6 +26,8 @@ def test_renewed_after_two_thirds_of_its_time() -> None:
         assert world.installed == 7
         assert keeper.standing.issued == records.load(world.store, "site")
         assert keeper.standing.outcomes == {("first", "issued"): 7}
+        begins = [None if each is None else each.life[0] for each in world.replaced]
+        assert begins == [None, *(moment for moment, _ in world.asked[:-1])], "each is told which one it replaces"
 
     asyncio.run(scene())
 

@@ -1,6 +1,7 @@
 """What is kept of certificates and accounts; whatever stands there instead."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from evenly.certificates import records
@@ -30,6 +31,15 @@ def test_what_cannot_be_understood_counts_as_nothing(change) -> None:
     for broken in (json.dumps(json.loads(text) | change), text[:40], "[]", "null", ""):
         world.store.texts[name] = broken
         assert records.load(world.store, "site") is None, broken
+
+
+def test_what_precedes_another() -> None:
+    """One of the same issuer, for a host in common."""
+    world = World()
+    issued = world.made(world.wanted, world.wanted.issuers[0])
+    assert issued.precedes(replace(world.wanted, hosts=("new.test", "shop.test")), world.wanted.issuers[0])
+    assert not issued.precedes(replace(world.wanted, hosts=("new.test",)), world.wanted.issuers[0])
+    assert not issued.precedes(world.wanted, issuer("other"))
 
 
 def test_an_account_survives_and_is_never_replaced_by_mistake() -> None:
