@@ -12,6 +12,7 @@ from .support.balancer import Balancer, Web, configuration
 from .support.endpoint import Endpoint
 from .support.http3 import Http3Client
 from .support.ports import Port
+from .support.programs import built_by_go
 from .support.server import Servers
 
 
@@ -71,6 +72,12 @@ def web(run: Callable[..., Balancer], port: Callable[..., Port]) -> Iterator[Cal
 def authority(tmp_path: Path) -> Authority:
     """A certificate authority of the test's own."""
     return Authority(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def newer_pebble(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Pebble that has what Debian's has not; or the reason why its test is skipped."""
+    return built_by_go("newer_pebble", "github.com/letsencrypt/pebble/v2/cmd/pebble", tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture

@@ -250,7 +250,7 @@ def test_an_external_account(run, site, authority, tmp_path) -> None:
 
 
 def test_caa_records_are_looked_up() -> None:
-    """By a server that others wrote. Pebble has no name in CAA records, so that an order could not be refused by it."""
+    """By a server that others wrote."""
     names = Names()
     try:
         look = looking(ResolverAddress.parse(names.address))
@@ -261,6 +261,20 @@ def test_caa_records_are_looked_up() -> None:
             check(["www.shop.test"], ["ours.example"], "ours", look)
     finally:
         names.close()
+
+
+@pytest.mark.timeout(420)
+def test_what_caa_records_forbid_is_not_ordered(run, site, authority, newer_pebble) -> None:
+    """That is said in a line, and the issuer hears of it when the record has been changed."""
+    with issuing(authority, site.plain, program=newer_pebble, caa=["ours.example"]) as pebble:
+        pebble.names.say("add-caa", host="shop.test.", policies=[{"tag": "issue", "value": "theirs.example"}])
+        balancer = run(site.text(pebble))
+        problem = balancer.wait_log("certificate not issued", deadline=PATIENCE)["problem"]
+        assert "shop.test allow theirs.example to issue" in problem
+        assert not any("order" in line and "creat" in line for line in pebble.log.all)
+        pebble.names.say("clear-caa", host="shop.test.")
+        run_verb("certificates", "renew", "site", "--admin", str(balancer.admin_path), timeout=PATIENCE)
+        assert certificate(balancer)["origin"] == "acme"
 
 
 def test_for_development(run, port, servers) -> None:

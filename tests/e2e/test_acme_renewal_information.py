@@ -4,7 +4,6 @@ By a newer Pebble than Debian's, which does not know it."""
 
 import json
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +16,7 @@ from evenly.certificates.directory import DirectoryStore
 from evenly.certificates.wanted import WantedIssuer
 
 from ..support.pebble import issuing
-from ..support.programs import built_by_go
 from .test_acme import PATIENCE, Site, certificate
-
-
-@pytest.fixture(scope="module")
-def pebble_program(tmp_path_factory) -> Path:
-    """Pebble; or the reason why it is skipped."""
-    return built_by_go("newer_pebble", "github.com/letsencrypt/pebble/v2/cmd/pebble", tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture
@@ -39,9 +31,9 @@ def kept(site: Site) -> str:
 
 @pytest.mark.timeout(420)
 def test_renewed_when_the_issuer_wants_it_and_in_the_place_of_the_old_one(
-    run, site, authority, pebble_program, monkeypatch
+    run, site, authority, newer_pebble, monkeypatch
 ) -> None:
-    with issuing(authority, site.plain, program=pebble_program) as pebble:
+    with issuing(authority, site.plain, program=newer_pebble) as pebble:
         balancer = run(site.text(pebble))
         balancer.wait_log("certificates replaced", deadline=PATIENCE)
         balancer.until(lambda: certificate(balancer)["renewal"]["why"] == "as the issuer suggests")

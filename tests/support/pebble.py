@@ -67,6 +67,8 @@ class Pebble:
                 "httpPort": self.ports[0],
                 "tlsPort": self.ports[1],
                 "ocspResponderURL": "",
+                # Not Debian's version.
+                "caaIdentities": self.options.get("caa", []),
                 "externalAccountBindingRequired": bool(self.options.get("external_account")),
                 "externalAccountMACKeys": self.options.get("external_account", {}),
                 "certificateValidityPeriod": self.options.get("seconds", 157_766_400),
