@@ -53,8 +53,17 @@ pub async fn serve(mut client: Box<Client>, input: Option<Buffer>) {
     let mux = Mux::new(connection, client.permit.take(), client.stream.local_addr(), facts);
     client.worker.stats.borrow_mut().h2_opened(client.listener.id.0);
     let idle = client.deadline.at(client.listener.timeouts.idle);
-    let mut task =
-        Task { client, mux, idle, midway: NEVER, pace: None, written: 0, leave: NEVER, is_abuse: false };
+    let mut task = Task {
+        client,
+        mux,
+        begun: Vec::new(),
+        idle,
+        midway: NEVER,
+        pace: None,
+        written: 0,
+        leave: NEVER,
+        is_abuse: false,
+    };
     if let Some(input) = input {
         task.take(&input);
     }
@@ -81,6 +90,8 @@ fn limits(listener: &Listener) -> Limits {
 struct Task {
     client: Box<Client>,
     mux: Rc<Mux>,
+    /// Requests of the input at hand, whose tasks begin behind it: what is taken back within it costs none.
+    begun: Vec<(StreamId, Option<Text>)>,
     /// When it ends for want of requests, as a tick like those below; never as long as there is one.
     idle: u64,
     /// When the frame has to be there whose beginning is.
@@ -155,8 +166,18 @@ impl Task {
         }
     }
 
-    /// Takes the protocol through what came.
+    /// Takes what came, and begins the requests in it.
     fn take(&mut self, input: &[u8]) {
+        self.step(input);
+        let mut begun = std::mem::take(&mut self.begun);
+        for (stream, head) in begun.drain(..) {
+            self.begin(stream, head);
+        }
+        self.begun = begun;
+    }
+
+    /// Takes the protocol through what came.
+    fn step(&mut self, input: &[u8]) {
         let now = millis(&self.client);
         let mut rest = input;
         loop {
@@ -180,13 +201,11 @@ impl Task {
                     let mut head = self.client.worker.buffers.text();
                     head.extend_from_slice(text);
                     slots.begin(stream, is_end);
-                    drop(guard);
-                    self.begin(stream, Some(head));
+                    self.begun.push((stream, Some(head)));
                 }
                 Event::TooLarge { stream, is_end } => {
                     slots.begin(stream, is_end);
-                    drop(guard);
-                    self.begin(stream, None);
+                    self.begun.push((stream, None));
                 }
                 Event::Data { stream, bytes, is_end } => {
                     slots.receive(stream, bytes);
@@ -211,6 +230,11 @@ impl Task {
 
     /// Gives a request its task. Without a head it is one that is too large.
     fn begin(&self, id: StreamId, head: Option<Text>) {
+        let mut state = self.mux.state();
+        if state.end_of(id) == Some(StreamEnd::Broken) {
+            return state.remove(id);
+        }
+        drop(state);
         let text = head.as_ref().map_or(&[][..], |head| head);
         let stream = H2Stream::new(Rc::clone(&self.mux), id, text);
         let client = Box::new(self.client.of_stream(stream));
