@@ -130,6 +130,10 @@ def test_never_after_its_end_and_kept_over_restarts(run, port, servers, authorit
     again = run(file)
     again.until(lambda: GOOD in stapled(secure.address, "shop.test"))
     assert responder.asked == ["good"], "the answer is the one that was kept"
+    again.reload(file.replace("[certificates.site]\n", "[certificates.site]\nocsp_stapling = false\n"))
+    assert stapled(secure.address, "shop.test") == NONE
+    again.reload(file)
+    again.until(lambda: GOOD in stapled(secure.address, "shop.test"))
     # Another certificate of the same name has nothing of it, and answers that are good for a moment.
     responder.life = timedelta(seconds=3)
     authority.issue("shop.test", more=[names_responder(responder.url("good"))])

@@ -37,7 +37,8 @@ def staples(resolved: Resolved, answers: Answers) -> list[dict[str, Any]]:
     return [
         {"certificate": name, "response": staple.response, "until": staple.until}
         for name, each in resolved.certificates.items()
-        if (staple := answers.staples.get(each.chain)) is not None
+        if resolved.settings.certificates[name].ocsp_stapling
+        and (staple := answers.staples.get(each.chain)) is not None
     ]
 
 
