@@ -16,6 +16,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StopSendingReceived, StreamReset
 
+from .server import pattern
 from .wire import DEADLINE
 
 Fields = list[tuple[str, str]]
@@ -115,6 +116,16 @@ class Http3Client:
         self.until(lambda: answer.is_ended or answer.reset is not None or self.closed, deadline)
         return answer
 
+    def flowing(self, stream: int) -> Answer:
+        """As `answer`, however long it takes: as long as it never stands still."""
+        answer = self.answers[stream]
+        is_over = False
+        while not is_over:
+            seen = len(answer.body)
+            self.until(lambda seen=seen: len(answer.body) > seen or answer.is_ended or answer.reset or self.closed)
+            is_over = answer.is_ended or answer.reset is not None or self.closed is not None
+        return answer
+
     def end(self, deadline: float = DEADLINE) -> int:
         """Waits for the connection's end; its code."""
         self.until(lambda: self.closed, deadline)
@@ -188,6 +199,24 @@ class Http3Client:
             answer = self.answers[told.stream_id]
             answer.body += told.data
             answer.is_ended = told.stream_ended
+
+
+def both_ways(client: Http3Client, size: int) -> str:
+    """Fetches a body from a server's `/bytes/`, and has it echoed; says how long either took."""
+    body = pattern(0, size)
+    began = time.monotonic()
+    answer = client.flowing(client.begin(f"/bytes/{size}"))
+    down = time.monotonic() - began
+    assert answer.status == 200
+    assert answer.body == body
+    began = time.monotonic()
+    stream = client.begin("/echo", ("content-length", str(size)), method="POST", is_end=False)
+    client.data(stream, body)
+    answer = client.flowing(stream)
+    back = time.monotonic() - began
+    assert answer.status == 200
+    assert answer.body == body
+    return f"{size >> 20} MiB: {down:.1f} s down, {back:.1f} s up and back"
 
 
 def varints(values: Iterable[int]) -> bytes:
