@@ -6,6 +6,7 @@
 //! | [`RequestHead::copy_fields`] | rewriting a head by copying spans of lines |
 //! | [`split_field`] | one field line, where a text is to become something else than a head |
 //! | [`BodyReader`] | a body of any framing, taken out of a read buffer piece by piece |
+//! | [`may_trail`], [`retain_trailers`] | what may stand behind a body |
 //! | [`chunk_head`], [`CHUNK_END`], [`LAST_CHUNK`] | writing a chunked body |
 //! | [`write_status_line`], [`reason_phrase`] | answers of Evenly's own |
 //!
@@ -24,6 +25,7 @@ mod body;
 mod chunked;
 mod head;
 mod status;
+mod trailers;
 
 pub use body::{BodyReader, Taken, Truncated};
 pub use chunked::{
@@ -36,3 +38,4 @@ pub use head::{
     TargetForm, Version, parse_request, parse_response, split_field,
 };
 pub use status::{reason_phrase, write_status_line};
+pub use trailers::{may_trail, retain_trailers};

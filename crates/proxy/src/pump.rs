@@ -11,7 +11,7 @@ pub use broken::Broken;
 pub use pace::{Pace, Patience};
 
 use crate::compress::Stage;
-use crate::http::Tee;
+use crate::http::{Tee, Trailers};
 use crate::io;
 use crate::splice::Pipe;
 use crate::stream::{LITTLE_BYTES, Stream};
@@ -55,8 +55,8 @@ pub struct Pump {
     pub tee: Option<Box<Tee>>,
     /// What compresses the body on its way, if anything does.
     pub stage: Option<Box<Stage>>,
-    /// Lines of trailers, where the receiving side takes them; without them they are dropped.
-    pub trailers: Option<Vec<u8>>,
+    /// The trailers, where the receiving side takes them; otherwise they are dropped.
+    pub trailers: Option<Trailers>,
     /// What came behind the body's end.
     pub excess: Option<Buffer>,
     /// Body bytes taken from the source.
@@ -108,7 +108,9 @@ impl Pump {
         buffer.compact();
         let taken = match &mut self.trailers {
             None => self.body.take(&mut buffer),
-            Some(lines) => self.body.take_all(&mut buffer, &mut |piece| lines.extend_from_slice(piece)),
+            Some(trailers) => {
+                self.body.take_all(&mut buffer, &mut |piece| trailers.lines.extend_from_slice(piece))
+            }
         };
         let taken = taken.map_err(|_| Broken::Framing)?;
         self.received += taken.data as u64;
@@ -127,8 +129,13 @@ impl Pump {
             stage.give(buffer, taken.done);
             return Ok(());
         }
-        if self.chunked {
-            buffer.frame(taken.done);
+        match &mut self.trailers {
+            _ if !self.chunked => {}
+            Some(trailers) if taken.done => {
+                buffer.frame(false);
+                buffer.end_chunks(trailers.passing());
+            }
+            _ => buffer.frame(taken.done),
         }
         self.buffer = (!buffer.is_empty()).then_some(buffer);
         self.keep_buffer();
@@ -210,8 +217,13 @@ impl Pump {
                 continue;
             }
             if self.is_ended {
-                self.end(source, sink);
-                return Poll::Ready(Ok(()));
+                return match self.poll_end(cx, source, sink) {
+                    Poll::Ready(ended) => Poll::Ready(ended.map_err(|_| Broken::Sink)),
+                    Poll::Pending if self.pace.is_late(deadline, false, self.written) => {
+                        Poll::Ready(Err(Broken::SinkLate))
+                    }
+                    Poll::Pending => Poll::Pending,
+                };
             }
             // What has to be sealed or opened cannot move inside the kernel.
             let plain = source.plain().filter(|_| sink.plain().is_some());
@@ -275,10 +287,8 @@ impl Pump {
     ) -> Poll<Result<(), Broken>> {
         let buffer = ready!(io::poll_read_some(source, cx, buffers, most)).map_err(|_| Broken::Source)?;
         self.full_reads = if buffer.len() == READ_BYTES { self.full_reads + 1 } else { 0 };
-        if buffer.is_empty()
-            && let (Some(lines), Stream::H2(source)) = (&mut self.trailers, source)
-        {
-            lines.extend_from_slice(&source.trailers().unwrap_or_default());
+        if buffer.is_empty() {
+            self.take_trailers(source);
         }
         Poll::Ready(if buffer.is_empty() { self.end_of_stream(buffer) } else { self.take(buffer) })
     }
@@ -339,7 +349,7 @@ impl Pump {
         if let Some(stage) = &mut self.stage {
             stage.give(empty, true);
         } else if self.chunked {
-            empty.end_chunks(self.trailers.as_deref().unwrap_or_default());
+            empty.end_chunks(self.trailers.as_mut().map_or(&[], Trailers::passing));
             self.buffer = Some(empty);
             self.keep_buffer();
         }
@@ -380,19 +390,30 @@ impl Pump {
 
     /// The body is through: tells a sink whose messages do not say so themselves, with the trailers that came behind it.
     #[inline]
-    fn end(&mut self, source: &mut Stream, sink: &mut Stream) {
-        let Stream::H2(sink) = sink else { return };
-        let trailers = match source {
-            Stream::H2(source) => source.trailers(),
-            _ => None,
-        };
-        let lines = trailers.as_deref().or(self.trailers.as_deref());
-        let lines = lines.filter(|lines| !lines.is_empty());
+    fn poll_end(
+        &mut self,
+        cx: &Context<'_>,
+        source: &mut Stream,
+        sink: &mut Stream,
+    ) -> Poll<std::io::Result<()>> {
+        self.take_trailers(source);
+        if !sink.frames_messages() {
+            return Poll::Ready(Ok(()));
+        }
+        let lines = self.trailers.as_mut().map(Trailers::passing).filter(|lines| !lines.is_empty());
         if lines.is_some() {
             // They are not kept.
             self.most_kept = 0;
         }
-        sink.finish(lines);
+        sink.poll_finish(cx, lines)
+    }
+
+    /// Takes what came behind the body of a message that ends by itself.
+    #[inline]
+    fn take_trailers(&mut self, source: &mut Stream) {
+        if let (Some(lines), Some(trailers)) = (source.trailers(), &mut self.trailers) {
+            trailers.lines.extend_from_slice(&lines);
+        }
     }
 
     fn wrote(&mut self, n: usize) {

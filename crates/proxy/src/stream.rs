@@ -7,9 +7,10 @@ use crate::http::{H2Stream, H3Stream};
 use crate::tls::{Facts, Inward, Outward};
 use crate::worker::buffers::READ_BYTES;
 use evenly_http1::{BodyLength, BodyReader};
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 /// Of a body so much is read even for one that takes nothing now: it may be all there is.
@@ -111,6 +112,35 @@ impl Stream {
             Self::Plain(_) | Self::Tls(_) | Self::TlsOut(_) => {}
             Self::H2(stream) => stream.finish(None),
             Self::H3(stream) => stream.finish(),
+        }
+    }
+
+    /// The same with lines of trailers behind it, if there are some; pending while the peer takes no more.
+    pub fn poll_finish(&mut self, cx: &Context<'_>, trailers: Option<&[u8]>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) | Self::Tls(_) | Self::TlsOut(_) => {}
+            Self::H2(stream) => stream.finish(trailers),
+            Self::H3(stream) => return stream.poll_finish(cx, trailers),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Leaves it to [`Stream::poll_finish`] to say where a message ends, whatever its head says of its length.
+    pub fn hold_end(&mut self) {
+        match self {
+            Self::Plain(_) | Self::Tls(_) | Self::TlsOut(_) => {}
+            Self::H2(stream) => stream.hold_end(),
+            Self::H3(stream) => stream.hold_end(),
+        }
+    }
+
+    /// Takes the trailers of a message whose end was read, where messages end by themselves.
+    #[inline]
+    pub fn trailers(&mut self) -> Option<Box<[u8]>> {
+        match self {
+            Self::Plain(_) | Self::Tls(_) | Self::TlsOut(_) => None,
+            Self::H2(stream) => stream.trailers(),
+            Self::H3(stream) => stream.trailers(),
         }
     }
 

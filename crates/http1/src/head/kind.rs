@@ -35,7 +35,7 @@ pub enum FieldKind {
 }
 
 /// Fields for one connection only (RFC 9110 §7.6.1), and those of RFC 2616 §13.5.1 that are still sent. `Trailer` is
-/// among them because trailers are not passed on, so announcing them would be untrue.
+/// among them because not all trailers are passed on: those that are have to be announced anew.
 const HOP_BY_HOP: u32 = bit(FieldKind::Connection)
     | bit(FieldKind::TransferEncoding)
     | bit(FieldKind::Upgrade)

@@ -45,6 +45,8 @@ pub struct Exchange {
     pub is_chunked: bool,
     /// Whether trailers of the response are passed on; those between two sides of HTTP/1.1 are not.
     pub takes_trailers: bool,
+    /// Whether the client has announced trailers of the request.
+    pub gives_trailers: bool,
     /// Bytes the body may have; `u64::MAX` for no limit.
     pub body_limit: u64,
     /// Bytes of the client's head in its buffer.

@@ -28,7 +28,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// The call that a request is, if it is one: only HTTP/2 carries them.
+    /// The call that a request is, if it is one: only HTTP/2 and HTTP/3 carry them.
     #[inline]
     pub fn of(client: &Client, head: &RequestHead<'_, '_>) -> Option<Box<Self>> {
         if !client.stream.frames_messages() {
@@ -86,17 +86,25 @@ pub fn observe(client: &Client, exchange: &mut Exchange, upstream: &Upstream, le
 
 /// A response breaks off whose head was sent: a call can be told why, in its trailers. Anything else is cut.
 pub fn cut(client: &mut Client, exchange: &mut Exchange, failure: Failure) -> Next {
-    let (Some(call), Stream::H2(stream)) = (&mut exchange.tally.call, &mut client.stream) else {
-        return Next::Abort;
-    };
-    if failure.side() == Side::Downstream || !stream.is_midway() {
+    let Some(call) = &mut exchange.tally.call else { return Next::Abort };
+    if failure.side() == Side::Downstream {
         return Next::Abort;
     }
     let status = grpc::of_failure(failure);
-    call.status = Some(status);
     let mut lines = Vec::with_capacity(64);
     write(&mut lines, status, failure.reason());
-    stream.finish(Some(&lines));
+    let is_told = match &mut client.stream {
+        Stream::H2(stream) if stream.is_midway() => {
+            stream.finish(Some(&lines));
+            true
+        }
+        Stream::H3(stream) => stream.cut(&lines),
+        _ => false,
+    };
+    if !is_told {
+        return Next::Abort;
+    }
+    call.status = Some(status);
     Next::Linger
 }
 

@@ -18,6 +18,7 @@ use super::record::{record, record_answer};
 use super::relay::relay;
 use super::retry;
 use super::settle::{Response, Settled, settle};
+use super::trailers::Trailers;
 use super::upgrade::tunnel;
 use super::upload;
 use super::wait::{more_head, response_head};
@@ -291,7 +292,8 @@ async fn respond(
                 download(client, exchange, &response.body, response.is_chunked),
             );
             pump.stage = response.stage.take();
-            pump.trailers = exchange.takes_trailers.then(Vec::new);
+            let is_framed = client.stream.frames_messages() && upstream.stream.frames_messages();
+            pump.trailers = (is_framed || exchange.takes_trailers).then(|| Trailers::of_response(exchange));
             mirror::watch(exchange, &mut pump);
             pump.take(buffer).map_err(|_| Lost::for_good(Failure::ResponseBad))?;
             let sent = relay(client, exchange, upstream, &mut pump, upload).await;
@@ -329,8 +331,8 @@ fn frame(client: &mut Client, upstream: &Upstream, response: &mut Response, buff
         (true, left) => BodyReader::Length { left },
         (false, _) => BodyReader::UntilClose,
     };
-    if let (BodyReader::UntilClose, Stream::H2(sink)) = (response.body, &mut client.stream) {
-        sink.hold_end();
+    if response.body == BodyReader::UntilClose {
+        client.stream.hold_end();
     }
 }
 

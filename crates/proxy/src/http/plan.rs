@@ -15,8 +15,8 @@ use super::grpc::Call;
 use super::mirror::Mirroring;
 use super::request::{Rendering, render};
 use super::request_id::RequestId;
+use super::trailers::is_announced;
 use crate::access_log::Line;
-use crate::stream::Stream;
 use crate::worker::buffers::Buffer;
 use crate::worker::view::View;
 use evenly_core::affinity::split::Variant;
@@ -255,8 +255,7 @@ fn exchange(
     }
     let mut text = client.worker.buffers.text();
     let has_h2 = client.stream.frames_messages() || view.pool(taking).http2.is_some();
-    let may_take = has_h2 && !matches!(client.stream, Stream::H3(_));
-    let takes_trailers = may_take && takes_trailers(head) && upgrade.is_none();
+    let takes_trailers = has_h2 && takes_trailers(head) && upgrade.is_none();
     let rendering = Rendering { head, route, variables, upgrade, takes_trailers, admitted, forwards_left };
     let Ok(host_at) = render(client, &rendering, &mut text) else {
         return scene.fail(client, opened, Some(route), Failure::RequestBad);
@@ -277,6 +276,7 @@ fn exchange(
         body: client.stream.body(head.body),
         is_chunked: head.body == BodyLength::Chunked,
         takes_trailers,
+        gives_trailers: head.body == BodyLength::Chunked && is_announced(head),
         body_limit,
         head_length: head.length,
         method: Method::from_name(head.method),

@@ -5,6 +5,7 @@
 
 use super::admit::Admitted;
 use super::client::Client;
+use super::trailers::announce;
 use evenly_core::max_forwards;
 use evenly_core::route::{HostRewrite, Route};
 use evenly_core::target::BadPath;
@@ -96,6 +97,7 @@ pub fn render(
 fn of_connection(rendering: &Rendering<'_>, out: &mut Vec<u8>) {
     if rendering.head.body == BodyLength::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        announce(rendering.head, rendering.route, out);
     }
     if let Some(protocol) = rendering.upgrade {
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");

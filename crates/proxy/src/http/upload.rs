@@ -5,6 +5,7 @@ use super::connect::{Lost, lost_on};
 use super::exchange::{Exchange, Method};
 use super::handle::INLINE_BYTES;
 use super::mirror;
+use super::trailers::Trailers;
 use crate::io;
 use crate::pump::{Course, Pace, Patience, Pump};
 use crate::stream::Stream;
@@ -51,6 +52,8 @@ pub fn begin(
     let mut pump = Box::new(Pump::new(None, course(client, exchange)));
     pump.keep(kept_bytes(exchange));
     pump.tee = mirror::tee(exchange);
+    let is_framed = client.stream.frames_messages() && exchange.pool().http2.is_some();
+    pump.trailers = (is_framed || exchange.gives_trailers).then(|| Trailers::of_request(exchange));
     if !input.is_empty() {
         pump.take(input).map_err(|broken| broken.of_request())?;
     }

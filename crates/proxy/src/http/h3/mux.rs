@@ -57,6 +57,8 @@ struct Slot {
     /// Somebody has it as a [`super::H3Stream`].
     is_taken: bool,
     exchange: Exchange,
+    /// What came behind the request's body: lines of trailers.
+    trailers: Option<Box<[u8]>>,
     /// Frames that the client's window had no room for.
     out: Vec<u8>,
     /// Bytes that are missing of the DATA that has begun.
@@ -120,6 +122,7 @@ impl Mux {
             broken: None,
             is_taken: false,
             exchange: Exchange::Message,
+            trailers: None,
             out: Vec::new(),
             owed: 0,
             due,
@@ -205,6 +208,18 @@ impl Mux {
         let Some(slot) = state.slots.get_mut(&id) else { return Err(broken()) };
         let written = evenly_http3::write_head(&mut slot.out, head, &slot.exchange);
         written.map(|_| ()).map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))
+    }
+
+    /// Takes the trailers that came behind a request's body.
+    pub fn trailers(&self, id: StreamId) -> Option<Box<[u8]>> {
+        self.state.borrow_mut().slots.get_mut(&id)?.trailers.take()
+    }
+
+    /// Renders a response's trailers, which leave like its head; false within a body that has to go on.
+    pub fn end_with(&self, id: StreamId, lines: &[u8]) -> bool {
+        let mut state = self.state.borrow_mut();
+        let Some(slot) = state.slots.get_mut(&id) else { return false };
+        slot.owed == 0 && evenly_http3::write_trailers(&mut slot.out, lines).is_ok()
     }
 
     /// Sends what waits for room in the client's window; whether all of it could be.

@@ -20,6 +20,10 @@ pub struct H3Stream {
     leaving: Option<(usize, Said)>,
     /// Whether the response has no body, whatever its head says.
     is_head: bool,
+    /// Whether the response's end is said by [`H3Stream::poll_finish`] alone: trailers may come.
+    holds_end: bool,
+    /// Whether that has begun.
+    is_ending: bool,
 }
 
 /// How far the response is.
@@ -36,7 +40,8 @@ enum Said {
 impl H3Stream {
     /// A stream that has begun, with the request's head `text`.
     pub fn new(mux: Rc<Mux>, id: StreamId, text: &[u8]) -> Self {
-        Self { mux, id, said: Said::Nothing, leaving: None, is_head: text.starts_with(b"HEAD ") }
+        let is_head = text.starts_with(b"HEAD ");
+        Self { mux, id, said: Said::Nothing, leaving: None, is_head, holds_end: false, is_ending: false }
     }
 
     /// The server's end of the connection.
@@ -103,6 +108,47 @@ impl H3Stream {
         Poll::Ready(Ok(()))
     }
 
+    /// Leaves it to [`H3Stream::poll_finish`] to say where the response ends, whatever its head says of its length.
+    pub fn hold_end(&mut self) {
+        self.holds_end = true;
+    }
+
+    /// Takes the trailers of the request, whose end was read.
+    pub fn trailers(&mut self) -> Option<Box<[u8]>> {
+        self.mux.trailers(self.id)
+    }
+
+    /// The response is complete, if it has begun, with these lines of trailers behind it; pending while the client's
+    /// window has no room for them.
+    pub fn poll_finish(&mut self, cx: &Context<'_>, trailers: Option<&[u8]>) -> Poll<io::Result<()>> {
+        if !matches!(self.said, Said::Head(_)) {
+            return Poll::Ready(Ok(()));
+        }
+        if !std::mem::replace(&mut self.is_ending, true)
+            && let Some(lines) = trailers
+        {
+            // Those that cannot be sent are none.
+            self.mux.end_with(self.id, lines);
+        }
+        if !self.mux.flush(self.id)? {
+            self.mux.wait(self.id, cx);
+            return Poll::Pending;
+        }
+        self.finish();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends a response that breaks off with these lines of trailers, if they can be said at once; whether they were.
+    pub fn cut(&mut self, trailers: &[u8]) -> bool {
+        let is_said = matches!(self.said, Said::Head(_))
+            && self.mux.end_with(self.id, trailers)
+            && self.mux.flush(self.id).unwrap_or(false);
+        if is_said {
+            self.finish();
+        }
+        is_said
+    }
+
     /// The response is complete, if it has begun.
     pub fn finish(&mut self) {
         if matches!(self.said, Said::Head(_)) {
@@ -134,7 +180,7 @@ impl H3Stream {
         let n = self.mux.send(self.id, bytes)?;
         let left = left.map(|left| left.saturating_sub(n as u64));
         self.said = Said::Head(left);
-        if left == Some(0) {
+        if left == Some(0) && !self.holds_end {
             self.finish();
         }
         Ok(n)

@@ -198,7 +198,9 @@ impl Mux {
                 Ok(Some(Piece::Data(bytes))) => {
                     into.fill(bytes);
                 }
-                // No endpoint is sent trailers: HTTP/1.1 would need its consent (RFC 9110 §6.5.1).
+                Ok(Some(Piece::Trailers)) => {
+                    slot.trailers = Some(slot.reader.trailers(&state.connection).into());
+                }
                 Ok(_) => {}
                 Err(error) => break Some(error),
             }
