@@ -41,6 +41,7 @@ GOALS = (
     *(Goal("https64", peer, 0.90) for peer in ("haproxy", "nginx")),
     *(Goal("https1m", peer, 1.00) for peer in ("haproxy", "nginx")),
     *(Goal(f"h2-{count}", peer, limit) for count in (1, 32) for peer, limit in (("nginx", 1.00), ("envoy", 0.50))),
+    *(Goal(f"h2-h2-{count}", "envoy", 0.50) for count in (1, 32)),
     # 1.5 and 1.3 times as many handshakes in a second of CPU time.
     *(Goal("tls-full", peer, 1 / 1.5) for peer in ("haproxy", "nginx")),
     *(Goal("tls-resumed", peer, 1 / 1.3) for peer in ("haproxy", "nginx")),

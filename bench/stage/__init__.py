@@ -31,11 +31,12 @@ class Started:
 class Stage:
     """Where everything runs: a directory for written files, and the origin with its ports.
 
-    ``checked`` answers on all of 127.0.0.0/8, as many endpoints as a row wants."""
+    ``checked`` answers on all of 127.0.0.0/8, as many endpoints as a row wants, and ``multiplexed`` by HTTP/2."""
 
     work: Path
     origin: int
     checked: int
+    multiplexed: int
     descriptors: int
     certificate: Certificate
 
@@ -75,6 +76,8 @@ class Stage:
         return {
             "ORIGIN": str(self.origin),
             "CHECKED": str(self.checked),
+            "MULTIPLEXED": str(self.multiplexed),
+            "UPSTREAM": "explicit_http_config: {http_protocol_options: {}}",
             "WORK": str(self.work),
             "CERTIFICATE": str(self.certificate.cert),
             "KEY": str(self.certificate.key),
@@ -127,10 +130,11 @@ def set_up() -> Iterator[Stage]:
             directory.chmod(0o755)
         for name, size in FILES.items():
             (files / name).write_bytes(b"x" * size)
-        origin, checked = machine.free_ports(2)
+        origin, checked, multiplexed = ports = machine.free_ports(3)
         values = {
             "ORIGIN": str(origin),
             "CHECKED": str(checked),
+            "MULTIPLEXED": str(multiplexed),
             "WORK": str(work),
             "FILES": str(files),
             "SMALL": SMALL_BODY,
@@ -140,5 +144,5 @@ def set_up() -> Iterator[Stage]:
         template = (peers.TEMPLATES / "origin.conf.in").read_text(encoding="utf-8")
         config.write_text(fill(template, values), encoding="utf-8")
         command = machine.pinned(machine.LOAD_CORE, peers.NGINX.command(config, values))
-        stack.enter_context(started(command, work / "origin.log", [origin, checked], directory=work))
-        yield Stage(work, origin, checked, descriptors, certificate.written(work))
+        stack.enter_context(started(command, work / "origin.log", ports, directory=work))
+        yield Stage(work, origin, checked, multiplexed, descriptors, certificate.written(work))
