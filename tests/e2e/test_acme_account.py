@@ -1,12 +1,16 @@
 """The account with an issuer gets another key (RFC 8555, section 7.3.5), and none is lost if that breaks off."""
 
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from acme import messages
-from acme.client import ClientNetwork
-from evenly.certificates.account import Account, load_account
+from acme.client import ClientNetwork, ClientV2
+from evenly.certificates.account import Account, account_name, load_account
 from evenly.certificates.conversation import Conversation
 from evenly.certificates.directory import DirectoryStore
 from evenly.certificates.issue_error import IssueError
@@ -28,15 +32,20 @@ def kept(site: Site) -> tuple[Path, dict]:
     return file, json.loads(file.read_text())
 
 
-def issuer_of(pebble: Pebble) -> WantedIssuer:
+def issuer_of(pebble: Pebble, email: str | None = None) -> WantedIssuer:
     """As a configuration would have it."""
-    return WantedIssuer("pebble", pebble.directory, pebble.authority.bundle, None)
+    return WantedIssuer("pebble", pebble.directory, pebble.authority.bundle, email)
 
 
 def let_in(issuer: WantedIssuer, store: DirectoryStore) -> bool:
     """Whether the issuer takes orders under the account that is kept."""
     _, questions = Conversation(issuer, store).order(["shop.test"], "http-01", KEY)
     return len(questions) == 1
+
+
+def accounts(pebble: Pebble) -> int:
+    """How many it has registered since it was started."""
+    return sum("There are now" in line and "accounts in memory" in line for line in pebble.log.all)
 
 
 KEY = Account.new().key.encode()
@@ -133,3 +142,89 @@ def test_a_refusal_changes_nothing(authority, port, tmp_path, monkeypatch) -> No
         assert isinstance(refused.value.__cause__, messages.Error)
         assert let_in(issuer, store)
         assert load_account(store, issuer) == before
+
+
+def test_registered_once(authority, port, tmp_path) -> None:
+    """Conversations that began when there was no account share the one that the first of them registers."""
+    with issuing(authority, port()) as pebble:
+        issuer, store = issuer_of(pebble), DirectoryStore(tmp_path / "store")
+        conversations = [Conversation(issuer, store) for _ in range(4)]
+        with ThreadPoolExecutor(4) as threads:
+            orders = [threads.submit(each.order, ["shop.test"], "http-01", KEY) for each in conversations]
+            assert all(len(each.result()[1]) == 1 for each in orders)
+        assert accounts(pebble) == 1
+        account = load_account(store, issuer)
+        assert account is not None
+        assert account.url is not None
+        assert let_in(issuer, store)
+        assert load_account(store, issuer) == account
+
+
+def test_a_refused_registration_costs_no_account(authority, port, tmp_path, monkeypatch) -> None:
+    """As with issuers whose external accounts can be used once: who comes second must not need another."""
+    with issuing(authority, port()) as pebble:
+        issuer, store = issuer_of(pebble), DirectoryStore(tmp_path / "store")
+        first, second = Conversation(issuer, store), Conversation(issuer, store)
+        assert first.order(["shop.test"], "http-01", KEY)
+        account = load_account(store, issuer)
+
+        def refused(*_: object) -> object:
+            raise messages.Error.with_code("externalAccountRequired", detail="used already")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ClientV2, "new_account", refused)
+            assert second.order(["www.shop.test"], "http-01", KEY)
+            assert load_account(store, issuer) == account
+            # And a refused one leaves the key, under which the next try goes on.
+            other = DirectoryStore(tmp_path / "other")
+            with pytest.raises(IssueError, match="used already"):
+                let_in(issuer, other)
+        left = load_account(other, issuer)
+        assert left is not None
+        assert left.url is None
+        assert let_in(issuer, other)
+        signed_up = load_account(other, issuer)
+        assert signed_up is not None
+        assert signed_up.url is not None
+        assert signed_up.key == left.key
+
+
+def test_registering_waits_for_who_is_at_it(authority, port, tmp_path, monkeypatch) -> None:
+    """And not for ever."""
+    with issuing(authority, port()) as pebble:
+        issuer, store = issuer_of(pebble), DirectoryStore(tmp_path / "store")
+        conversation = Conversation(issuer, store)
+        with store.locked(account_name(issuer)), monkeypatch.context() as patched:
+            patched.setattr("evenly.certificates.conversation.ACCOUNT_SECONDS", 0.0)
+            with pytest.raises(IssueError, match="another process is changing the account with pebble"):
+                conversation.order(["shop.test"], "http-01", KEY)
+        assert accounts(pebble) == 0
+        looked, sleep = threading.Event(), time.sleep
+        monkeypatch.setattr("evenly.certificates.store.time.sleep", lambda pause: (looked.set(), sleep(pause)))
+        with ThreadPoolExecutor(1) as thread:
+            with store.locked(account_name(issuer)):
+                ordering = thread.submit(conversation.order, ["shop.test"], "http-01", KEY)
+                assert looked.wait(PATIENCE)
+                assert not ordering.done()
+            assert len(ordering.result(PATIENCE)[1]) == 1
+
+
+def test_another_email_and_an_issuer_that_has_forgotten(authority, port, tmp_path) -> None:
+    """As pebble does when it is started again: it is told both anew, under the same key."""
+    with issuing(authority, port()) as pebble:
+        store = DirectoryStore(tmp_path / "store")
+        assert let_in(issuer_of(pebble, "ops@shop.test"), store)
+        before = load_account(store, issuer_of(pebble))
+        pebble.stop()
+        pebble.start()
+        assert let_in(issuer_of(pebble, "hosts@shop.test"), store)
+        after = load_account(store, issuer_of(pebble))
+        assert before is not None
+        assert after is not None
+        assert (before.email, after.email) == ("ops@shop.test", "hosts@shop.test")
+        assert after.key == before.key
+        # An issuer that remembers is only told the new one.
+        assert let_in(issuer_of(pebble, "web@shop.test"), store)
+        assert accounts(pebble) == 1
+        changed = load_account(store, issuer_of(pebble))
+        assert changed == replace(after, email="web@shop.test")

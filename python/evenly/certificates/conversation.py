@@ -28,7 +28,7 @@ from evenly.certificates.ari import identifier, window_of
 from evenly.certificates.issue_error import IssueError
 from evenly.certificates.renewal import Window
 from evenly.certificates.responder import Question
-from evenly.certificates.store import Store
+from evenly.certificates.store import Store, locked_within
 from evenly.certificates.wanted import WantedIssuer
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ DEADLINE = timedelta(minutes=3)
 
 NONCE_ATTEMPTS = 5
 """Nonces may be refused for no fault of ours (RFC 8555, section 6.5); the library tries twice, and that as often."""
+
+ACCOUNT_SECONDS = 60.0
+"""For another conversation to register the account, or to change it: two or three answers of the issuer."""
 
 Order = messages.OrderResource
 
@@ -116,14 +119,15 @@ class Conversation:
             caa.check(hosts, identities, self.issuer.name, caa.looking(self.issuer.resolver))
         request = crypto_util.make_csr(key, list(hosts))
         with self._explained("takes no order"):
-            self._sign_in()
             try:
+                self._sign_in()
                 order = self._order_in_place_of(predecessor, request)
             except messages.Error as error:
                 if error.code != "accountDoesNotExist":
                     raise
                 # It has forgotten us, as test servers do.
                 self._sign_up()
+                self._sign_in()
                 order = self._client.new_order(request)
         pending = [each for each in order.authorizations if each.body.status != messages.STATUS_VALID]
         return order, [self._question(each, kind) for each in pending]
@@ -196,8 +200,7 @@ class Conversation:
             if account is None or account.url is None:
                 raise IssueError(f"there is no account with {self.issuer.name} yet: its first certificate makes one")
             self._use(account)
-            with self._explained("does not let us in"):
-                self._sign_in()
+            self._client.net.account = _known(account.url)
             self._keep(replace(self._account, next_key=Account.new().key))
             with self._explained("did not take another key"):
                 self._change_key(account.url)
@@ -258,32 +261,52 @@ class Conversation:
         return network
 
     def _sign_in(self) -> None:
-        if self._account.url is None:
-            self._sign_up()
-            return
-        known = messages.RegistrationResource(uri=self._account.url, body=messages.Registration())
-        self._client.net.account = known
+        url = self._account.url or self._sign_up()
+        self._client.net.account = _known(url)
         if self._account.email != self.issuer.email:
             contact = messages.UpdateRegistration.from_data(email=self.issuer.email, contact=())
-            self._client.update_registration(known, contact)
+            # Not as the library does it, which asks for the account by its key, and so takes another key for
+            # an account that the issuer has forgotten.
+            self._client.net.post(url, contact, new_nonce_url=self._directory("newNonce"))
             self._account = replace(self._account, email=self.issuer.email)
-            save_account(self._store, self.issuer, self._account)
+            with self._alone() as kept:
+                # Its key may have changed meanwhile.
+                save_account(self._store, self.issuer, replace(kept or self._account, email=self.issuer.email))
 
-    def _sign_up(self) -> None:
+    def _sign_up(self) -> str:
+        """Registers, or goes on under the account that another conversation has registered meanwhile: its URL."""
+        with self._alone() as kept:
+            if kept is not None and kept.url is not None and kept.url != self._account.url:
+                self._use(kept)
+                return kept.url
+            # Under the key that is kept: the issuer may have heard of it.
+            return self._register(kept or self._account)
+
+    def _register(self, account: Account) -> str:
+        self._use(account)
         self._client.net.account = None
         registration = messages.NewRegistration.from_data(
             email=self.issuer.email, terms_of_service_agreed=True, external_account_binding=self._binding()
         )
         # The key first: an account whose key is lost is lost.
-        save_account(self._store, self.issuer, self._account)
+        save_account(self._store, self.issuer, account)
         try:
             url = self._client.new_account(registration).uri
         except errors.ConflictError as known:
             # It knows the key: an earlier process was ended between two lines.
             url = known.location
-        self._account = replace(self._account, url=url, email=self.issuer.email)
-        save_account(self._store, self.issuer, self._account)
-        self._sign_in()
+        if not url:
+            raise ValueError("it does not say where the account is")
+        self._keep(replace(account, url=url, email=self.issuer.email))
+        return str(url)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[Account | None]:
+        """The account as it is kept, which nobody else changes inside the block."""
+        with locked_within(self._store, account_name(self.issuer), ACCOUNT_SECONDS) as is_ours:
+            if not is_ours:
+                raise IssueError(f"another process is changing the account with {self.issuer.name}")
+            yield load_account(self._store, self.issuer)
 
     def _binding(self) -> dict[str, Any] | None:
         """The proof that an account with the issuer is ours (RFC 8555, section 7.3.4)."""
@@ -313,6 +336,11 @@ class Conversation:
             yield
         except (errors.Error, JoseError, OSError, ValueError, KeyError) as error:
             raise IssueError(f"{self.issuer.name} {what}: {_reason(error)}") from error
+
+
+def _known(url: str) -> messages.RegistrationResource:
+    """An account that the issuer knows by its URL."""
+    return messages.RegistrationResource(uri=url, body=messages.Registration())
 
 
 def _base64(raw: bytes) -> str:

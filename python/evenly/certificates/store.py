@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
+
+LOOK_SECONDS = 0.1
+"""Between two looks at a lock that somebody has; whoever has it is waiting for a network."""
 
 
 class StoreError(Exception):
@@ -21,3 +27,15 @@ class Store(Protocol):
 
     def locked(self, name: str) -> AbstractContextManager[bool]:
         """Keeps everybody else who asks for the same lock out, on every node; false if somebody has it already."""
+
+
+@contextlib.contextmanager
+def locked_within(store: Store, name: str, seconds: float) -> Iterator[bool]:
+    """As `Store.locked`, but waits so long for whoever has it; false if that was not enough. Blocking."""
+    ends = time.monotonic() + seconds
+    while True:
+        with store.locked(name) as is_ours:
+            if is_ours or time.monotonic() >= ends:
+                yield is_ours
+                return
+        time.sleep(LOOK_SECONDS)
