@@ -76,7 +76,7 @@ class Lines:
 
 
 class Balancer:
-    """One running Evenly with its files in a directory of its own."""
+    """One running Evenly with its files in a directory of its own; `through` is a program that becomes it."""
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class Balancer:
         environment: Mapping[str, str] | None = None,
         descriptors: tuple[socket.socket, ...] = (),
         descriptor_limit: int | None = None,
+        through: tuple[str, ...] = (),
     ) -> None:
         # A short path, because a Unix socket's has at most 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="evenly-"))
@@ -104,7 +105,7 @@ class Balancer:
         if descriptor_limit is not None:
             # In a shell that becomes Evenly: code between fork and exec is not safe beside the threads of the tests.
             command = ["bash", "-c", f'ulimit -n {descriptor_limit}; exec "$@"', "evenly", *command]
-        self.process = _start(command, environment, descriptors)
+        self.process = _start([*through, *command], environment, descriptors)
         assert self.process.stderr is not None
         assert self.process.stdout is not None
         self.log = Lines(self.process.stderr)

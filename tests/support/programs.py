@@ -38,12 +38,13 @@ def built_by_go(name: str, package: str, into: Path) -> Path:
 
 
 @contextmanager
-def nginx(directory: Path, server: str) -> Iterator[None]:
-    """nginx with one server, that says where it listens with `reuseport`: the port may be reserved meanwhile."""
+def nginx(directory: Path, server: str, top: str = "") -> Iterator[None]:
+    """nginx with one server, and `top` beside it. The server says where it listens with `reuseport`: the port may be
+    reserved meanwhile."""
     file = directory / "nginx.conf"
     file.write_text(
         f"daemon off; master_process off; pid {directory}/pid; error_log stderr notice;\n"
-        f"events {{}}\nhttp {{ access_log off; server {{ {server} }} }}\n"
+        f"events {{}}\nhttp {{ access_log off; {top} server {{ {server} }} }}\n"
     )
     process = subprocess.Popen(
         [program("nginx"), "-c", str(file), "-p", str(directory)], stderr=subprocess.PIPE, text=True

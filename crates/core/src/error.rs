@@ -131,6 +131,8 @@ failures! {
     NotImplemented = "not-implemented", 501, Downstream, false;
     /// No connection to the endpoint could be made.
     ConnectFailed = "connect-failed", 502, Upstream, true;
+    /// The client's address cannot be shown to the endpoint: it is of another family, or the system does not give it.
+    SourceUnusable = "source-unusable", 502, Internal, true;
     /// The endpoint and Evenly did not agree on a TLS session.
     UpstreamTlsFailed = "upstream-tls-failed", 502, Upstream, true;
     /// The endpoint's certificate is not valid: for another name, expired, or of nobody who is trusted.
@@ -301,7 +303,9 @@ mod tests {
         for (index, failure) in Failure::ALL.into_iter().enumerate() {
             assert_eq!(failure.index(), index);
             assert!((400..=505).contains(&failure.status()), "{failure}");
-            assert!(!failure.is_retryable() || failure.side() == Side::Upstream, "{failure}");
+            // An address that one endpoint cannot be shown may be another's to see.
+            let is_elsewhere = failure.side() == Side::Upstream || failure == Failure::SourceUnusable;
+            assert!(!failure.is_retryable() || is_elsewhere, "{failure}");
             assert_eq!(failure.retry_after().is_some(), matches!(failure.status(), 429 | 503), "{failure}");
         }
     }

@@ -14,6 +14,7 @@ use crate::permits::{ListenerPermits, Permits};
 use crate::service::{Event, Events, Service};
 use crate::sockets::BindError;
 use crate::tls::{Originations, Terminations};
+use crate::transparent;
 use crate::worker::{self, Command, Configuration, WorkerHandle};
 use evenly_core::document::{Document, DocumentError, Secret};
 use evenly_core::listener::ListenerId;
@@ -95,6 +96,7 @@ impl Dataplane {
         let inheritance = Inheritance::from_text(health);
         let secret = inheritance.secret().map_or_else(random_secret, Ok)?;
         let mut snapshot = Snapshot::build(parse(document, &secret)?, None)?;
+        transparent::check(&snapshot)?;
         let terminations = Terminations::build(&snapshot.document, &secret, None)?;
         let events = Arc::new(Events::default());
         let originations = Originations::build(&snapshot, &terminations, None, &events)?;
@@ -152,6 +154,7 @@ impl Dataplane {
         let mut control = self.control();
         let running = Arc::clone(&control.snapshot);
         let snapshot = Arc::new(Snapshot::build(parse(document, &self.secret)?, Some(&running))?);
+        transparent::check(&snapshot)?;
         let before = Some(&control.terminations);
         let terminations = Terminations::build(&snapshot.document, &self.secret, before)?;
         let before = Some(&control.originations);

@@ -29,6 +29,7 @@ mod splice;
 mod stream;
 mod tcp;
 mod tls;
+mod transparent;
 mod tunnel;
 mod udp;
 mod upstream;

@@ -4,6 +4,7 @@ use crate::http::{self, Loss};
 use crate::io::is_quiet;
 use crate::stream::Stream;
 use crate::tls::{Alpn, HTTP_1, HTTP_2, Target, originate};
+use crate::transparent::appear_as;
 use crate::worker::Worker;
 use evenly_core::error::Failure;
 use evenly_core::pool::{Endpoint, EndpointId, Pool};
@@ -11,7 +12,7 @@ use evenly_core::proxy_protocol::Addresses;
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,10 +28,19 @@ pub struct Upstream {
     pub address: SocketAddr,
     /// Whether it carried a request before: then its endpoint may have closed it while the next one was on its way.
     pub reused: bool,
-    /// Whose connection it is, when the endpoint was told: nobody else may use it.
-    pub client: Option<Box<Addresses>>,
+    /// Whose connection it is, when the endpoint knows.
+    pub owner: Option<Owner>,
     /// How TLS is spoken on it, if it is: who wants it otherwise now has no use for it.
     pub target: Option<Arc<Target>>,
+}
+
+/// Whose a connection is, when its endpoint knows: nobody else may use it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// One client connection's, which a PROXY protocol header named.
+    Connection(Box<Addresses>),
+    /// The client's whose address it comes from.
+    Client(IpAddr),
 }
 
 impl Upstream {
@@ -45,7 +55,7 @@ struct Idle {
     stream: Stream,
     /// Numbers are given out again after a reload, so the number alone does not say where a connection leads.
     address: SocketAddr,
-    client: Option<Box<Addresses>>,
+    owner: Option<Owner>,
     target: Option<Arc<Target>>,
     since: Instant,
     /// Copied from the pool, so that a sweep needs no snapshot.
@@ -65,24 +75,24 @@ impl IdleConnections {
         Self { by_endpoint: RefCell::default(), total: Cell::new(0), most }
     }
 
-    /// Takes the connection that was used last and is still quiet; closes those that are not. `client` is who the
-    /// endpoint was told to be talking with, for pools that tell; `target` is how TLS is spoken with it, if it is.
+    /// Takes the connection that was used last and is still quiet; closes those that are not. `owner` is whose it must be,
+    /// for pools whose endpoints know; `target` is how TLS is spoken with it, if it is.
     pub fn take(
         &self,
         endpoint: &Endpoint,
-        client: Option<&Addresses>,
+        owner: Option<&Owner>,
         target: Option<&Arc<Target>>,
     ) -> Option<Upstream> {
         let mut all = self.by_endpoint.borrow_mut();
         let stack = all.get_mut(endpoint.id().0 as usize)?;
-        // Where nobody is told, that is the last one.
-        let fits = |idle: &Idle| idle.client.as_deref() == client && is_same(idle.target.as_ref(), target);
+        // Where they do not know, that is the last one.
+        let fits = |idle: &Idle| idle.owner.as_ref() == owner && is_same(idle.target.as_ref(), target);
         while let Some(at) = stack.iter().rposition(fits) {
-            let Idle { stream, address, client, target, .. } = stack.remove(at);
+            let Idle { stream, address, owner, target, .. } = stack.remove(at);
             self.total.set(self.total.get() - 1);
             if address == endpoint.address() && is_quiet(&stream) {
                 let endpoint = endpoint.id();
-                return Some(Upstream { stream, endpoint, address, reused: true, client, target });
+                return Some(Upstream { stream, endpoint, address, reused: true, owner, target });
             }
         }
         None
@@ -109,9 +119,9 @@ impl IdleConnections {
             part(stack.remove(0).stream);
             self.total.set(self.total.get() - 1);
         }
-        let Upstream { stream, address, client, target, .. } = upstream;
+        let Upstream { stream, address, owner, target, .. } = upstream;
         let timeout = Duration::from_millis(pool.keepalive.idle_timeout_ms);
-        stack.push(Idle { stream, address, client, target, since: now, timeout });
+        stack.push(Idle { stream, address, owner, target, since: now, timeout });
         self.total.set(self.total.get() + 1);
     }
 
@@ -163,6 +173,8 @@ fn is_same(one: Option<&Arc<Target>>, other: Option<&Arc<Target>>) -> bool {
 pub struct Opening {
     /// The PROXY protocol header, in front of anything else; may be empty.
     pub introduction: Vec<u8>,
+    /// The address that it comes from, if it is not the node's own.
+    pub source: Option<IpAddr>,
     /// How TLS is spoken, if it is.
     pub target: Option<Arc<Target>>,
     /// What is offered there.
@@ -177,16 +189,16 @@ pub struct Opening {
 pub async fn acquire(
     worker: &Rc<Worker>,
     (pool, endpoint): (&Arc<Pool>, &Endpoint),
-    introduction: Vec<u8>,
+    (introduction, source): (Vec<u8>, Option<IpAddr>),
     target: Option<Arc<Target>>,
 ) -> Result<Upstream, Failure> {
     if pool.http2.is_none() {
-        return dial(worker, endpoint, Opening { introduction, target, alpn: HTTP_1 }).await;
+        return dial(worker, endpoint, Opening { introduction, source, target, alpn: HTTP_1 }).await;
     }
-    // Nobody is introduced by it: connections that are shared are nobody's.
+    // Nobody is introduced by it, or shown: connections that are shared are nobody's.
     let (stream, reused) = http::enter(worker, pool, endpoint, target.clone()).await?;
     let (stream, address) = (Stream::H2(stream), endpoint.address());
-    Ok(Upstream { stream, endpoint: endpoint.id(), address, reused, client: None, target })
+    Ok(Upstream { stream, endpoint: endpoint.id(), address, reused, owner: None, target })
 }
 
 /// A connection that requests are to share.
@@ -198,7 +210,7 @@ pub async fn dial_shared(
     endpoint: &Endpoint,
     target: Option<Arc<Target>>,
 ) -> Result<Stream, Failure> {
-    let opening = Opening { introduction: Vec::new(), target, alpn: HTTP_2 };
+    let opening = Opening { introduction: Vec::new(), source: None, target, alpn: HTTP_2 };
     dial(worker, endpoint, opening).await.map(|upstream| upstream.stream)
 }
 
@@ -209,15 +221,19 @@ pub async fn dial_shared(
 /// There is no connection, or no session on it.
 pub async fn dial(worker: &Rc<Worker>, endpoint: &Endpoint, opening: Opening) -> Result<Upstream, Failure> {
     let address = endpoint.address();
-    let Opening { introduction, target, alpn } = opening;
-    let socket = match dial_address(address).await {
+    let Opening { introduction, source, target, alpn } = opening;
+    let socket = match dial_address(address, source).await {
         Err(error) if is_out_of_descriptors(&error) => {
             worker.idle.clear();
-            dial_address(address).await
+            dial_address(address, source).await
         }
         dialled => dialled,
     };
-    let socket = socket.map_err(|_| Failure::ConnectFailed)?;
+    let socket = socket.map_err(|error| match error.kind() {
+        // Also when all ports between that address and the endpoint are taken.
+        io::ErrorKind::AddrNotAvailable if source.is_some() => Failure::SourceUnusable,
+        _ => Failure::ConnectFailed,
+    })?;
     if !introduction.is_empty() {
         introduce(&socket, &introduction).map_err(|_| Failure::ConnectFailed)?;
     }
@@ -235,7 +251,7 @@ pub async fn dial(worker: &Rc<Worker>, endpoint: &Endpoint, opening: Opening) ->
             }
         },
     };
-    Ok(Upstream { stream, endpoint: endpoint.id(), address, reused: false, client: None, target })
+    Ok(Upstream { stream, endpoint: endpoint.id(), address, reused: false, owner: None, target })
 }
 
 /// Sends a PROXY protocol header on a connection that was just made, before anything else. It is far smaller than what
@@ -251,9 +267,13 @@ pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE].into_iter().any(|errno| number == Some(errno.raw_os_error()))
 }
 
-async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {
+async fn dial_address(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // Heads and small bodies go out at once; Nagle's delay would meet the peer's delayed ACK.
     socket.set_nodelay(true)?;
+    if let Some(source) = source {
+        // Whatever the system has against it, it has against the address.
+        appear_as(&socket, source, address).map_err(|_| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
+    }
     socket.connect(address).await
 }

@@ -121,9 +121,10 @@ def _shared_names(settings: Settings) -> Iterator[tuple[Place, str]]:
 
 def _copies_with_an_introduction(settings: Settings) -> Iterator[tuple[Place, str]]:
     for index, route in enumerate(settings.routes):
-        if route.mirror is not None and settings.pools[route.mirror.pool].proxy_protocol is not None:
-            message = "its `proxy_protocol` has no place before copies, which share their connections"
-            yield ("routes", index, "mirror", "pool"), f"pools.{key(route.mirror.pool)}: {message}"
+        for option in ("proxy_protocol", "source_address"):
+            if route.mirror is not None and getattr(settings.pools[route.mirror.pool], option) is not None:
+                message = f"its `{option}` has no place before copies, which share their connections"
+                yield ("routes", index, "mirror", "pool"), f"pools.{key(route.mirror.pool)}: {message}"
 
 
 def _tls_over_datagrams(settings: Settings) -> Iterator[tuple[Place, str]]:

@@ -69,6 +69,7 @@ def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint], authorities: 
             "min_delay_ms": ms("min_delay", pool.hedge.min_delay),
         },
         "proxy_protocol": pool.proxy_protocol,
+        "source_address": pool.source_address,
         "tls": pool.tls
         and {
             "verify": pool.tls.verify,

@@ -26,7 +26,7 @@ pub use listener::{
 pub use outlier::OutlierDetection;
 pub use pool::{
     Balance, Endpoint, HashKey, HashSource, HealthCheck, Http2, KeepAlive, Pool, PoolTimeouts, Probe,
-    StatusRange,
+    SourceAddress, StatusRange,
 };
 pub use retry::{Hedge, Queue, Retry, RetryBudget};
 pub use route::{

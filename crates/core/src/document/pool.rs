@@ -64,6 +64,9 @@ pub struct Pool {
     /// The PROXY protocol header that endpoints get in front of each connection or datagram, or `null` for none.
     #[serde(deserialize_with = "present")]
     pub proxy_protocol: Option<Version>,
+    /// Whose address connections and datagrams to its endpoints come from, or `null`: the node's own.
+    #[serde(deserialize_with = "present")]
+    pub source_address: Option<SourceAddress>,
     /// TLS with its endpoints, or `null`: what is sent to them is sent as it is; not for pools of `udp` listeners.
     #[serde(deserialize_with = "present")]
     pub tls: Option<PoolTls>,
@@ -73,6 +76,14 @@ pub struct Pool {
     /// That its endpoints are spoken to by HTTP/2, and how; `null`: by HTTP/1.1.
     #[serde(deserialize_with = "present")]
     pub http2: Option<Http2>,
+}
+
+/// An address that is not the node's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceAddress {
+    /// The client's.
+    Client,
 }
 
 /// The balancers.

@@ -94,6 +94,7 @@ impl Pool {
             queue: document.queue.clone(),
             health_check: document.health_check.clone(),
             proxy_protocol: document.proxy_protocol,
+            source_address: document.source_address,
             http2: document.http2.clone(),
             epoch: previous.map_or_else(|| Arc::new(Padded::default()), |pool| Arc::clone(&pool.epoch)),
         })

@@ -44,7 +44,7 @@ use crate::outlier::Outcome;
 use crate::proxy_protocol::Version;
 use crate::retry::Policy;
 use crate::slow_start;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -98,6 +98,8 @@ pub struct Pool {
     pub health_check: Option<document::HealthCheck>,
     /// The header in front of each connection or datagram, if any.
     pub proxy_protocol: Option<Version>,
+    /// Whose address its endpoints see, if it is not the node's own.
+    pub source_address: Option<document::SourceAddress>,
     /// How its endpoints are spoken to by HTTP/2, if they are.
     pub http2: Option<document::Http2>,
     /// Carried over reloads, so that pickers of an older snapshot see changes too. On its own cache lines: every pick
@@ -187,6 +189,12 @@ impl Pool {
         if self.balance == document::Balance::PeakEwma {
             endpoint.observe_latency(nanos, now);
         }
+    }
+
+    /// The address that its endpoints see of a client, if it is not the node's own.
+    #[inline]
+    pub fn source_for(&self, client: IpAddr) -> Option<IpAddr> {
+        self.source_address.map(|document::SourceAddress::Client| client.to_canonical())
     }
 
     /// Lets a request come to *pick*, unless the circuit is open.

@@ -42,9 +42,15 @@ pub(super) fn check(pool: &Pool) -> Result<(), DocumentError> {
                 return Err(DocumentError::new(format!("http2.{field}"), "must be at least 1"));
             }
         }
-        if pool.proxy_protocol.is_some() {
-            let message = "says whose a connection is, and those by HTTP/2 are shared";
-            return Err(DocumentError::new("proxy_protocol", message));
+        let telling = [
+            ("proxy_protocol", pool.proxy_protocol.is_some()),
+            ("source_address", pool.source_address.is_some()),
+        ];
+        if let Some((field, _)) = telling.into_iter().find(|(_, tells)| *tells) {
+            return Err(DocumentError::new(
+                field,
+                "says whose a connection is, and those by HTTP/2 are shared",
+            ));
         }
     }
     HashKey::of_pool(pool)?;

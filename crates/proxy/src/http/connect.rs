@@ -6,14 +6,15 @@ use super::h2::Loss;
 use crate::arrival::{Proxied, introduction};
 use crate::stream::Stream;
 use crate::tls::Target;
-use crate::upstream::{Upstream, acquire};
+use crate::upstream::{Owner, Upstream, acquire};
 use crate::worker::Worker;
 use crate::worker::view::View;
 use evenly_core::error::Failure;
 use evenly_core::pool::{Endpoint, Pool};
-use evenly_core::proxy_protocol::{Addresses, Version};
+use evenly_core::proxy_protocol::Version;
 use evenly_core::retry::Cause;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,8 +50,12 @@ impl Lost {
 
 /// What a connection has to begin with; nothing for most pools.
 pub struct Terms {
-    /// Who the endpoint is told that it talks with, by a PROXY protocol header.
-    told: Option<(Version, Box<Addresses>)>,
+    /// Whose it is, if the endpoint is to know.
+    owner: Option<Owner>,
+    /// The version of the PROXY protocol header that names the owner, if one does.
+    version: Option<Version>,
+    /// The address that it comes from, if it is not the node's own.
+    source: Option<IpAddr>,
     /// How TLS is spoken.
     target: Option<Arc<Target>>,
 }
@@ -58,18 +63,18 @@ pub struct Terms {
 impl Terms {
     /// Those of an endpoint of `pool`.
     pub fn of(client: &Client, view: &View, pool: &Pool, endpoint: &Endpoint) -> Self {
-        Self {
-            told: pool.proxy_protocol.map(|version| (version, Box::new(client.addresses()))),
-            target: view.target(endpoint).map(Arc::clone),
-        }
+        let (version, source) = (pool.proxy_protocol, pool.source_for(client.peer.ip()));
+        let owner = match version {
+            Some(_) => Some(Owner::Connection(Box::new(client.addresses()))),
+            None => source.map(Owner::Client),
+        };
+        Self { owner, version, source, target: view.target(endpoint).map(Arc::clone) }
     }
 }
 
-/// An idle connection to `endpoint`. Connections of which the endpoint knows whose they are serve that client's
-/// connection only.
+/// An idle connection to `endpoint`. Connections of which the endpoint knows whose they are serve their owner only.
 pub fn idle(client: &Client, endpoint: &Endpoint, terms: &Terms) -> Option<Upstream> {
-    let told = terms.told.as_ref().map(|(_, addresses)| &**addresses);
-    let upstream = client.worker.idle.take(endpoint, told, terms.target.as_ref())?;
+    let upstream = client.worker.idle.take(endpoint, terms.owner.as_ref(), terms.target.as_ref())?;
     client.worker.stats.borrow_mut().upstream_reused(endpoint.id().0);
     Some(upstream)
 }
@@ -81,11 +86,14 @@ pub async fn reach(
     terms: Terms,
     proxied: Option<&Proxied>,
 ) -> Result<Upstream, Lost> {
-    let Terms { told, target } = terms;
-    let header = told.as_ref().map(|(version, addresses)| introduction(*version, **addresses, proxied));
-    let acquired = acquire(worker, (pool, endpoint), header.unwrap_or_default(), target).await;
+    let Terms { owner, version, source, target } = terms;
+    let header = match (version, &owner) {
+        (Some(version), Some(Owner::Connection(addresses))) => introduction(version, **addresses, proxied),
+        _ => Vec::new(),
+    };
+    let acquired = acquire(worker, (pool, endpoint), (header, source), target).await;
     let mut upstream = acquired.map_err(|failure| Lost::to(Cause::ConnectFailure, failure))?;
-    upstream.client = told.map(|(_, addresses)| addresses);
+    upstream.owner = owner;
     let mut stats = worker.stats.borrow_mut();
     match upstream.reused {
         true => stats.upstream_reused(endpoint.id().0),

@@ -17,7 +17,7 @@ use crate::worker::buffers::Buffer;
 use crate::worker::deadlines::Deadline;
 use crate::worker::view::View;
 use evenly_core::affinity::{Affinity, Ask, Clue, Place, Told, pick};
-use evenly_core::error::Failure;
+use evenly_core::error::{Failure, Side};
 use evenly_core::hash_key::HashKey;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::outlier::Outcome;
@@ -101,7 +101,9 @@ impl Connection<'_> {
                     Some(_) => self.reach((pool, name.as_deref()), addresses, &deadline, tally).await,
                     None => Err(Failure::CircuitOpen),
                 };
-                if let Some(permit) = permit.filter(|_| tally.endpoint.is_some()) {
+                // What is nobody's but ours says nothing of the pool.
+                let is_told = reached.as_ref().err().is_none_or(|failure| failure.side() == Side::Upstream);
+                if let Some(permit) = permit.filter(|_| is_told && tally.endpoint.is_some()) {
                     self.view.pool(pool).leave(permit, reached.is_ok());
                 }
                 reached.map(|reached| (reached, first))
@@ -203,6 +205,7 @@ impl Connection<'_> {
                 version.map(|version| introduction(version, addresses(), self.origin.proxied.as_deref()));
             let opening = Opening {
                 introduction: introduction.unwrap_or_default(),
+                source: self.view.pool(pool).source_for(client),
                 target: self.view.target(&endpoint).map(Arc::clone),
                 alpn: NO_ALPN,
             };
@@ -226,7 +229,9 @@ impl Connection<'_> {
                     return Ok((lease, upstream));
                 }
                 Err(failure) => {
-                    self.view.pool(pool).observe(&endpoint, Outcome::LocalOriginFailure, 0);
+                    if failure.side() == Side::Upstream {
+                        self.view.pool(pool).observe(&endpoint, Outcome::LocalOriginFailure, 0);
+                    }
                     self.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, failure);
                     if lost.is_some() {
                         return Err(failure);

@@ -1,7 +1,7 @@
 //! Many datagrams in one system call, in either direction, with the local address that they came to or leave from.
 
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, sendmsg,
 };
 use nix::{cmsg_space, libc};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -136,6 +136,21 @@ impl Batch {
             }
         };
         Ok(sent)
+    }
+}
+
+/// Sends one datagram to `endpoint` from an address that need not be this machine's; its size.
+pub fn send_from(
+    socket: BorrowedFd<'_>,
+    source: IpAddr,
+    endpoint: SocketAddr,
+    slices: &[IoSlice<'_>],
+) -> nix::Result<usize> {
+    let (fd, to) = (socket.as_raw_fd(), SockaddrStorage::from(endpoint));
+    let send = |control| sendmsg(fd, slices, &[control], MsgFlags::MSG_DONTWAIT, Some(&to));
+    match source {
+        IpAddr::V4(ip) => send(ControlMessage::Ipv4PacketInfo(&v4_information(ip))),
+        IpAddr::V6(ip) => send(ControlMessage::Ipv6PacketInfo(&v6_information(ip))),
     }
 }
 

@@ -4,6 +4,8 @@
 //! of their own, instead of a task and a registration with the runtime for each, keeps a socket's cost in this process at
 //! a few bytes, and brings all answers of a moment together, so that they leave in one batch.
 
+use super::batch::send_from;
+use crate::transparent;
 use evenly_core::sessions::{Claim, Sources};
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::buffer::spare_capacity;
@@ -11,7 +13,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Room for what an endpoint answers at once on one socket, which seldom carries more than a few sessions.
@@ -63,31 +65,34 @@ impl Outlets {
         }
     }
 
-    /// Sends to an endpoint, behind a header if there is one.
+    /// Sends to an endpoint, behind a header if there is one, and from the client's address if it is to be seen.
     pub fn send(
         &self,
         source: u32,
         endpoint: SocketAddr,
-        header: Option<&[u8]>,
+        (header, client): (Option<&[u8]>, Option<IpAddr>),
         payload: &[u8],
     ) -> io::Result<()> {
         let socket = self.socket(source)?;
-        let send = || match header {
-            None => rustix::net::sendto(socket, payload, SendFlags::DONTWAIT, &endpoint),
-            Some(header) => rustix::net::sendmsg_addr(
-                socket,
-                &endpoint,
-                &[IoSlice::new(header), IoSlice::new(payload)],
-                &mut SendAncillaryBuffer::default(),
-                SendFlags::DONTWAIT,
-            ),
+        let slices = || [IoSlice::new(header.unwrap_or_default()), IoSlice::new(payload)];
+        let send = || -> io::Result<usize> {
+            match (client, header) {
+                (Some(client), _) => Ok(send_from(socket.as_fd(), client, endpoint, &slices())?),
+                (None, None) => Ok(rustix::net::sendto(socket, payload, SendFlags::DONTWAIT, &endpoint)?),
+                (None, Some(_)) => {
+                    let mut control = SendAncillaryBuffer::default();
+                    let flags = SendFlags::DONTWAIT;
+                    Ok(rustix::net::sendmsg_addr(socket, &endpoint, &slices(), &mut control, flags)?)
+                }
+            }
         };
         match send() {
-            Ok(_) => Ok(()),
-            Err(rustix::io::Errno::AGAIN) => Err(io::ErrorKind::WouldBlock.into()),
-            // What an earlier datagram met is told by the next call, whoever that one is for; the details are in the
-            // error queue.
-            Err(_) => send().map(drop).map_err(io::Error::from),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                // What an earlier datagram met is told by the next call, whoever that one is for; the details are in the
+                // error queue.
+                send().map(drop)
+            }
+            sent => sent.map(drop),
         }
     }
 
@@ -123,6 +128,8 @@ impl Outlets {
             let _ = setsockopt(&socket, sockopt::Ipv6RecvErr, &true);
             ([0_u16; 8], 0).into()
         };
+        // Best effort as well: where it may not be, no pool that needs it was let in.
+        let _ = transparent::allow(&socket, self.domain == Domain::IPV4);
         // Now, not by the first datagram: a port that is to be had for nobody shows here.
         socket.bind(&any.into())?;
         let socket: UdpSocket = socket.into();

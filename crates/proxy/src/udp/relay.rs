@@ -21,7 +21,7 @@ use evenly_core::sessions::{Due, Flow, Session, SessionId, Sessions, Tick};
 use socket2::Domain;
 use std::hash::RandomState;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -230,7 +230,8 @@ impl Relay {
         session.last = now;
         session.with.bytes.0 += payload.len() as u64;
         let outlets = &self.outlets[family(session.endpoint)];
-        let sent = outlets.send(session.source, session.endpoint, session.with.header.as_deref(), payload);
+        let manner = (session.with.header.as_deref(), session.with.source);
+        let sent = outlets.send(session.source, session.endpoint, manner, payload);
         sent.map_err(|error| {
             if matches!(error.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) {
                 self.fail(id, Failure::ConnectFailed);
@@ -256,8 +257,9 @@ impl Relay {
         let entry = self.enter()?;
         let (lease, affinity) = self.pick(flow, None)?;
         let endpoint = lease.endpoint().address();
-        let source = self.claim(endpoint)?;
+        let (shown, source) = (self.shown(flow, endpoint)?, self.claim(endpoint)?);
         let with = Carried {
+            source: shown,
             header: self.header(flow),
             generation: self.site.view.snapshot.generation,
             started: Instant::now(),
@@ -298,6 +300,15 @@ impl Relay {
             None => picker.pick(key, exclude, now).map(|lease| (lease, Told::default())),
         };
         picked.map_err(|none| Lost::Refused(none.into()))
+    }
+
+    /// The client's address, if the endpoint is to see it.
+    fn shown(&self, flow: Flow, endpoint: SocketAddr) -> Result<Option<IpAddr>, Lost> {
+        let shown = self.site.view.pool(self.site.pool).source_for(flow.client.ip());
+        match shown.is_none_or(|client| client.is_ipv4() == endpoint.is_ipv4()) {
+            true => Ok(shown),
+            false => Err(Lost::Refused(Failure::SourceUnusable)),
+        }
     }
 
     /// What every datagram of a session begins with: receivers of datagrams have nothing else to know them by.

@@ -9,6 +9,7 @@ use evenly_core::affinity::Told;
 use evenly_core::listener::Listener;
 use evenly_core::pool::{Lease, Pool};
 use evenly_core::sessions::Session;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -16,6 +17,8 @@ use std::time::Instant;
 pub struct Carried {
     /// Counts the session at its endpoint.
     pub lease: Lease,
+    /// The address that its datagrams come from, if it is not the node's own.
+    pub source: Option<IpAddr>,
     /// The PROXY protocol header of every datagram, if the endpoint gets one.
     pub header: Option<Box<[u8]>>,
     /// The snapshot for which the endpoint is known to be in the pool.

@@ -319,6 +319,15 @@ hash_balance_factor = 1.25
         ),
         examples=["v2"],
     )
+    source_address: Literal["client"] | None = Field(
+        default=None,
+        description=(
+            'Whose address endpoints see; by itself the node\'s own. `"client"`: connections and datagrams come from '
+            "the client's, and the network must bring the answers back here. Over HTTP a connection then serves one "
+            "client only. Needs CAP_NET_ADMIN or CAP_NET_RAW; health checks come from the node."
+        ),
+        examples=["client"],
+    )
     tls: PoolTls | None = Field(
         default=None,
         description="TLS with the endpoints; not for pools of UDP listeners.",
@@ -354,8 +363,9 @@ hash_balance_factor = 1.25
     def _check_protocol(self) -> Self:
         if self.protocol != "h2" and self.http2 is not None:
             raise refused(f'goes with protocol = "h2", and this is "{self.protocol}"', "http2")
-        if self.protocol == "h2" and self.proxy_protocol is not None:
-            raise refused('says whose a connection is, and with protocol = "h2" clients share them', "proxy_protocol")
+        for option in ("proxy_protocol", "source_address"):
+            if self.protocol == "h2" and getattr(self, option) is not None:
+                raise refused('says whose a connection is, and with protocol = "h2" clients share them', option)
         return self
 
     @model_validator(mode="after")

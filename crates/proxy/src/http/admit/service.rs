@@ -17,7 +17,7 @@ use evenly_core::access::ForwardAuth;
 use evenly_core::affinity::Ask;
 use evenly_core::affinity::pick::by_balancer;
 use evenly_core::document::Balance;
-use evenly_core::error::Failure;
+use evenly_core::error::{Failure, Side};
 use evenly_core::hash_key::HashKey;
 use evenly_core::outlier::Outcome as Observed;
 use evenly_core::pool::{Endpoint, EndpointId, Pool};
@@ -337,7 +337,9 @@ fn observe(client: &Client, pool: &Pool, endpoint: &Endpoint, (status, began): (
 /// Nothing came of a try: counts it, and tells outlier detection.
 fn failed(client: &Client, pool: &Pool, endpoint: &Endpoint, failure: Failure) {
     client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, failure);
-    pool.observe(endpoint, Observed::LocalOriginFailure, 0);
+    if failure.side() == Side::Upstream {
+        pool.observe(endpoint, Observed::LocalOriginFailure, 0);
+    }
 }
 
 /// An idle connection, or a new one.

@@ -92,7 +92,7 @@ impl Copy {
             }
         }
         let pool = self.view.pool(mirror.pool.0 as usize);
-        let acquired = acquire(&self.worker, (pool, endpoint), Vec::new(), target).await;
+        let acquired = acquire(&self.worker, (pool, endpoint), (Vec::new(), None), target).await;
         let upstream = acquired.map_err(|_| Mirrored::Failed)?;
         if !upstream.stream.frames_messages() {
             self.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);

@@ -54,12 +54,13 @@ impl Relay {
             Err(lost) => return Err(lost),
         };
         let endpoint = lease.endpoint().address();
+        let shown = self.shown(flow, endpoint)?;
         let (header, generation) = (self.header(flow), self.site.view.snapshot.generation);
         let source = if endpoint == before.1 { before.0 } else { self.claim(endpoint)? };
         if let Some(session) = self.sessions.get(id) {
             let carried = &mut session.with;
             (carried.lease, carried.header, carried.generation) = (lease, header, generation);
-            carried.trial = trial;
+            (carried.source, carried.trial) = (shown, trial);
             (session.endpoint, session.source, session.unanswered) = (endpoint, source, Some(now));
         }
         if endpoint != before.1 {
