@@ -85,6 +85,18 @@ def datagrams(port: int, clients: int, size: int, window: int, seconds: int) -> 
     return int(exchanges), int(lost), float(took)
 
 
+def steady_datagrams(port: int, clients: int, size: int, rate: int, seconds: int) -> tuple[int, int]:
+    """A fixed rate of datagrams over UDP: how many were sent, and how many did not come back."""
+    sent, lost = _run([str(DATAGRAMS), "steady", *map(str, (port, clients, size, rate, seconds))], seconds).split()
+    return int(sent), int(lost)
+
+
+def flows(port: int, first: int, count: int) -> int:
+    """One datagram from each of so many addresses and ports: how many were answered."""
+    # Those that are not answered wait for a second, 2,000 at a time.
+    return int(_run([str(DATAGRAMS), "flows", *map(str, (port, first, count))], count / 2_000))
+
+
 def _run(command: list[str], seconds: float) -> str:
     """Run a load to its end and return what it printed; raise ``RuntimeError`` if it fails or hangs."""
     try:

@@ -64,12 +64,17 @@ def ended(admin: Path) -> tuple[int, int]:
     """How many health checks passed and failed so far, over all endpoints, from the admin socket's metrics.
 
     Raises ``OSError`` when nobody answers there, ``ValueError`` when the answer has no such counters."""
+    return counted(metrics(admin))
+
+
+def metrics(admin: Path) -> str:
+    """All of them. Raises ``OSError`` when nobody answers at the admin socket."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(30)
         connection.connect(str(admin))
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
         with connection.makefile("rb") as answer:
-            return counted(answer.read().decode())
+            return answer.read().decode()
 
 
 def counted(metrics: str) -> tuple[int, int]:
