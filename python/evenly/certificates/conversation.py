@@ -322,7 +322,12 @@ class Conversation:
         """Tells everybody that a certificate is not to be trusted any more (RFC 8555, section 7.6)."""
         with self._explained("did not revoke the certificate"):
             self._sign_in()
-            self._client.revoke(certificate, reason)
+            try:
+                self._client.revoke(certificate, reason)
+            except messages.Error as error:
+                # It has heard of it before, and we not its answer.
+                if error.code != "alreadyRevoked":
+                    raise
 
     def _directory(self, name: str) -> str | None:
         try:

@@ -53,6 +53,16 @@ class DirectoryStore:
                 raise
             _flush_names(path.parent)
 
+    def remove(self, name: str) -> None:
+        """As `Store` says."""
+        with _explained(f"{self.directory / name} cannot be removed"):
+            path = self._path(name)
+            try:
+                path.unlink()
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            _flush_names(path.parent)
+
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[bool]:
         """As `Store` says, by flock(2), which ends with the process that holds it."""

@@ -63,11 +63,11 @@ async def ask_window(issued: Issued, issuer: WantedIssuer, store: Store) -> tupl
     return window, again.timestamp()
 
 
-async def revoke(issued: Issued, issuer: WantedIssuer, store: Store, reason: int) -> None:
+async def revoke(certificate: x509.Certificate, issuer: WantedIssuer, store: Store, reason: int) -> None:
     """Has a certificate revoked by its issuer. Raises `IssueError` and `StoreError`."""
     from evenly.certificates.conversation import Conversation
 
-    await in_thread(lambda: Conversation(issuer, store).revoke(issued.leaf, reason))
+    await in_thread(lambda: Conversation(issuer, store).revoke(certificate, reason))
 
 
 async def roll_over(issuer: WantedIssuer, store: Store) -> tuple[str, str]:

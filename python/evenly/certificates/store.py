@@ -25,6 +25,9 @@ class Store(Protocol):
     def write(self, name: str, text: str) -> None:
         """Replaces it as a whole: who reads meanwhile gets the old one or the new one. On return it is safe."""
 
+    def remove(self, name: str) -> None:
+        """Has none of that name any more, as if none had been written. On return that is safe."""
+
     def locked(self, name: str) -> AbstractContextManager[bool]:
         """Keeps everybody else who asks for the same lock out, on every node; false if somebody has it already."""
 

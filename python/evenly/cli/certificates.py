@@ -16,7 +16,7 @@ from evenly.cli.client import AdminOption, FileOption, TokenOption, find
 from evenly.cli.status_table import duration, plain_table
 from evenly.cli.terminal import output, warn
 from evenly.control.certificates import WARN_DAYS
-from evenly.control.status import AccountStatus, CertificateStatus, StapleStatus
+from evenly.control.status import AccountStatus, CertificateStatus, RevocationStatus, StapleStatus
 
 RENEW_SECONDS = 600.0
 """For a renewal: as long as several issuers may take, one after the other."""
@@ -134,6 +134,19 @@ def _renewal(certificate: CertificateStatus, now: float) -> Text | None:
     line = Text.assemble("certificate ", (certificate.name, "bold"), f" · {by} · {when}")
     if renewal.error:
         line.append(f"\n  failed {renewal.failures:,} times in a row: {renewal.error}", "red")
+    if renewal.revocation is not None:
+        line.append_text(_still_to_revoke(renewal.revocation, now))
+    return line
+
+
+def _still_to_revoke(revocation: RevocationStatus, now: float) -> Text:
+    which = "a certificate" if revocation.serial is None else f"serial number {revocation.serial}"
+    when = "being tried now"
+    if revocation.next_try is not None:
+        when = f"next try in {duration(revocation.next_try - now)}"
+    line = Text(f"\n  {which} is still to be revoked · {when}", "bold red")
+    if revocation.error:
+        line.append(f"\n  failed {revocation.failures:,} times in a row: {revocation.error}", "red")
     return line
 
 

@@ -14,7 +14,7 @@ def render(watchers: Iterable[Watcher], edits: int, certificates: Sequence[Certi
     """What discovery, edits and certificates have to say."""
     watched = list(watchers)
     lines = list(_family("evenly_edits", "gauge", "Edits at run time that the file does not have.", [({}, edits)]))
-    for name, kind, text, samples in (*_discovery(watched), *_certificates(certificates)):
+    for name, kind, text, samples in (*_discovery(watched), *_certificates(certificates), *_revocations(certificates)):
         if samples:
             lines += _family(name, kind, text, samples)
     return "".join(f"{line}\n" for line in lines)
@@ -85,6 +85,19 @@ def _certificates(certificates: Sequence[CertificateStatus]) -> Iterator[tuple[s
         "gauge",
         "1 while what has replaced the files of certificates cannot be used, and the ones before stay.",
         [({"certificate": each.name}, float(bool(each.problem))) for each in certificates if each.origin == "files"],
+    )
+
+
+def _revocations(certificates: Sequence[CertificateStatus]) -> Iterator[tuple[str, str, str, list[Sample]]]:
+    yield (
+        "evenly_certificate_revocation_pending",
+        "gauge",
+        "1 while a certificate is still to be revoked, as somebody has asked for.",
+        [
+            ({"certificate": each.name}, float(each.renewal.revocation is not None))
+            for each in certificates
+            if each.renewal is not None
+        ],
     )
 
 

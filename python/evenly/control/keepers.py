@@ -16,18 +16,18 @@ import structlog
 
 from evenly.certificates.clock import Clock, SystemClock
 from evenly.certificates.dns import DnsResponder
-from evenly.certificates.issue_error import IssueError
 from evenly.certificates.issuing import ask_window, issue, revoke, roll_over
 from evenly.certificates.keeper import OUTCOMES, Keeper
 from evenly.certificates.records import Issued
 from evenly.certificates.renewal import Window
+from evenly.certificates.revoking import Revocation, Revoker
 from evenly.certificates.store import Store
 from evenly.certificates.wanted import Wanted, WantedIssuer, store_of, wanted
 from evenly.config import Loaded
 from evenly.config.front_routes import Answers
 from evenly.control.answering import Answering
 from evenly.control.editing import UnknownNameError
-from evenly.control.status import AccountStatus, RenewalStatus
+from evenly.control.status import AccountStatus, RenewalStatus, RevocationStatus
 
 AT_ONCE = 4
 """Certificates that are asked for at the same time: a file with hundreds must not keep the control plane busy with
@@ -42,6 +42,7 @@ class Kept:
     """One keeper at work."""
 
     keeper: Keeper
+    revoker: Revoker
     store: Store
     task: asyncio.Task[None]
 
@@ -76,8 +77,12 @@ class Keepers:
                 self._kept[name] = before.pop(name)
             else:
                 self._kept[name] = self._keep(each, store, None if running is None else running.task)
-        for left in before.values():
+        for name, left in before.items():
             left.task.cancel()
+            pending = left.revoker.standing.pending
+            if pending is not None and name not in self._kept:
+                problem = "it is not in the configuration any more: it waits in the store until it is"
+                log.warning("certificate not revoked", certificate=name, serial=pending.serial, problem=problem)
 
     def status(self, name: str) -> RenewalStatus | None:
         """How it is going with a certificate; `None` if it is none of ours."""
@@ -97,6 +102,7 @@ class Keepers:
                 issuer: {outcome: standing.outcomes[issuer, outcome] for outcome in OUTCOMES}
                 for issuer in dict.fromkeys(issuer for issuer, _ in standing.outcomes)
             },
+            revocation=_revocation_status(self._kept[name].revoker),
         )
 
     async def renew(self, name: str, *, dry_run: bool) -> None:
@@ -106,17 +112,12 @@ class Keepers:
         await self._kept[name].keeper.renew(dry_run=dry_run)
 
     async def revoke(self, name: str, reason: int) -> None:
-        """Has a certificate revoked once there is another in its place. Raises as `renew`."""
-        if name not in self._kept or (old := self._kept[name].keeper.standing.issued) is None:
+        """Has a certificate revoked once there is another in its place, or finishes what an earlier call has begun.
+        Raises as `renew`."""
+        if name not in self._kept or self._kept[name].keeper.standing.issued is None:
             issued = (each for each, kept in self._kept.items() if kept.keeper.standing.issued is not None)
             raise UnknownNameError("certificate that was issued over ACME", name, sorted(issued))
-        kept = self._kept[name]
-        issuers = (each for each in kept.keeper.wanted.issuers if each.directory == old.directory)
-        if (issuer := next(issuers, None)) is None:
-            raise IssueError(f"{old.issuer} has issued it, and is none of its issuers any more")
-        await kept.keeper.renew()
-        await revoke(old, issuer, kept.store, reason)
-        log.warning("certificate revoked", certificate=name, issuer=issuer.name, reason=reason)
+        await self._kept[name].revoker.revoke(reason)
 
     async def roll_over(self, name: str) -> AccountStatus:
         """Gives the account with an issuer another key. Raises `UnknownNameError`, `IssueError` and `StoreError`."""
@@ -152,11 +153,33 @@ class Keepers:
             async with self._at_once:
                 return await ask_window(issued, issuer, store)
 
+        async def undo(pending: Revocation, issuer: WantedIssuer) -> None:
+            async with self._at_once:
+                await revoke(pending.leaf, issuer, store, pending.reason)
+
+        async def installed() -> None:
+            await self._installed()
+            revoker.wake()
+
         async def run() -> None:
             if before is not None:
                 # It holds the lock until it has ended.
                 await asyncio.wait([before])
-            await keeper.run()
+            await asyncio.gather(keeper.run(), revoker.run())
 
-        keeper = Keeper(wanted, store, get, window, self._installed, self._clock, self._draw)
-        return Kept(keeper, store, asyncio.create_task(run()))
+        keeper = Keeper(wanted, store, get, window, installed, self._clock, self._draw)
+        revoker = Revoker(keeper, store, undo, self._clock, self._draw)
+        return Kept(keeper, revoker, store, asyncio.create_task(run()))
+
+
+def _revocation_status(revoker: Revoker) -> RevocationStatus | None:
+    standing = revoker.standing
+    if standing.pending is None and not standing.error:
+        return None
+    return RevocationStatus(
+        serial=None if standing.pending is None else standing.pending.serial,
+        issuer=None if standing.pending is None else standing.pending.issuer,
+        next_try=None if standing.next_try is None else standing.next_try.timestamp(),
+        error=standing.error,
+        failures=standing.failures,
+    )

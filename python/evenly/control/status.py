@@ -185,6 +185,16 @@ class Http3Status(Report):
     migrations: int = Field(description="Changes of clients' addresses that their connections survived.")
 
 
+class RevocationStatus(Report):
+    """A certificate that is still to be revoked, once there is another in its place."""
+
+    serial: str | None = Field(description="Its serial number, hexadecimal; null while the store cannot be read.")
+    issuer: str | None = Field(description="Who is to revoke it; null while the store cannot be read.")
+    next_try: float | None = Field(description="When that is tried next, in unix seconds; null while it is tried.")
+    error: str = Field(description="Why the last try failed; empty if there was none yet.")
+    failures: int = Field(description="Tries that failed in a row.")
+
+
 class RenewalStatus(Report):
     """A certificate over ACME: who issues it, and how that is going."""
 
@@ -200,6 +210,9 @@ class RenewalStatus(Report):
     failures: int = Field(description="Tries that failed in a row.")
     outcomes: dict[str, dict[str, int]] = Field(
         description="By issuer, certificates `issued` and tries `failed` since the process started."
+    )
+    revocation: RevocationStatus | None = Field(
+        None, description="The one before it, if that is still to be revoked; null if none is."
     )
 
 

@@ -57,6 +57,9 @@ class MemoryStore:
     def write(self, name: str, text: str) -> None:
         self.texts[name] = text
 
+    def remove(self, name: str) -> None:
+        self.texts.pop(name, None)
+
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[bool]:
         yield not self.is_locked

@@ -18,6 +18,19 @@ def test_what_is_written_is_read_and_is_nobody_elses(tmp_path: Path) -> None:
     assert [path.name for path in (store.directory / "certificates").iterdir()] == ["site.example.json"]
 
 
+def test_what_is_removed_is_gone(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.remove("revocations/site")
+    store.write("revocations/site", "text")
+    store.write("revocations/other", "text")
+    store.remove("revocations/site")
+    assert store.read("revocations/site") is None
+    assert store.read("revocations/other") == "text"
+    (tmp_path / "revocations" / "full.json").mkdir()
+    with pytest.raises(StoreError, match="revocations/full cannot be removed"):
+        store.remove("revocations/full")
+
+
 def test_one_at_a_time(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     with store.locked("certificates/site") as first:
