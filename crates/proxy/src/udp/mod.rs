@@ -13,8 +13,10 @@
 //!
 //! Which datagrams belong together, and which socket may carry them, is decided in `evenly_core::sessions`.
 //!
-//! Segmentation offload (UDP_GRO, UDP_SEGMENT) is not used: it joins datagrams of one flow and one size, and a relay's
-//! are of many flows; what it would save there, the batches save already.
+//! Segmentation offload is not used. In a relay made to measure it, which lacked all else, UDP_SEGMENT saved nothing where
+//! each client had one datagram on its way, and a quarter of the CPU time where each had four or more of one size; UDP_GRO
+//! saved nothing beyond that. A route whose MTU is smaller than a datagram, and some devices, refuse it, so that it takes
+//! a second way of sending beside it.
 
 mod batch;
 mod outlets;
