@@ -94,6 +94,9 @@ def judge(raw: bytes, subject: Subject, now: datetime) -> Answer:
         single = next((each for each in answer.responses if each.serial_number == subject.leaf.serial_number), None)
         if single is None:
             raise OcspError("the answer is about another certificate")
+        # A signature that is not whole bytes (X.690, section 8.6.2) is read as if it were, but not by every client.
+        if b"\0" + answer.signature not in raw:
+            raise OcspError("the answer's signature is not a number of bytes")
         _verify(answer, subject, now)
         begins, ends = single.this_update_utc, single.next_update_utc
         status, revoked = single.certificate_status, single.revocation_time_utc
