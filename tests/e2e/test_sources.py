@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import pytest
 
+from ..support.balancer import run_verb
 from ..support.json_server import Answer, Asked, Reply, serving
 from ..support.load import Load
 from ..support.wire import DEADLINE
@@ -113,18 +114,41 @@ def inventory() -> Iterator[Callable[..., Inventory]]:
         each.__exit__()
 
 
+def asking(known: Inventory, kind: str, directory: Path) -> str:
+    """The option that names it."""
+    where = {
+        "http": lambda: f'url = "{known.start(known.http)}/app.json", interval = "50ms"',
+        "consul": lambda: f'url = "{known.start(known.consul)}", service = "app"',
+        "docker": lambda: f'socket = "{known.start(known.docker, directory / "docker.sock")}"',
+    }[kind]()
+    return f'{{ type = "{kind}", {where}, retry_min = "50ms", retry_max = "100ms" }}'
+
+
+@pytest.mark.parametrize("kind", ["consul", "docker"])
+def test_one_bad_entry_does_not_freeze_the_pool(run, port, servers, inventory, tmp_path, kind: str) -> None:
+    """What has left the source leaves the pool, although another entry is no endpoint."""
+    backends = servers("a", "b")
+    known = inventory(*backends)
+    balancer = run(text(port(), asking(known, kind, tmp_path)))
+    has(balancer, *backends)
+    known.say("127.0.0.1:0", backends[1])
+    has(balancer, backends[1])
+    assert "0" in balancer.wait_log("endpoints left out", pool="app", unusable=1)["problem"]
+    assert balancer.status()["pools"][0]["discovery"]["left_out"] == 1
+    assert balancer.metric("evenly_discovery_left_out_endpoints", pool="app") == 1
+    assert "1 left out" in run_verb("status", "--admin", str(balancer.admin_path)).stdout
+    known.say("127.0.0.1:0")
+    assert "0" in balancer.wait_log("discovery failed", pool="app", reason="invalid")["problem"]
+    has(balancer, backends[1])
+
+
 @pytest.mark.parametrize("kind", ["http", "consul", "docker"])
 def test_each_source(run, port, servers, inventory, tmp_path, kind: str) -> None:
     """Changes under load, and then the source's end: no request fails."""
     backends = servers("a", "b", "c")
     known = inventory(backends[0], backends[1])
-    where = {
-        "http": lambda: f'url = "{known.start(known.http)}/app.json", interval = "50ms"',
-        "consul": lambda: f'url = "{known.start(known.consul)}", service = "app"',
-        "docker": lambda: f'socket = "{known.start(known.docker, tmp_path / "docker.sock")}"',
-    }[kind]()
     bound = port()
-    balancer = run(text(bound, f'{{ type = "{kind}", {where}, retry_min = "50ms", retry_max = "100ms" }}'))
+    balancer = run(text(bound, asking(known, kind, tmp_path)))
     has(balancer, backends[0], backends[1])
     with Load(bound, connections=4) as load:
         for turn in range(6):

@@ -127,7 +127,7 @@ class Endpoints:
             changed=standing.changed,
             error=standing.error,
             failing_since=standing.failing_since,
-            left_out=standing.outside + standing.beyond,
+            left_out=standing.left_out,
         )
 
     async def close(self) -> None:

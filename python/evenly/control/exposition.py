@@ -118,8 +118,8 @@ def _discovery(watched: list[Watcher]) -> Iterator[tuple[str, str, str, list[Sam
     yield (
         "evenly_discovery_left_out_endpoints",
         "gauge",
-        "Endpoints of the last answer that were not taken: outside of networks, or beyond max_endpoints.",
-        [(labels, standing.outside + standing.beyond) for labels, standing in of],
+        "Endpoints of the last answer that were not taken: outside of networks, beyond max_endpoints, or unusable.",
+        [(labels, standing.left_out) for labels, standing in of],
     )
     yield (
         "evenly_discovery_last_answer_timestamp_seconds",

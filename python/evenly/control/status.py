@@ -85,7 +85,7 @@ class DiscoveryStatus(Report):
     changed: float = Field(description="When its answer was last another, in unix seconds; 0 if never yet.")
     error: str = Field(description="Why it gives no answer now; empty if it does.")
     failing_since: float = Field(description="Since when, in unix seconds; 0 if it answers.")
-    left_out: int = Field(description="Endpoints of the last answer that its bounds leave out.")
+    left_out: int = Field(description="Endpoints of the last answer not taken: beyond its bounds, or unusable.")
 
 
 class AffinityStatus(Report):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from evenly.config.schema import Discovery, Endpoint
-from evenly.discovery.source import SourceError
+from evenly.discovery.source import name_for_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,7 @@ def _ip(each: Endpoint) -> IPv4Address | IPv6Address:
     try:
         return ip_address(each.address.host)
     except ValueError:
-        text = f'expected IP addresses, found the name "{each.address.host}"; for names there is discovery by DNS'
-        raise SourceError("invalid", text) from None
+        raise name_for_address(each.address.host) from None
 
 
 def _within(ip: IPv4Address | IPv6Address, networks: Iterable[object] | None) -> bool:

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from evenly.config.schema import ConsulDiscovery, Endpoint
 from evenly.discovery.client import client, fetch, token
-from evenly.discovery.source import UNREADABLE, Place, Report, SourceError, endpoint
+from evenly.discovery.entries import listed, usable
+from evenly.discovery.source import Place, Report, SourceError, Unusable, endpoint
 
 LARGEST_CATALOGUE = 16 << 20
 """Bytes. An instance takes one to three KiB of JSON, most of it about its checks."""
@@ -52,7 +53,7 @@ class ConsulSource:
                 path, seconds = f"/v1/health/service/{quote(options.service, safe='')}", held + options.timeout.seconds
                 parameters = self._parameters(index)
                 answer = await fetch(asked, path, seconds, LARGEST_CATALOGUE, headers=headers, params=parameters)
-                report(instances(answer.content, options))
+                report(*instances(answer.content, options))
                 index = next_index(index, answer.headers.get("x-consul-index"))
                 await asyncio.sleep(PAUSE_SECONDS)
 
@@ -76,12 +77,14 @@ def next_index(last: int, answered: str | None) -> int:
     return 0 if index < last else index
 
 
-def instances(raw: bytes, options: ConsulDiscovery) -> list[Endpoint]:
-    """The endpoints that an answer holds. Raises `SourceError`."""
-    try:
-        return [_instance(entry, options) for entry in json.loads(raw)]
-    except UNREADABLE as error:
-        raise SourceError("invalid", f"not what Consul answers for a service: {error!r}") from error
+def instances(raw: bytes, options: ConsulDiscovery) -> tuple[list[Endpoint], Unusable]:
+    """The endpoints that an answer holds, and its instances that are none. Raises `SourceError`."""
+    what = "what Consul answers for a service"
+    return usable(listed(raw, what), lambda entry: _instance(entry, options), _name, what)
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return f"{entry['Service']['ID']} on {entry['Node']['Node']}"
 
 
 def _instance(entry: dict[str, Any], options: ConsulDiscovery) -> Endpoint:
@@ -90,6 +93,6 @@ def _instance(entry: dict[str, Any], options: ConsulDiscovery) -> Endpoint:
     host = service.get("Address") or entry["Node"]["Address"]
     weight = (service.get("Weights") or {}).get("Passing", options.weight)
     if not isinstance(weight, int) or isinstance(weight, bool) or not 0 <= weight <= 65_535:
-        raise SourceError("invalid", f"{host}: expected a weight from 0 to 65535, found {weight!r}")
+        raise SourceError("invalid", f"expected a weight from 0 to 65535, found {weight!r}")
     zone = (service.get("Meta") or {}).get(ZONE_META)
     return endpoint(str(host), int(service["Port"]), weight, zone=zone)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from evenly.config.schema import DockerDiscovery, Endpoint
 from evenly.discovery.client import check_status, client, failure, fetch
-from evenly.discovery.source import UNREADABLE, Place, Report, SourceError, endpoint
+from evenly.discovery.entries import listed, usable
+from evenly.discovery.source import Place, Report, SourceError, Unusable, endpoint
 
 if TYPE_CHECKING:
     import httpx
@@ -89,7 +90,7 @@ class DockerSource:
         while True:
             happened.clear()
             answer = await fetch(asked, "/containers/json", seconds, LARGEST_LIST, params=filters)
-            report(containers(answer.content, self.options))
+            report(*containers(answer.content, self.options))
             waiting = asyncio.create_task(happened.wait())
             try:
                 await asyncio.wait(
@@ -125,19 +126,20 @@ async def _listen(events: httpx.Response, happened: asyncio.Event) -> None:
     raise SourceError("unreachable", "the stream of events ended")
 
 
-def containers(raw: bytes, options: DockerDiscovery) -> list[Endpoint]:
-    """The endpoints that a list holds. Raises `SourceError`."""
-    try:
-        found = [_container(entry, options) for entry in json.loads(raw)]
-    except UNREADABLE as error:
-        raise SourceError("invalid", f"not what Docker answers for a list of containers: {error!r}") from error
-    return [each for each in found if each is not None]
+def containers(raw: bytes, options: DockerDiscovery) -> tuple[list[Endpoint], Unusable]:
+    """The endpoints that a list holds, and its containers that are none. Raises `SourceError`."""
+    what = "what Docker answers for a list of containers"
+    return usable(listed(raw, what), lambda entry: _container(entry, options), _name, what)
+
+
+def _name(entry: dict[str, Any]) -> str:
+    name: str = (entry.get("Names") or [entry["Id"][:12]])[0]
+    return name.removeprefix("/")
 
 
 def _container(entry: dict[str, Any], options: DockerDiscovery) -> Endpoint | None:
     """A container's endpoint; `None` for one that has no address in the network, as while it starts or ends."""
     labels = entry.get("Labels") or {}
-    name = (entry.get("Names") or [entry["Id"][:12]])[0].removeprefix("/")
     networks = (entry.get("NetworkSettings") or {}).get("Networks") or {}
     chosen = [options.network] if options.network is not None else sorted(networks)
     attached = [networks[each] for each in chosen if each in networks]
@@ -145,12 +147,12 @@ def _container(entry: dict[str, Any], options: DockerDiscovery) -> Endpoint | No
     address = next((each for each in addresses if each), None)
     if address is None:
         return None
-    port = _number(name, labels, PORT_LABEL, 1, options.port or _exposed(name, entry))
-    weight = _number(name, labels, WEIGHT_LABEL, 0, options.weight)
+    port = _number(labels, PORT_LABEL, 1, options.port or _exposed(entry))
+    weight = _number(labels, WEIGHT_LABEL, 0, options.weight)
     return endpoint(address, port, weight, zone=labels.get(ZONE_LABEL))
 
 
-def _exposed(name: str, entry: dict[str, Any]) -> int | None:
+def _exposed(entry: dict[str, Any]) -> int | None:
     """The only TCP port that a container exposes. Raises `SourceError` if there is a choice and no label makes it."""
     ports = {each["PrivatePort"] for each in entry.get("Ports") or () if each.get("Type", "tcp") == "tcp"}
     if len(ports) == 1:
@@ -158,14 +160,14 @@ def _exposed(name: str, entry: dict[str, Any]) -> int | None:
     if PORT_LABEL in (entry.get("Labels") or {}):
         return None
     found = ", ".join(map(str, sorted(ports))) or "none"
-    text = f"{name}: expected the label {PORT_LABEL}, the option `port`, or exactly one exposed TCP port; found {found}"
+    text = f"expected the label {PORT_LABEL}, the option `port`, or exactly one exposed TCP port; found {found}"
     raise SourceError("invalid", text)
 
 
-def _number(name: str, labels: dict[str, str], label: str, low: int, otherwise: int | None) -> int:
+def _number(labels: dict[str, str], label: str, low: int, otherwise: int | None) -> int:
     written = labels.get(label)
     if written is None and otherwise is not None:
         return otherwise
     if written is None or not written.isascii() or not written.isdigit() or not low <= int(written[:6]) <= 65_535:
-        raise SourceError("invalid", f"{name}: expected an integer from {low} to 65535 in {label}, found {written!r}")
+        raise SourceError("invalid", f"expected an integer from {low} to 65535 in {label}, found {written!r}")
     return int(written)

@@ -10,7 +10,8 @@ import dns.asyncresolver
 
 from evenly.config.schema import Endpoint, SrvDiscovery
 from evenly.discovery.dns import EMPTY_TTL, ask, look_up, nothing_if_meant, pause, resolver_for
-from evenly.discovery.source import Place, Report, SourceError, endpoint
+from evenly.discovery.entries import usable
+from evenly.discovery.source import Place, Report, SourceError, Unusable, endpoint
 
 QUESTIONS_AT_ONCE = 16
 """Targets that are looked up at the same time; a DNS server that is asked for a thousand at once drops some."""
@@ -49,31 +50,38 @@ class SrvSource:
     async def watch(self, report: Report) -> None:
         """Asks for the records and their targets, reports, and waits for the shortest of their TTLs."""
         while True:
-            endpoints, ttl = await self._ask()
-            report(endpoints)
+            endpoints, unusable, ttl = await self._ask()
+            report(endpoints, unusable)
             await asyncio.sleep(pause(self.options, ttl))
 
-    async def _ask(self) -> tuple[list[Endpoint], int]:
+    async def _ask(self) -> tuple[list[Endpoint], Unusable, int]:
         options = self.options
         resolver = resolver_for(options)
         try:
             answer = await ask(resolver, options.name, "SRV", search=options.resolver is None)
         except SourceError as error:
             nothing_if_meant(error, options)
-            return [], EMPTY_TTL
+            return [], Unusable(), EMPTY_TTL
         if answer.rrset is None:
-            return [], EMPTY_TTL
-        records = [Record(each.priority, each.weight, each.port, str(each.target)) for each in answer.rrset]
-        usable = usable_records(records, options.max_endpoints)
-        addresses, ttl = await self._targets(resolver, {record.target for record in usable})
-        weights = weights_of(usable, options.weight)
-        levels = levels_of(record.priority for record in usable if addresses[record.target])
-        endpoints = [
-            endpoint(address, record.port, weight, priority=levels[record.priority], sni=record.target.rstrip("."))
-            for record, weight in zip(usable, weights, strict=True)
+            return [], Unusable(), EMPTY_TTL
+        named = [Record(each.priority, each.weight, each.port, str(each.target)) for each in answer.rrset]
+        records = usable_records(named, options.max_endpoints)
+        addresses, ttl = await self._targets(resolver, {record.target for record in records})
+        weights = weights_of(records, options.weight)
+        levels = levels_of(record.priority for record in records if addresses[record.target])
+
+        def understand(found: tuple[Record, int, str]) -> Endpoint:
+            record, weight, address = found
+            name = record.target.rstrip(".")
+            return endpoint(address, record.port, weight, priority=levels[record.priority], sni=name)
+
+        each = [
+            (record, weight, address)
+            for record, weight in zip(records, weights, strict=True)
             for address in addresses[record.target]
         ]
-        return endpoints, min(answer.chaining_result.minimum_ttl, ttl)
+        endpoints, unusable = usable(each, understand, lambda found: found[0].target, "an SRV record")
+        return endpoints, unusable, min(answer.chaining_result.minimum_ttl, ttl)
 
     async def _targets(
         self, resolver: dns.asyncresolver.Resolver, targets: set[str]

@@ -14,7 +14,7 @@ import structlog
 from evenly.config.schema import Discovery, Endpoint
 from evenly.discovery.backoff import Backoff
 from evenly.discovery.bounds import Taken, take
-from evenly.discovery.source import Reason, Source, SourceError
+from evenly.discovery.source import Reason, Source, SourceError, Unusable
 
 NAMED = 5
 """Addresses that a log line names; of more it says how many."""
@@ -48,6 +48,13 @@ class Standing:
     """Endpoints of the last answer that were left out because traffic cannot or may not go there."""
     beyond: int = 0
     """Endpoints of the last answer that were left out because there were too many."""
+    unusable: Unusable = field(default_factory=Unusable)
+    """Entries of the last answer that were left out because they make no sense."""
+
+    @property
+    def left_out(self) -> int:
+        """All that was left out of the last answer."""
+        return self.outside + self.beyond + self.unusable.count
 
 
 class Watcher:
@@ -78,11 +85,12 @@ class Watcher:
                 self._failed("internal", repr(error))
             await asyncio.sleep(self._backoff.failed(random.random()))  # noqa: S311 - it spreads load, it hides nothing
 
-    def _answered(self, answer: Sequence[Endpoint]) -> None:
+    def _answered(self, answer: Sequence[Endpoint], unusable: Unusable | None = None) -> None:
         taken = take(answer, self.options)
-        self._note_left_out(taken)
+        self._note_left_out(taken, unusable or Unusable())
         if not taken.endpoints and self.options.when_empty == "keep":
             left_out = f"; {taken.outside:,} outside of `networks`, unspecified or multicast" if taken.outside else ""
+            left_out += f"; {unusable.count:,} unusable" if unusable and unusable.count else ""
             raise SourceError("empty", f"the answer has no endpoints{left_out}")
         standing, before = self.standing, self.standing.known
         self._backoff.succeeded()
@@ -112,9 +120,10 @@ class Watcher:
         standing.error = text
         self.judged.set()
 
-    def _note_left_out(self, taken: Taken) -> None:
-        standing, left_out = self.standing, (taken.outside, taken.beyond)
-        if any(left_out) and left_out != (standing.outside, standing.beyond):
+    def _note_left_out(self, taken: Taken, unusable: Unusable) -> None:
+        standing, left_out = self.standing, (taken.outside, taken.beyond, unusable)
+        before = (standing.outside, standing.beyond, standing.unusable)
+        if (taken.outside or taken.beyond or unusable.count) and left_out != before:
             log.warning(
                 "endpoints left out",
                 pool=self.pool,
@@ -122,8 +131,10 @@ class Watcher:
                 outside=taken.outside,
                 beyond=taken.beyond,
                 max_endpoints=self.options.max_endpoints,
+                unusable=unusable.count,
+                problem=str(unusable),
             )
-        standing.outside, standing.beyond = left_out
+        standing.outside, standing.beyond, standing.unusable = left_out
 
     def _log_change(self, before: Known | None, endpoints: tuple[Endpoint, ...]) -> None:
         old = {str(each.address): each for each in before.endpoints} if before else {}

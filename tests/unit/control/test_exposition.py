@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evenly.config.schema import Endpoint, EndpointAddress
 from evenly.control.exposition import render
-from evenly.discovery.source import Place
+from evenly.discovery.source import Place, Unusable
 from evenly.discovery.sources import source_for
 from evenly.discovery.watcher import Known, Standing, Watcher
 from prometheus_client.parser import text_string_to_metric_families
@@ -28,7 +28,7 @@ def watcher(standing: Standing) -> Watcher:
 def exposed() -> str:
     """The metrics of a source that has answered, and one that fails."""
     known = Known((Endpoint(address=EndpointAddress.parse("10.0.0.1:80")),), 1_700_000_000.25)
-    good = watcher(Standing(known, answers=3, changes=2, beyond=4))
+    good = watcher(Standing(known, answers=3, changes=2, beyond=3, unusable=Unusable(1, ["a"])))
     bad = watcher(Standing(known, error="no", failures=Counter({"timeout": 7})))
     bad.pool = "other"
     return render([good, bad], edits=5)

@@ -9,7 +9,7 @@ from typing import Any
 from evenly.config.load import Source as Text
 from evenly.config.load import load_source
 from evenly.config.schema import Discovery, Endpoint
-from evenly.discovery.source import Place, Source
+from evenly.discovery.source import Place, Source, Unusable
 from evenly.discovery.sources import source_for
 
 DEADLINE = 10.0
@@ -34,8 +34,11 @@ class Watched:
     def __init__(self) -> None:
         self._answers: asyncio.Queue[Sequence[Endpoint]] = asyncio.Queue()
         self.task: asyncio.Task[None] | None = None
+        self.unusable = Unusable()
+        """Of the last answer."""
 
-    def report(self, answer: Sequence[Endpoint]) -> None:
+    def report(self, answer: Sequence[Endpoint], unusable: Unusable | None = None) -> None:
+        self.unusable = unusable or Unusable()
         self._answers.put_nowait(answer)
 
     async def endpoints(self) -> list[Endpoint]:

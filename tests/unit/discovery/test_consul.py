@@ -84,6 +84,33 @@ def test_what_is_asked_for(tmp_path: Path) -> None:
     asyncio.run(ask())
 
 
+def test_bad_instances_do_not_hold_up_the_others() -> None:
+    """No port, a name for an address, a weight and a zone that are none, and no instance at all."""
+    bad: list[Any] = [
+        instance("192.0.2.9", 0), instance("app.internal", 1), instance("192.0.2.9", 2, weight=70_000),
+        instance("192.0.2.9", 3, zone="a b"), instance("\x1b[2J", 4), 5, {"Service": {"ID": "bare"}},
+    ]  # fmt: skip
+
+    async def ask() -> None:
+        consul = Consul()
+        async with serving(consul.answer) as url, watching(source(type="consul", service="app", url=url)) as watched:
+            await watched.addresses()
+            consul.change(*bad, instance("192.0.2.2", 80), index=8)
+            assert await watched.addresses() == ["192.0.2.2:80"]
+            assert watched.unusable.count == len(bad)
+            told = str(watched.unusable)
+            assert "app-0 on n: expected an address and port, found '192.0.2.9' and 0" in told
+            assert 'app-1 on n: expected an IP address, found the name "app.internal"' in told
+            assert "app-2 on n: expected a weight" in told
+            assert "… and 2 more" in told
+            assert told.isprintable()
+            consul.change(instance("192.0.2.3", 80), index=9)
+            assert await watched.addresses() == ["192.0.2.3:80"]
+            assert watched.unusable.count == 0
+
+    asyncio.run(ask())
+
+
 @pytest.mark.parametrize(
     ("last", "answered", "index"), [(0, "7", 7), (7, "9", 9), (7, "7", 7), (7, "3", 0), (0, "0", 1)]
 )

@@ -134,7 +134,7 @@ def test_nobody_there_is_a_failure(tmp_path: Path) -> None:
 
 def listed(*entries: dict[str, Any], **written: Any) -> list[str]:
     """The addresses that a list of containers gives."""
-    found = containers(json.dumps(entries).encode(), options(type="docker", **written))  # type: ignore[arg-type]
+    found, _ = containers(json.dumps(entries).encode(), options(type="docker", **written))  # type: ignore[arg-type]
     return [str(each.address) for each in found]
 
 
@@ -166,7 +166,20 @@ def test_a_label_that_is_no_zone() -> None:
         listed(container("172.17.0.2", 80, evenly_zone="a b"))
 
 
+def test_bad_containers_do_not_hold_up_the_others() -> None:
+    """Nor do those that have no address yet, of which nothing is said."""
+    good, choice = container("172.17.0.2", 80), container("172.17.0.3", 80, 443)
+    entries = [choice, container("172.17.0.4", 80, evenly_weight="x"), {}, container("", 80), good]
+    found, unusable = containers(json.dumps(entries).encode(), options(type="docker"))  # type: ignore[arg-type]
+    assert [str(each.address) for each in found] == ["172.17.0.2:80"]
+    assert unusable.count == 2
+    assert unusable.problems == [
+        "app-1: expected an integer from 0 to 65535 in evenly.weight, found 'x'",
+        "app-1: expected the label evenly.port, the option `port`, or exactly one exposed TCP port; found 80, 443",
+    ]
+
+
 def test_what_is_no_list_of_containers() -> None:
-    for raw in (b"", b"{}x", b"[1]", b'[{"Id": 3}]'):
+    for raw in (b"", b"{}x", b"[1]", b'[{"NetworkSettings": 3}]'):
         with pytest.raises(SourceError, match="not what Docker answers"):
             containers(raw, options(type="docker"))  # type: ignore[arg-type]

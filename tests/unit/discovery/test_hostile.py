@@ -21,8 +21,8 @@ DOCKER = options(type="docker")
 READERS: dict[str, Reader] = {
     "listing": lambda raw: parse(raw, "json", 1),
     "toml": lambda raw: parse(raw, "toml", 1),
-    "consul": lambda raw: instances(raw, CONSUL),  # type: ignore[arg-type]
-    "docker": lambda raw: containers(raw, DOCKER),  # type: ignore[arg-type]
+    "consul": lambda raw: instances(raw, CONSUL)[0],  # type: ignore[arg-type]
+    "docker": lambda raw: containers(raw, DOCKER)[0],  # type: ignore[arg-type]
 }
 
 # The keys that the sources look at, so that what is made up gets past the first of them.

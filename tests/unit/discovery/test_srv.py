@@ -56,6 +56,18 @@ def test_a_target_that_is_gone_does_not_hold_up_the_others(server: NameServer) -
     assert found(server) == {"192.0.2.1:8002": (1, 0)}
 
 
+def test_a_target_that_is_no_host_does_not_hold_up_the_others(server: NameServer) -> None:
+    server.set(NAME, "SRV", "10 1 8001 a+b.test.", "10 1 8002 a.test.")
+    server.set("a+b.test", "A", "192.0.2.9")
+
+    async def ask() -> None:
+        async with watching(asking(server)) as watched:
+            assert await watched.addresses() == ["192.0.2.1:8002"]
+            assert "a+b.test.: 192.0.2.9: expected a host's name" in str(watched.unusable)
+
+    asyncio.run(ask())
+
+
 def test_no_such_service(server: NameServer) -> None:
     server.set(NAME, "SRV", "0 0 0 .")
     assert found(server) == {}

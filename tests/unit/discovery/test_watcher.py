@@ -7,13 +7,13 @@ import pytest
 from evenly.config.schema import Endpoint, EndpointAddress
 from evenly.discovery.backoff import Backoff
 from evenly.discovery.bounds import take
-from evenly.discovery.source import Report, SourceError
+from evenly.discovery.source import Report, SourceError, Unusable
 from evenly.discovery.watcher import Known, Watcher
 from structlog.testing import capture_logs
 
 from tests.unit.discovery.asking import DEADLINE, options
 
-Step = list[str] | Exception
+Step = list[str] | tuple[list[str], Unusable] | Exception
 
 
 def endpoints(*addresses: str) -> list[Endpoint]:
@@ -35,7 +35,8 @@ class Scripted:
             step = self._script.pop(0)
             if isinstance(step, Exception):
                 raise step
-            report(endpoints(*step))
+            addresses, unusable = step if isinstance(step, tuple) else (step, None)
+            report(endpoints(*addresses), unusable)
         self.done.set()
         await asyncio.Event().wait()
 
@@ -115,6 +116,22 @@ def test_too_many_are_cut_and_told_once() -> None:
     assert standing(watcher) == [f"192.0.2.{index}:80" for index in range(1, 5)]
     assert watcher.standing.beyond == 5
     assert [entry["event"] for entry in logs].count("endpoints left out") == 1
+
+
+def test_what_is_unusable_is_counted_and_told_once_for_each_change() -> None:
+    bad, worse = Unusable(), Unusable()
+    bad.add("app-2: no port")
+    for index in range(7):
+        worse.add(f"app-{index}: no port")
+    step = ["192.0.2.1:80"]
+    watcher, _, logs = played((step, bad), (step, bad), (step, worse), (step, worse))
+    assert (standing(watcher), watcher.standing.left_out) == (step, 7)
+    told = [(entry["unusable"], entry["problem"]) for entry in logs if entry["event"] == "endpoints left out"]
+    assert told == [(1, "app-2: no port"), (7, f"{'; '.join(worse.problems)} … and 2 more")]
+    watcher, _, _ = played((step, bad), step)
+    assert watcher.standing.left_out == 0
+    watcher, _, _ = played(([], bad))
+    assert watcher.standing.error == "the answer has no endpoints; 1 unusable"
 
 
 def test_only_addresses_that_traffic_may_go_to() -> None:
