@@ -32,8 +32,11 @@ class Dataplane:
         they are owned from here on. `health`: what `health()` of the previous process returned, or "" .
         """
 
-    def apply(self, document: str) -> str:
-        """Swaps the configuration; on any error the running one stays. Returns what changed, as JSON:
+    def apply(self, document: str, health: str) -> str:
+        """Swaps the configuration; on any error the running one stays.
+
+        `health`: what an operator had set of endpoints that come with this document, in the form of `health()`, or "".
+        It must not name those that are running. Returns what changed, as JSON:
 
         `{"generation": 2, "listeners": {"added": [...], "removed": [...], "changed": [...]}, "pools": {…},
         "routes": {…}, "warnings": [{"path", "message"}]}`; names are the user's.
@@ -73,8 +76,8 @@ class Dataplane:
         `{"event": "circuit", "pool", "from", "to", "reason"}`.
         """
 
-    def set_endpoint(self, pool: str, address: str, state: str | None, weight: int | None) -> None:
-        """Sets the operator's state ("ready", "draining", "maintenance") and/or weight; `None` leaves it as it is."""
+    def set_endpoint(self, pool: str, address: str, state: str, weight: int | None) -> None:
+        """Sets the operator's state ("ready", "draining", "maintenance") and weight; `None`: the document's weight."""
 
     def evacuate(self, zone: str, time_ms: int | None) -> None:
         """Evacuates a zone for so long, after which it comes back by itself; `None` takes it back now.

@@ -221,6 +221,26 @@ def test_health_checks_judge_them(run, port, servers, inventory) -> None:
     listed.say(backends[1])
     has(balancer, backends[1])
     listed.say(*backends)
-    # It was away, and what the operator had set is set again.
-    balancer.until(lambda: len(balancer.status()["pools"][0]["endpoints"]) == 2)
-    balancer.until(lambda: balancer.endpoint(backends[0])["state"] == "draining")
+    # It was away, and is back as the operator had set it.
+    has(balancer, *backends)
+    assert balancer.endpoint(backends[0])["state"] == "draining"
+
+
+@pytest.mark.parametrize("set_to", [{"state": "maintenance"}, {"weight": 0}])
+def test_one_that_comes_back_is_what_an_operator_made_of_it(run, port, servers, inventory, set_to) -> None:
+    """From its first moment: under load, not one request reaches it."""
+    backends = servers("a", "b")
+    listed = inventory(*backends)
+    bound = port()
+    balancer = run(text(bound, listed.source))
+    balancer.set_endpoint(backends[0], **set_to)
+    with Load(bound, connections=8) as load:
+        for _ in range(8):
+            listed.say(backends[1])
+            has(balancer, backends[1])
+            listed.say(*backends)
+            has(balancer, *backends)
+            load.wait_for(30)
+    load.assert_clean()
+    assert backends[0].served == 0
+    assert balancer.wait_log("endpoints back as they were set")["endpoints"] == str(backends[0])

@@ -91,6 +91,31 @@ def test_an_upgrade_keeps_them(run, port, servers) -> None:
     assert balancer.endpoint(backends[0])["state"] == "draining"
 
 
+def test_a_weight_is_taken_back(run, port, servers, tmp_path) -> None:
+    """It counts over reloads and restarts until it is cleared; then the file's does, over a restart, too."""
+    backends = servers("a", "b")
+    bound = port()
+    entry = f'{{ address = "{backends[0]}", weight = 7 }}'
+    file = configuration(entry, backends[1], bind=bound, top=f'state_dir = "{tmp_path}/state"')
+    balancer = run(file)
+    verb = ("weight", "app", str(backends[0]))
+    admin = ("--admin", str(balancer.admin_path))
+    assert "has weight 0" in run_verb(*verb, "0", *admin).stdout
+    balancer.reload(file.replace("weight = 7", "weight = 5"))
+    balancer.end()
+    again = run(file)
+    admin = ("--admin", str(again.admin_path))
+    assert again.endpoint(backends[0])["weight"] == 0
+    with Peer.connect(bound.address) as client:
+        assert {client.ask().text for _ in range(9)} == {"b"}
+        assert "has weight 7" in run_verb(*verb, "--clear", *admin).stdout
+        again.reload(file.replace("weight = 7", "weight = 8"))
+        assert [client.ask().text for _ in range(9)].count("a") == 8
+    again.end()
+    assert run(file).endpoint(backends[0])["weight"] == 7
+    run_verb(*verb, *admin, expect=2)
+
+
 def test_a_request_under_way_on_what_is_removed_is_finished(web, servers) -> None:
     """Its endpoint is gone from the pool, and the answer still comes."""
     backends = servers("a", "b")

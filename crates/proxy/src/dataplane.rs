@@ -148,13 +148,18 @@ impl Dataplane {
 
     /// Swaps the configuration. On any error the running one stays.
     ///
+    /// `health` says of endpoints that this document brings what an operator had set of them earlier, so that none gets
+    /// a request first; of those that run already it must be silent, because they are shared with what runs until then.
+    ///
     /// # Errors
     /// The document is wrong or an address cannot be bound.
-    pub fn apply(&self, document: &str) -> Result<Applied, ApplyError> {
+    pub fn apply(&self, document: &str, health: &str) -> Result<Applied, ApplyError> {
         let mut control = self.control();
         let running = Arc::clone(&control.snapshot);
-        let snapshot = Arc::new(Snapshot::build(parse(document, &self.secret)?, Some(&running))?);
+        let mut snapshot = Snapshot::build(parse(document, &self.secret)?, Some(&running))?;
         transparent::check(&snapshot)?;
+        Inheritance::from_text(health).settle(&mut snapshot);
+        let snapshot = Arc::new(snapshot);
         let before = Some(&control.terminations);
         let terminations = Terminations::build(&snapshot.document, &self.secret, before)?;
         let before = Some(&control.originations);

@@ -65,8 +65,8 @@ impl Dataplane {
         py.detach(|| evenly_proxy::Dataplane::start(document, sockets, health)).map(Self).map_err(failed)
     }
 
-    fn apply(&self, py: Python<'_>, document: &str) -> PyResult<String> {
-        json(&py.detach(|| self.0.apply(document)).map_err(failed)?)
+    fn apply(&self, py: Python<'_>, document: &str, health: &str) -> PyResult<String> {
+        json(&py.detach(|| self.0.apply(document, health)).map_err(failed)?)
     }
 
     fn status(&self, py: Python<'_>) -> String {
@@ -87,10 +87,10 @@ impl Dataplane {
         py: Python<'_>,
         pool: &str,
         address: &str,
-        state: Option<&str>,
+        state: &str,
         weight: Option<u16>,
     ) -> PyResult<()> {
-        let change = EndpointChange { state: state.map(admin).transpose()?, weight };
+        let change = EndpointChange { state: admin(state)?, weight };
         let endpoint = parse(address)?;
         if py.detach(|| self.0.set_endpoint(pool, endpoint, change)) {
             Ok(())

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from evenly.control.status import EndpointStatus, OperatorState, PoolStatus
+from evenly.control.status import EndpointStatus, OperatorState, OperatorWeight, PoolStatus
 from evenly.control.supervisor import Supervisor
 
 
@@ -19,13 +19,22 @@ class EndpointChange(BaseModel):
     state: OperatorState | None = Field(
         None, description="`ready`, `draining` (nothing new, finish the old), or `maintenance` (nothing, ever)."
     )
-    weight: Annotated[int, Field(ge=0, le=65_535)] | None = Field(None, description="Replaces the configured one.")
+    weight: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
+        None, description="Replaces the configured one, until null is sent, which takes that back."
+    )
 
     @model_validator(mode="after")
     def _check_something(self) -> EndpointChange:
-        if self.state is None and self.weight is None:
+        if self.state is None and "weight" not in self.model_fields_set:
             raise ValueError("expected `state`, `weight` or both")
         return self
+
+    @property
+    def wanted_weight(self) -> int | OperatorWeight | None:
+        """`None` if nothing is said about it; sent as null it is the configured one."""
+        if "weight" not in self.model_fields_set:
+            return None
+        return OperatorWeight.CONFIGURED if self.weight is None else self.weight
 
 
 def routes(supervisor: Supervisor) -> APIRouter:
@@ -45,6 +54,6 @@ def routes(supervisor: Supervisor) -> APIRouter:
     @router.put("/{pool}/endpoints/{address}")
     async def set_endpoint(pool: str, address: str, change: EndpointChange) -> EndpointStatus:
         """Sets an endpoint's state, weight or both; the answer is the endpoint afterwards."""
-        return await supervisor.set_endpoint(pool, address, change.state, change.weight)
+        return await supervisor.set_endpoint(pool, address, change.state, change.wanted_weight)
 
     return router

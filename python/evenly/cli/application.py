@@ -23,6 +23,7 @@ from evenly.cli import (
     status,
     upgrade,
     version,
+    weight,
 )
 from evenly.cli import run as run_verb
 from evenly.cli.client import AdminRequestError
@@ -55,6 +56,7 @@ app.command(rich_help_panel=OPERATING)(upgrade.upgrade)
 app.command(rich_help_panel=OPERATING)(drain.drain)
 app.command(rich_help_panel=OPERATING)(maintenance.maintenance)
 app.command(rich_help_panel=OPERATING)(ready.ready)
+app.command(rich_help_panel=OPERATING)(weight.weight)
 app.command(rich_help_panel=OPERATING)(add.add)
 app.command(rich_help_panel=OPERATING)(remove.remove)
 app.command(rich_help_panel=OPERATING)(edits.edits)

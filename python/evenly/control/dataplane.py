@@ -49,10 +49,13 @@ class Dataplane:
         except _native.DocumentError as error:
             raise _refusal(document, error) from None
 
-    def apply(self, document: Document) -> Changes:
-        """Swaps the configuration. Raises `ConfigError` or `OSError`; then the running one stays."""
+    def apply(self, document: Document, health: str = "") -> Changes:
+        """Swaps the configuration. Raises `ConfigError` or `OSError`; then the running one stays.
+
+        `health` is what an operator had set of endpoints that come with it; no request reaches them before it counts.
+        """
         try:
-            return Changes.model_validate_json(self._native.apply(document.text))
+            return Changes.model_validate_json(self._native.apply(document.text, health))
         except _native.DocumentError as error:
             raise _refusal(document, error) from None
 
@@ -69,9 +72,9 @@ class Dataplane:
         events: list[dict[str, Any]] = json.loads(self._native.events(timeout_ms))
         return events
 
-    def set_endpoint(self, pool: str, address: str, state: OperatorState | None, weight: int | None) -> None:
-        """Sets what is not `None`. Raises `KeyError` for a pool or endpoint that is not there."""
-        self._native.set_endpoint(pool, address, None if state is None else str(state), weight)
+    def set_endpoint(self, pool: str, address: str, state: OperatorState, weight: int | None) -> None:
+        """Sets both; `None` is the configured weight. Raises `KeyError` for a pool or endpoint that is not there."""
+        self._native.set_endpoint(pool, address, str(state), weight)
 
     def evacuate(self, zone: str, time_ms: int | None) -> None:
         """Evacuates a zone for so long; `None` takes it back. Raises `KeyError` if there is nothing to do it to."""

@@ -7,16 +7,27 @@ import structlog
 from evenly.control.binding import check_addresses
 from evenly.control.dataplane import Dataplane
 from evenly.control.origin import Configuration
+from evenly.control.states import as_health, returning
 from evenly.control.status import Changes
+from evenly.control.store import States
+from evenly.discovery.watcher import NAMED
 
 log = structlog.get_logger("evenly")
 
 
-def apply(configuration: Configuration, dataplane: Dataplane, running: Configuration) -> Changes:
-    """Swaps `running` for another configuration. Blocking. Raises `ConfigError`, `ListenError` or `OSError`."""
+def apply(configuration: Configuration, dataplane: Dataplane, running: Configuration, states: States) -> Changes:
+    """Swaps `running` for another configuration. Blocking. Raises `ConfigError`, `ListenError` or `OSError`.
+
+    Endpoints that were away and are back are from the first moment what an operator had made of them (`states`).
+    """
     added = set(configuration.addresses) - set(running.addresses)
     check_addresses(configuration, added, exclusive=False)
-    return dataplane.apply(configuration.document)
+    back = returning(states, running.document, configuration.document)
+    changes = dataplane.apply(configuration.document, as_health(back))
+    for pool, entries in back.items():
+        shown = ", ".join(entries) if len(entries) <= NAMED else f"{len(entries):,}"
+        log.info("endpoints back as they were set", pool=pool, endpoints=shown)
+    return changes
 
 
 def report(configuration: Configuration, running: Configuration, changes: Changes) -> None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 
 from evenly.config import Document, Settings
 from evenly.config.schema import EndpointAddress
 from evenly.control.origin import Configuration
-from evenly.control.status import OperatorState
+from evenly.control.status import OperatorState, OperatorWeight
 from evenly.control.store import Operated, States
 from evenly.discovery.watcher import Known
 
 
-def with_state(states: States, pool: str, address: str, state: OperatorState | None, weight: int | None) -> States:
+def with_state(
+    states: States, pool: str, address: str, state: OperatorState | None, weight: int | OperatorWeight | None
+) -> States:
     """What an operator has set, after one more word of theirs; `None` leaves it as it was."""
     of_pool = dict(states.get(pool, {}))
     before = of_pool.get(address, Operated())
     state = before.state if state is None else None if state is OperatorState.READY else state
-    after = Operated(state, before.weight if weight is None else weight)
+    kept = before.weight if weight is None else weight
+    after = Operated(state, None if isinstance(kept, OperatorWeight) else kept)
     if after == Operated():
         of_pool.pop(address, None)
     else:
@@ -28,19 +30,25 @@ def with_state(states: States, pool: str, address: str, state: OperatorState | N
     return others | ({pool: of_pool} if of_pool else {})
 
 
-def returned(states: States, before: Document, after: Document) -> Iterator[tuple[str, str, Operated]]:
-    """Endpoints that have come with `after`, and what an operator had set of them earlier: pool, address, and that."""
+def of_endpoint(states: States, pool: str, address: str) -> Operated:
+    """What an operator has set of one endpoint."""
+    return states.get(pool, {}).get(address, Operated())
+
+
+def returning(states: States, before: Document, after: Document) -> States:
+    """What an operator had set of endpoints that come with `after`."""
     if not states:
-        return
-    old, new = _addresses(before), _addresses(after)
-    for pool, entries in states.items():
-        for address, each in entries.items():
-            if (pool, address) in new and (pool, address) not in old:
-                yield pool, address, each
+        return {}
+    joining = _addresses(after) - _addresses(before)
+    back = {
+        pool: {address: each for address, each in entries.items() if (pool, address) in joining}
+        for pool, entries in states.items()
+    }
+    return {pool: entries for pool, entries in back.items() if entries}
 
 
 def as_health(states: States) -> str:
-    """States in the form of `Dataplane.health`, for a start without a predecessor; "" if there are none."""
+    """States in the form of `Dataplane.health`; "" if there are none."""
     endpoints = [
         {
             "pool": pool,

@@ -19,6 +19,12 @@ class Phase(StrEnum):
     DRAINING = "draining"
 
 
+class OperatorWeight(StrEnum):
+    """What an operator may want in place of a number."""
+
+    CONFIGURED = "configured"
+
+
 class OperatorState(StrEnum):
     """What an operator can set an endpoint to; health is judged beside it."""
 

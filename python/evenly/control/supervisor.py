@@ -28,12 +28,13 @@ from evenly.control.process import systemd
 from evenly.control.process.watch import watch as watch_files
 from evenly.control.reload import apply, report
 from evenly.control.shown import ShownCertificates
-from evenly.control.states import returned, standing_in, with_state
+from evenly.control.states import of_endpoint, standing_in, with_state
 from evenly.control.status import (
     Changes,
     Edited,
     EndpointStatus,
     OperatorState,
+    OperatorWeight,
     Phase,
     PoolStatus,
     SplitStatus,
@@ -152,7 +153,7 @@ class Supervisor:
         return pools[name]
 
     async def set_endpoint(
-        self, pool: str, address: str, state: OperatorState | None, weight: int | None
+        self, pool: str, address: str, state: OperatorState | None, weight: int | OperatorWeight | None
     ) -> EndpointStatus:
         """Sets what is not `None`; the endpoint afterwards. Raises `UnknownNameError` and `DrainingError`."""
         async with self._changing:
@@ -160,9 +161,12 @@ class Supervisor:
             known = [endpoint.address for endpoint in (await self.pool(pool)).endpoints]
             if address not in known:
                 raise UnknownNameError("endpoint", address, known)
-            await asyncio.to_thread(self.dataplane.set_endpoint, pool, address, state, weight)
-            log.info("endpoint set", pool=pool, endpoint=address, state=state and str(state), weight=weight)
-            self.states = with_state(self.states, pool, address, state, weight)
+            states = with_state(self.states, pool, address, state, weight)
+            each = of_endpoint(states, pool, address)
+            wanted = each.state or OperatorState.READY
+            await asyncio.to_thread(self.dataplane.set_endpoint, pool, address, wanted, each.weight)
+            log.info("endpoint set", pool=pool, endpoint=address, state=str(wanted), weight=each.weight)
+            self.states = states
             await self._keep_edits()
             return next(each for each in (await self.pool(pool)).endpoints if each.address == address)
 
@@ -206,7 +210,7 @@ class Supervisor:
             if weights is not None:
                 splits = splits.with_weights(route, file, weights)
             configuration = await asyncio.to_thread(running.with_splits, splits)
-            await asyncio.to_thread(self.dataplane.apply, configuration.document)
+            await self._apply(configuration)
             self.configuration = configuration
             log.info("split set", route=route, weights=weights, file=file)
             return await self.split(route)
@@ -331,7 +335,7 @@ class Supervisor:
             configuration = configuration.with_answers(running.answers)
             admin = self._admin_for(configuration)
             try:
-                changes = await asyncio.to_thread(apply, configuration, self.dataplane, running)
+                changes = await self._apply(configuration)
             except Exception:
                 if admin is not self.admin:
                     admin.abandon()
@@ -344,7 +348,6 @@ class Supervisor:
         self.certificates.follow(configuration)
         for route in running.splits.by_route.keys() - configuration.splits.by_route.keys():
             log.info("split cleared", route=route, reason="its own weights have changed")
-        await self._restore_states(running)
         await self._move_admin(admin)
         return changes
 
@@ -357,12 +360,11 @@ class Supervisor:
             configuration = await asyncio.to_thread(running.with_found, found_of(self.endpoints.known))
             if configuration.document.text != running.document.text:
                 try:
-                    changes = await asyncio.to_thread(self.dataplane.apply, configuration.document)
+                    changes = await self._apply(configuration)
                 except (ConfigError, OSError) as error:
                     log.error("endpoints not applied", problem=str(error))  # noqa: TRY400 - its text is the reason
                     return
                 self.configuration = configuration
-                await self._restore_states(running)
                 log.info("endpoints applied", generation=changes.generation, pools=", ".join(changes.pools.changed))
             await self._keep_found()
 
@@ -375,15 +377,12 @@ class Supervisor:
             if self.phase is not Phase.SERVING:
                 return None
             configuration = await asyncio.to_thread(change, self.configuration)
-            changes = await asyncio.to_thread(self.dataplane.apply, configuration.document)
+            changes = await self._apply(configuration)
             self.configuration = configuration
             return changes
 
-    async def _restore_states(self, before: Configuration) -> None:
-        """Sets what an operator has set of endpoints that were away and are back."""
-        for pool, address, each in returned(self.states, before.document, self.configuration.document):
-            with suppress(KeyError):
-                await asyncio.to_thread(self.dataplane.set_endpoint, pool, address, each.state, each.weight)
+    async def _apply(self, configuration: Configuration) -> Changes:
+        return await asyncio.to_thread(apply, configuration, self.dataplane, self.configuration, self.states)
 
     async def _keep_edits(self) -> bool:
         """Whether edits and states outlive the process from now on."""

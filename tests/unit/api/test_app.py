@@ -52,10 +52,22 @@ def test_an_endpoint_is_set(supervisor: Supervisor, native: RecordingDataplane) 
     assert native.calls == ["set_endpoint app 127.0.0.1:9001 maintenance 3"]
 
 
+def test_a_weight_is_taken_back(supervisor: Supervisor, native: RecordingDataplane) -> None:
+    """By null; what is left out stays as it is."""
+    place = "/api/pools/app/endpoints/127.0.0.1:9001"
+    assert ask(supervisor, "PUT", place, {"weight": 0}).json()["weight"] == 0
+    answer = ask(supervisor, "PUT", place, {"state": "draining"}).json()
+    assert (answer["state"], answer["weight"]) == ("draining", 0)
+    answer = ask(supervisor, "PUT", place, {"weight": None}).json()
+    assert (answer["state"], answer["weight"]) == ("draining", 1)
+    assert native.calls[-1] == "set_endpoint app 127.0.0.1:9001 draining None"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "expected"),
     [
         ("/api/pools/app/endpoints/127.0.0.1:9001", {}, 422, "expected `state`, `weight` or both"),
+        ("/api/pools/app/endpoints/127.0.0.1:9001", {"state": None}, 422, "expected `state`, `weight` or both"),
         ("/api/pools/app/endpoints/127.0.0.1:9001", {"state": "asleep"}, 422, "'ready', 'draining' or 'maintenance'"),
         ("/api/pools/app/endpoints/127.0.0.1:9001", {"weight": 65536}, 422, "65535"),
         ("/api/pools/app/endpoints/127.0.0.1:9001", {"wieght": 1}, 422, "wieght"),

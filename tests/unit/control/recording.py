@@ -20,17 +20,18 @@ class RecordingDataplane:
         self.taken_health = health
         self.calls: list[str] = []
         self.generation = 1
-        self.states: dict[tuple[str, str], tuple[str, int]] = {}
+        self.states: dict[tuple[str, str], tuple[str, int | None]] = {}
         self.evacuated: dict[str, float] = {}
         self.open_connections = 0
         self.refuse: Exception | None = None
         self.waiting_events: list[dict[str, Any]] = []
         self._event = threading.Event()
 
-    def apply(self, document: str) -> str:
+    def apply(self, document: str, health: str) -> str:
         self.calls.append("apply")
         if self.refuse is not None:
             raise self.refuse
+        self.taken_health = health
         self.document = json.loads(document)
         self.generation += 1
         return json.dumps({"generation": self.generation, "pools": {"added": [], "removed": [], "changed": ["app"]}})
@@ -74,10 +75,9 @@ class RecordingDataplane:
         self.waiting_events.append(event)
         self._event.set()
 
-    def set_endpoint(self, pool: str, address: str, state: str | None, weight: int | None) -> None:
+    def set_endpoint(self, pool: str, address: str, state: str, weight: int | None) -> None:
         self.calls.append(f"set_endpoint {pool} {address} {state} {weight}")
-        before = self.states.get((pool, address), ("ready", 1))
-        self.states[pool, address] = (state or before[0], before[1] if weight is None else weight)
+        self.states[pool, address] = (state, weight)
 
     def evacuate(self, zone: str, time_ms: int | None) -> None:
         self.calls.append(f"evacuate {zone} {time_ms}")
@@ -112,7 +112,8 @@ class RecordingDataplane:
     def _endpoints(self, pool: dict[str, Any]) -> list[dict[str, Any]]:
         found = []
         for endpoint in pool["endpoints"]:
-            state, weight = self.states.get((pool["name"], endpoint["address"]), ("ready", endpoint["weight"]))
+            state, weight = self.states.get((pool["name"], endpoint["address"]), ("ready", None))
+            weight = endpoint["weight"] if weight is None else weight
             found.append(
                 {"address": endpoint["address"], "weight": weight, "backup": endpoint["backup"], "share": 100}
                 | {

@@ -13,8 +13,8 @@ from evenly.control.dataplane import Dataplane
 from evenly.control.editing import ConflictError, UnknownNameError
 from evenly.control.life import _load
 from evenly.control.origin import Configuration, Origin
-from evenly.control.states import as_health, returned, with_state
-from evenly.control.status import Edited, OperatorState
+from evenly.control.states import as_health, returning, with_state
+from evenly.control.status import Edited, OperatorState, OperatorWeight
 from evenly.control.store import Kept, Operated, Store
 from evenly.control.supervisor import Supervisor
 from structlog.testing import capture_logs
@@ -191,6 +191,9 @@ def test_states() -> None:
     assert states == {"app": {"a:1": Operated(None, 5)}}
     drained = with_state({}, "app", "a:1", OperatorState.DRAINING, None)
     assert with_state(drained, "app", "a:1", OperatorState.READY, None) == {}
+    weighed = with_state(drained, "app", "a:1", None, 0)
+    assert with_state(weighed, "app", "a:1", None, OperatorWeight.CONFIGURED) == drained
+    assert with_state({}, "app", "a:1", None, OperatorWeight.CONFIGURED) == {}
     assert as_health({}) == ""
 
 
@@ -199,10 +202,15 @@ def test_what_was_set_is_set_again_when_an_endpoint_returns(supervisor: Supervis
     before = supervisor.configuration.document
     edit(supervisor, remove("127.0.0.1:9001"))
     gone = supervisor.configuration.document
-    assert list(returned(supervisor.states, before, gone)) == []
+    assert returning(supervisor.states, before, gone) == {}
+    assert native.taken_health == ""
     native.calls.clear()
     edit(supervisor, add("127.0.0.1:9001"))
-    assert native.calls == ["apply", "set_endpoint app 127.0.0.1:9001 draining None"]
+    # With the document, so that no request comes first.
+    assert native.calls == ["apply"]
+    assert native.taken_health == as_health({"app": {"127.0.0.1:9001": Operated(OperatorState.DRAINING)}})
+    edit(supervisor, remove("127.0.0.1:9002"))
+    assert native.taken_health == ""
 
 
 def test_a_process_without_a_file_is_edited_as_well(tmp_path: Path) -> None:

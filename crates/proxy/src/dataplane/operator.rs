@@ -6,12 +6,12 @@ use evenly_core::pool::AdminState;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What an operator changes of an endpoint; `None` leaves it as it is.
-#[derive(Debug, Clone, Copy, Default)]
+/// All that an operator wants of an endpoint.
+#[derive(Debug, Clone, Copy)]
 pub struct EndpointChange {
     /// Ready, draining or maintenance.
-    pub state: Option<AdminState>,
-    /// The weight in place of the configuration's.
+    pub state: AdminState,
+    /// The weight in place of the configuration's; `None` for that one.
     pub weight: Option<u16>,
 }
 
@@ -25,12 +25,8 @@ impl Dataplane {
         let Some(member) = pool.member(address) else { return false };
         let endpoint = &member.endpoint;
         let before = endpoint.state();
-        if let Some(state) = change.state {
-            endpoint.set_admin(state);
-        }
-        if let Some(weight) = change.weight {
-            endpoint.set_weight_override(Some(weight));
-        }
+        endpoint.set_admin(change.state);
+        endpoint.set_weight_override(change.weight);
         pool.changed();
         let after = endpoint.state();
         if before != after {
