@@ -6,7 +6,11 @@ from . import acme_checks
 from .problems import Place, dotted, key
 from .schema import HttpListener, Listener, Settings, TcpListener, UdpListener
 
-_FOR_REQUESTS = {"hedge": "cannot be sent twice", "adaptive_concurrency": "has no response time"}
+_FOR_REQUESTS = {
+    "queue": "is not held in a queue",
+    "hedge": "cannot be sent twice",
+    "adaptive_concurrency": "has no response time",
+}
 
 
 def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
