@@ -269,3 +269,75 @@ def test_health_checks_by_grpc(calls, greeters) -> None:
     well = {"a": b"b", "b": b"a"}[sick]
     assert {serving.unary(b"hello", timeout=10) for _ in range(10)} == {well + b":hello"}
     assert serving.balancer.log.wait(lambda line: "health status NOT_SERVING" in line)
+
+
+UNAVAILABLE = ("grpc-status", "14"), ("grpc-message", "busy")
+AGAIN = 'retry = { attempts = 2, on = "grpc-unavailable" }'
+
+
+@pytest.fixture
+def played(web) -> Iterator:
+    """A client, an endpoint that the test plays, and what is between them: `client, endpoint, serving = played()`."""
+    with Http2Endpoint() as playing:
+        clients: list[Http2Client] = []
+
+        def start(pool: str = AGAIN):
+            serving = web(playing, pool=f"{H2}\n{pool}", top=LOGGED)
+            clients.append(Http2Client(socket.create_connection(serving.port.address, 10)))
+            return clients[0], playing, serving
+
+        yield start
+        for client in clients:
+            client.socket.close()
+
+
+def call(client: Http2Client, body: bytes = b"message") -> int:
+    """Begins a call, and sends its message."""
+    fields = ("content-type", "application/grpc"), ("te", "trailers")
+    stream = client.begin("/test.Echo/Unary", *fields, method="POST", ends=False)
+    client.send(stream, body)
+    return stream
+
+
+def test_a_status_that_is_named_has_the_call_tried_again(played) -> None:
+    """Its client hears of the second try alone; the first one counts against the endpoint, and is no call."""
+    client, playing, serving = played()
+    stream = call(client)
+    endpoint = playing.accept()
+    for is_last in (False, True):
+        asked = endpoint.request()
+        assert (asked.head[":method"], asked.body) == ("POST", b"message")
+        if is_last:
+            endpoint.answer(asked.stream, b"answer", trailers=[("grpc-status", "0")])
+        else:
+            endpoint.head(asked.stream, *UNAVAILABLE, ends=True)
+    answer = client.wait(stream)
+    assert (answer.text, answer.trailers) == ("answer", [("grpc-status", "0")])
+    line = serving.balancer.access(target="/test.Echo/Unary")
+    assert (line["attempts"], line["grpc_status"]) == (2, 0)
+    assert serving.balancer.metric("evenly_pool_retries_total", pool="app", reason="status") == 1
+    serving.balancer.until(lambda: serving.balancer.metric("evenly_pool_grpc_calls_total", status="OK") == 1)
+    assert serving.balancer.metric("evenly_pool_grpc_calls_total", status="UNAVAILABLE") == 0
+
+
+def test_the_last_tries_status_is_the_clients(played) -> None:
+    """And so is one that is not named, one behind a message, and one of a call that is too long to be kept."""
+    client, playing, serving = played(f'{AGAIN[:-2]}, body = "1KiB" }}')
+    stream = call(client)
+    endpoint = playing.accept()
+    for _ in range(2):
+        endpoint.head(endpoint.request().stream, *UNAVAILABLE, ends=True)
+    assert client.wait(stream).one("grpc-status") == "14"
+    for body, trailers_only in ((b"message", False), (b"x" * 2000, True)):
+        stream = call(client, body)
+        asked = endpoint.request().stream
+        if trailers_only:
+            endpoint.head(asked, *UNAVAILABLE, ends=True)
+            assert client.wait(stream).one("grpc-message") == "busy"
+        else:
+            endpoint.answer(asked, b"begun", trailers=list(UNAVAILABLE))
+            assert client.wait(stream).trailers == list(UNAVAILABLE)
+    stream = call(client)
+    endpoint.head(endpoint.request().stream, ("grpc-status", "13"), ends=True)
+    assert client.wait(stream).one("grpc-status") == "13"
+    assert serving.balancer.metric("evenly_pool_retries_total", pool="app", reason="status") == 1

@@ -21,6 +21,7 @@ from .schema import (
     TcpCheck,
     UdpCheck,
 )  # fmt: skip
+from .schema.retry import CALLS
 
 
 def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint], authorities: str | None) -> dict[str, Any]:
@@ -105,6 +106,7 @@ def retries(retry: Retry) -> dict[str, Any]:
                 if isinstance(condition, StatusRange)
             ],
         ),
+        "on_grpc_statuses": At(("on",), sorted(CALLS[str(each)] for each in retry.on if each in CALLS)),
         "non_idempotent": retry.non_idempotent,
         "body_bytes": At(("body",), retry.body.bytes),
         "try_ms": ms("try_timeout", retry.try_timeout),

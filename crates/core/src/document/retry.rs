@@ -17,6 +17,8 @@ pub struct Retry {
     pub on_timeout: bool,
     /// After responses with one of these statuses.
     pub on_statuses: Vec<StatusRange>,
+    /// After calls of gRPC that end with one of these statuses before anything else of a response.
+    pub on_grpc_statuses: Vec<u8>,
     /// Whether requests are sent twice whose method is not idempotent (RFC 9110 §9.2.2).
     pub non_idempotent: bool,
     /// Bytes of a request, head and body as the endpoint gets them, that are kept for sending them again.
@@ -40,6 +42,7 @@ impl Retry {
             on_reset: false,
             on_timeout: false,
             on_statuses: Vec::new(),
+            on_grpc_statuses: Vec::new(),
             non_idempotent: false,
             body_bytes: 0,
             try_ms: None,

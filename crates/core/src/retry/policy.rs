@@ -2,6 +2,7 @@
 
 use super::Backoff;
 use crate::document::{self, DocumentError, StatusRange};
+use crate::grpc;
 use crate::random::Random;
 use crate::route::duration;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub enum Cause {
     Timeout,
     /// The response's status says so.
     Status(u16),
+    /// The status of a call of gRPC says so.
+    GrpcStatus(u8),
 }
 
 /// A try that failed, as far as it matters for another one.
@@ -74,6 +77,7 @@ pub struct Policy {
     on_reset: bool,
     on_timeout: bool,
     on_statuses: Box<[StatusRange]>,
+    on_grpc_statuses: Box<[u8]>,
     non_idempotent: bool,
     body_bytes: u64,
     /// For one try, from the request's last byte sent to the response's head.
@@ -100,6 +104,13 @@ impl Policy {
                 "statuses that say that something failed are from 400 to 599",
             ));
         }
+        let means_nothing = |status: &u8| *status == 0 || usize::from(*status) >= grpc::STATUSES.len();
+        if let Some(index) = document.on_grpc_statuses.iter().position(means_nothing) {
+            return Err(DocumentError::new(
+                format!("on_grpc_statuses[{index}]"),
+                "statuses of gRPC that say that something failed are from 1 to 16",
+            ));
+        }
         if document.max_backoff_ms < document.backoff_ms {
             return Err(DocumentError::new("max_backoff_ms", "must not be below backoff_ms"));
         }
@@ -114,6 +125,7 @@ impl Policy {
             on_reset: document.on_reset,
             on_timeout: document.on_timeout,
             on_statuses: document.on_statuses.as_slice().into(),
+            on_grpc_statuses: document.on_grpc_statuses.as_slice().into(),
             non_idempotent: document.non_idempotent,
             body_bytes: document.body_bytes,
             try_timeout,
@@ -131,6 +143,8 @@ impl Policy {
             Cause::Reset => (self.on_reset, failed.is_sent),
             Cause::Timeout => (self.on_timeout, true),
             Cause::Status(status) => (self.retries_status(status), true),
+            // All calls are POST, so who names statuses of theirs says that they may be sent twice.
+            Cause::GrpcStatus(status) => (self.retries_call(status), false),
         };
         if !is_wanted {
             Err(Refusal::Cause)
@@ -153,6 +167,11 @@ impl Policy {
     /// Whether a response with this status is dropped and the request tried again, if all else allows it.
     pub fn retries_status(&self, status: u16) -> bool {
         self.on_statuses.iter().any(|range| (range.first..=range.last).contains(&status))
+    }
+
+    /// The same for a call of gRPC that ends with this status.
+    pub fn retries_call(&self, status: u8) -> bool {
+        self.on_grpc_statuses.contains(&status)
     }
 
     /// Bytes of a request that are kept, in case it has to be sent again; 0 when it never is.
@@ -197,7 +216,7 @@ impl Cause {
             Self::ConnectFailure | Self::ConnectTimeout => 0,
             Self::Reset => 1,
             Self::Timeout => 2,
-            Self::Status(_) => 3,
+            Self::Status(_) | Self::GrpcStatus(_) => 3,
         }
     }
 }
@@ -214,6 +233,7 @@ mod tests {
             on_reset: true,
             on_timeout: true,
             on_statuses: vec![StatusRange { first: 502, last: 504 }],
+            on_grpc_statuses: vec![14],
             non_idempotent: false,
             body_bytes: 1000,
             try_ms: None,
@@ -253,6 +273,8 @@ mod tests {
         assert_eq!(refused(|retry| retry.attempts = 11), "attempts");
         assert_eq!(refused(|retry| retry.on_statuses[0].first = 399), "on_statuses[0]");
         assert_eq!(refused(|retry| retry.on_statuses[0].last = 501), "on_statuses[0]");
+        assert_eq!(refused(|retry| retry.on_grpc_statuses = vec![1, 0]), "on_grpc_statuses[1]");
+        assert_eq!(refused(|retry| retry.on_grpc_statuses = vec![17]), "on_grpc_statuses[0]");
         assert_eq!(refused(|retry| retry.max_backoff_ms = 19), "max_backoff_ms");
         assert_eq!(refused(|retry| retry.try_ms = Some(0)), "try_ms");
     }
@@ -285,6 +307,15 @@ mod tests {
         }
         let unsent = Try { is_sent: false, is_idempotent: false, ..failed(Cause::Reset) };
         assert_eq!(policy().judge(&unsent), Ok(Price::Retry));
+    }
+
+    #[test]
+    fn who_names_a_status_of_grpc_has_calls_sent_twice() {
+        let call = |status| Try { is_idempotent: false, ..failed(Cause::GrpcStatus(status)) };
+        assert_eq!(policy().judge(&call(14)), Ok(Price::Retry));
+        assert_eq!(policy().judge(&call(13)), Err(Refusal::Cause));
+        let spent = Try { is_repeatable: false, ..call(14) };
+        assert_eq!(policy().judge(&spent), Err(Refusal::NotRepeatable));
     }
 
     #[test]

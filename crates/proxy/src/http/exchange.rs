@@ -12,6 +12,7 @@ use crate::worker::view::View;
 use evenly_core::circuit::Permit;
 use evenly_core::document::Balance;
 use evenly_core::error::{Failure, Side};
+use evenly_core::grpc;
 use evenly_core::outlier::Outcome;
 use evenly_core::pool::{Endpoint, EndpointId, Lease, Pool};
 use evenly_core::retry::Policy;
@@ -207,11 +208,16 @@ impl Exchange {
     pub fn observe_failure(&self, endpoint: &Endpoint, failure: Failure, was_reused: bool) {
         let is_stale = was_reused && failure == Failure::UpstreamClosed;
         if failure.side() == Side::Upstream && !is_stale {
-            let outcome = match failure {
-                Failure::UpstreamStatus => Outcome::of_status(self.tally.status),
+            let call = self.tally.call.as_ref().and_then(|call| call.status);
+            let outcome = match (failure, call) {
+                (Failure::UpstreamStatus, Some(status)) => grpc::outcome(status),
+                (Failure::UpstreamStatus, None) => Outcome::of_status(self.tally.status),
                 _ => Outcome::LocalOriginFailure,
             };
-            self.pool().observe(endpoint, outcome, 0);
+            // What is no failure of the endpoint's says nothing here: how long it took is not at hand.
+            if outcome != Outcome::Success {
+                self.pool().observe(endpoint, outcome, 0);
+            }
         }
     }
 

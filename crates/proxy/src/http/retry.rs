@@ -10,6 +10,7 @@ use super::fields::HeadFields;
 use crate::pump::Pump;
 use evenly_core::affinity::Ask;
 use evenly_core::error::Failure;
+use evenly_core::grpc;
 use evenly_core::pool::{EndpointId, Lease};
 use evenly_core::retry::{Cause, Price, Try, retry_after};
 use evenly_core::route::Fields;
@@ -110,13 +111,42 @@ pub fn by_status(
     if !exchange.retry().retries_status(head.status) {
         return None;
     }
+    by(client, exchange, upload, (head, buffered), Cause::Status(head.status))
+}
+
+/// The same for a call of gRPC whose status is in the head, which then is all of the response.
+pub fn by_call(
+    client: &Client,
+    exchange: &mut Exchange,
+    upload: Option<&Pump>,
+    head: &ResponseHead<'_, '_>,
+    buffered: usize,
+) -> Option<bool> {
+    let status = HeadFields(head.fields).first(grpc::STATUS).and_then(grpc::status)?;
+    if !exchange.retry().retries_call(status) {
+        return None;
+    }
+    let is_whole = by(client, exchange, upload, (head, buffered), Cause::GrpcStatus(status))?;
+    if let Some(call) = &mut exchange.tally.call {
+        call.status = Some(status);
+    }
+    Some(is_whole)
+}
+
+fn by(
+    client: &Client,
+    exchange: &mut Exchange,
+    upload: Option<&Pump>,
+    (head, buffered): (&ResponseHead<'_, '_>, usize),
+    cause: Cause,
+) -> Option<bool> {
     let wish = HeadFields(head.fields).first("retry-after").and_then(|value| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         retry_after(value, now.as_secs())
     });
     let lost = Lost {
         failure: Failure::UpstreamStatus,
-        cause: Some(Cause::Status(head.status)),
+        cause: Some(cause),
         is_sent: true,
         was_reused: false,
         is_settled: true,
@@ -158,6 +188,9 @@ pub async fn again(
     exchange.is_cut = false;
     exchange.response_due = u64::MAX;
     exchange.tally.status = 0;
+    if let Some(call) = &mut exchange.tally.call {
+        call.status = None;
+    }
     if !pause.is_zero() {
         wait(client, upload.is_none(), pause).await?;
     }

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::compress::{Coded, Coding};
 use super::exchange::{Exchange, Method};
 use super::grpc;
-use super::retry::by_status;
+use super::retry::{by_call, by_status};
 use crate::clock;
 use crate::compress::Stage;
 use crate::pump::Pump;
@@ -67,6 +67,13 @@ pub fn settle(client: &Client, exchange: &mut Exchange, buffer: &Buffer, upload:
     };
     if head.status >= 400
         && let Some(is_whole) = by_status(client, exchange, upload, &head, buffer.len())
+    {
+        exchange.tally.status = head.status;
+        return Settled::Again(is_whole);
+    }
+    if head.status == 200
+        && exchange.tally.call.is_some()
+        && let Some(is_whole) = by_call(client, exchange, upload, &head, buffer.len())
     {
         exchange.tally.status = head.status;
         return Settled::Again(is_whole);

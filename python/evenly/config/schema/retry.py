@@ -9,6 +9,14 @@ from .table import Bounds, Table, alternatives, expected, integer, listed, refus
 from .units import Duration, Percent, Size, Timeout, durations, sizes
 
 CAUSES = ("connect-failure", "reset", "timeout")
+# Statuses of gRPC by number, where another endpoint may have a better answer.
+CALLS = {
+    "grpc-cancelled": 1,
+    "grpc-deadline-exceeded": 4,
+    "grpc-resource-exhausted": 8,
+    "grpc-internal": 13,
+    "grpc-unavailable": 14,
+}
 # A class of statuses, as everybody writes it.
 _CLASSES = {"4xx": "400-499", "5xx": "500-599"}
 _FAILED = Bounds(StatusRange(400, 400), StatusRange(599, 599), "a status")
@@ -16,7 +24,7 @@ _FAILED = Bounds(StatusRange(400, 400), StatusRange(599, 599), "a status")
 
 def _read_condition(value: object) -> object:
     """A cause stays a word; everything else has to be a status, a range of them, or a class."""
-    if value in CAUSES or isinstance(value, StatusRange):
+    if value in (*CAUSES, *CALLS) or isinstance(value, StatusRange):
         return value
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if isinstance(text, str):
@@ -31,9 +39,19 @@ def _read_condition(value: object) -> object:
     raise expected(_CONDITION)
 
 
-_CONDITION = f'{alternatives([*CAUSES, *_CLASSES])}, a status such as 503, or a range such as "502-504"'
+_CONDITION = f'{alternatives([*CAUSES, *CALLS, *_CLASSES])}, a status such as 503, or a range such as "502-504"'
 Condition = Annotated[
-    Literal["connect-failure", "reset", "timeout"] | StatusRange,
+    Literal[
+        "connect-failure",
+        "reset",
+        "timeout",
+        "grpc-cancelled",
+        "grpc-deadline-exceeded",
+        "grpc-resource-exhausted",
+        "grpc-internal",
+        "grpc-unavailable",
+    ]
+    | StatusRange,
     BeforeValidator(_read_condition, json_schema_input_type=int | str),
 ]
 Conditions = Annotated[list[Condition], BeforeValidator(listed, json_schema_input_type=int | str | list[int | str])]
@@ -47,7 +65,8 @@ class Retry(Table):
     """When a request that failed at an endpoint is tried again. Short form: just the number of attempts.
 
     A request is sent twice only if the first send provably did nothing, its method is idempotent (GET, HEAD, OPTIONS,
-    TRACE, PUT, DELETE), or `non_idempotent` says so; and only while nothing of a response went to the client.
+    TRACE, PUT, DELETE), or `non_idempotent` or a status of gRPC in `on` says so; and only while nothing of a response
+    went to the client.
     """
 
     heading: ClassVar[str] = "Retry"
@@ -73,7 +92,9 @@ retry = 1
         description=(
             'What is followed by another try: `"connect-failure"` (refused, or not in time), `"reset"` (the connection '
             'ended before a byte of the response), `"timeout"` (no response head in time), and statuses: `503`, '
-            '`"502-504"`, `"5xx"`. The last try\'s response is the client\'s, whatever its status.'
+            '`"502-504"`, `"5xx"`; and for calls of gRPC that end with nothing but a status `"grpc-unavailable"`, '
+            '`"grpc-resource-exhausted"`, `"grpc-internal"`, `"grpc-cancelled"`, `"grpc-deadline-exceeded"`: naming '
+            "one says that calls may be made twice. The last try's response is the client's, whatever its status."
         ),
         examples=[["connect-failure", "reset", "502-504"]],
     )
