@@ -203,7 +203,8 @@ def test_who_is_counted_shows_where_it_is(h3, servers, option) -> None:
     """Where one client has a limit, nobody uses it up under a forged address (Retry)."""
     client, serving = h3(*servers("a"), listener=option)
     assert client.get("/").status == 200
-    assert serving.balancer.metric("evenly_http3_retries_total", listener="web") == bool(option)
+    # More than one, if the client did not wait for the first.
+    assert bool(serving.balancer.metric("evenly_http3_retries_total", listener="web")) == bool(option)
 
 
 @pytest.mark.parametrize("option", ["max_connections = 1", "max_connections_per_client = 1"])

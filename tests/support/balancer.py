@@ -209,9 +209,14 @@ class Balancer:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def cpu(self) -> float:
-        """CPU time so far, of all threads, in seconds. Source: the first field of `/proc/PID/task/TID/schedstat`."""
-        tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+        """CPU time of the workers so far, in seconds. Source: the first field of `/proc/PID/task/TID/schedstat`.
+
+        Without the control plane's, which has things of its own to do after its start.
+        """
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        workers = [task for task in tasks if (task / "comm").read_text().startswith("evenly-worker")]
+        assert workers
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in workers) / 1e9
 
     def pipe_ends(self) -> int:
         """Descriptors of the process that are ends of pipes, now."""
