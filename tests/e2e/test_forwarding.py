@@ -34,7 +34,8 @@ def test_ids_differ(web, endpoint) -> None:
 
 FORGED = (
     "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: forged.example\r\n"
-    "X-Request-Id: forged\r\nForwarded: for=203.0.113.9\r\n"
+    "X-Request-Id: forged\r\nForwarded: for=203.0.113.9\r\nX-Real-IP: 203.0.113.9\r\nX-Forwarded-Prefix: /forged\r\n"
+    "x-forwarded-anything: forged\r\nX_Real_IP: 203.0.113.9\r\nX_Forwarded_Port: forged\r\n"
 )
 
 
@@ -55,13 +56,15 @@ def test_trusted_proxies_are_believed(web, endpoint) -> None:
     client = serving.connect()
     client.send(
         "GET /trusted HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n"
-        "X-Forwarded-Host: real.example\r\nX-Request-Id: from-the-edge-0001\r\n\r\n"
+        "X-Forwarded-Host: real.example\r\nX-Request-Id: from-the-edge-0001\r\nX-Real-IP: 203.0.113.9\r\n"
+        "X-Forwarded-Port: 443\r\n\r\n"
     )
     _, request = endpoint.serve()
     assert ", ".join(request.all("X-Forwarded-For")).replace(" ", "") == "203.0.113.9,127.0.0.1"
     assert request.one("X-Forwarded-Proto") == "https"
     assert request.one("X-Forwarded-Host") == "real.example"
     assert request.one("X-Request-Id") == "from-the-edge-0001"
+    assert (request.one("X-Real-IP"), request.one("X-Forwarded-Port")) == ("203.0.113.9", "443")
     client.read_response()
     assert serving.balancer.access(target="/trusted")["request_id"] == "from-the-edge-0001"
 

@@ -26,6 +26,20 @@ def test_a_client_that_changes_its_address(h3, servers) -> None:
     assert serving.balancer.metric("evenly_http3_connections_total", listener="web") == 1
 
 
+def test_another_address_gives_no_rights_at_once(h3, servers) -> None:
+    """Anybody can write any address on a packet: who comes from an allowed one must have been there for a while."""
+    routes = (
+        '[[routes]]\npath = "/inside"\naccess = { allow = ["127.0.0.2/32"] }\npool = "app"\n[[routes]]\npool = "app"\n'
+    )
+    client, serving = h3(*servers("a"), routes=routes)
+    assert client.get("/inside").status == 403
+    client.move("127.0.0.2")
+    assert client.get("/inside").status == 403
+    assert client.get("/").status == 200
+    assert serving.balancer.access(target="/")["client"] == "127.0.0.1"
+    assert serving.balancer.metric("evenly_http3_migrations_total", listener="web") == 0
+
+
 def test_packets_find_their_worker(h3, servers) -> None:
     """With several workers a client that moves comes to another one's socket at times, and never notices."""
     _, serving = h3(*servers("a"), workers=4)

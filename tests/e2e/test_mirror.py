@@ -35,6 +35,22 @@ def compared(balancer: Balancer, name: str) -> float:
     return balancer.metric("evenly_mirror_comparisons_total", result=name)
 
 
+def test_copies_go_by_the_key_of_their_own_pool(web, servers) -> None:
+    """A shadow that hashes by path gets each path in one place, however the pool itself is balanced."""
+    app, *shadows = servers("app", "one", "two", "three")
+    listed = ", ".join(f'"{each}"' for each in shadows)
+    routes = (
+        f'[pools.shadow]\nendpoints = [{listed}]\nbalance = "maglev"\nhash_key = "path"\n'
+        '[[routes]]\npool = "app"\nmirror = { pool = "shadow" }\n'
+    )
+    serving = web(app, routes=routes)
+    client = serving.connect()
+    for _ in range(12):
+        assert client.ask("/same").text == "app"
+    serving.balancer.until(lambda: result(serving.balancer, "answered") == 12)
+    assert sorted(each.requests["/same"] for each in shadows) == [0, 0, 12]
+
+
 def test_copies_arrive_and_the_answer_is_the_pools_own(mirrored, servers) -> None:
     """Same path and method; the body differs, as the servers answer with their names."""
     app, shadow = servers("app", "shadow")

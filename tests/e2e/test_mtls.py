@@ -222,6 +222,29 @@ def test_endpoints_are_told_that_there_is_none(guarded, endpoint, authority) -> 
     assert (request.one("X-Client-Cert-Verify"), request.one("X-Client-Cert-Subject")) == ("none", None)
 
 
+def test_who_was_not_asked_is_asked_from_a_reload_on(guarded, endpoint, authority) -> None:
+    """A connection without a certificate ends where one is required now, and endpoints are told where it is not."""
+    balancer, bound = guarded()
+    asking = balancer.file.read_text()
+    line = f', client_ca = "{authority.bundle}"'
+    balancer.reload(asking.replace(line, ""))
+    with authority.connect(bound) as client:
+
+        def asked() -> str | None:
+            client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            _, request = endpoint.serve("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+            assert client.read_response().text == "ok"
+            return request.one("X-Client-Cert-Verify")
+
+        assert asked() is None
+        balancer.reload(asking.replace(line, line + ', client_auth = "optional"'))
+        assert asked() == "none"
+        balancer.reload(asking)
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert client.read_response().status == 503
+        client.expect_end()
+
+
 @pytest.mark.parametrize("trusted", [False, True])
 def test_listeners_that_ask_nobody_pass_nothing_on(web, endpoint, trusted) -> None:
     """But for a trusted proxy's word, which terminates TLS itself."""

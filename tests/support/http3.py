@@ -132,10 +132,11 @@ class Http3Client:
         assert self.closed
         return self.closed[0]
 
-    def move(self) -> tuple[str, int]:
+    def move(self, host: str = "") -> tuple[str, int]:
         """Goes on from another address, which it returns."""
         self.socket.close()
         self.socket = socket(AF_INET, SOCK_DGRAM)
+        self.socket.bind((host, 0))
         self.quic.change_connection_id()
         self.flush()
         address: tuple[str, int] = self.socket.getsockname()

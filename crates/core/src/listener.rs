@@ -73,6 +73,8 @@ pub struct Tls {
     pub hsts: Option<Box<[u8]>>,
     /// Whether clients are asked for certificates.
     pub asks_clients: bool,
+    /// Whether those without one are refused.
+    pub requires_clients: bool,
     /// Whether endpoints are told the whole of them.
     pub forwards_whole: bool,
     /// Whether fingerprints of ClientHellos are made.
@@ -221,6 +223,7 @@ impl Tls {
             rate,
             hsts,
             asks_clients: document.client_auth.is_some(),
+            requires_clients: document.client_auth.as_ref().is_some_and(|auth| auth.required),
             forwards_whole: document.client_auth.as_ref().is_some_and(|auth| auth.forward_whole),
             ja4: document.ja4,
             limit,

@@ -55,7 +55,7 @@ pub enum Fate {
     Ended,
 }
 
-/// Fates that are remembered. Frames that cross our reset are at most a round trip late, and in that time a peer
+/// Fates that are remembered at least. Frames that cross our reset are at most a round trip late, and in that time a peer
 /// cannot open more than its streams twice.
 const REMEMBERED: usize = 256;
 /// Marks an identifier, of 31 bits, as reset by this side.
@@ -67,11 +67,24 @@ pub struct Streams {
     live: VecDeque<Stream>,
     /// The last that are no more, with [`RESET`].
     closed: VecDeque<u32>,
+    /// How many of them are remembered.
+    remembered: usize,
     /// The sum of `Stream::held`.
     held: usize,
 }
 
 impl Streams {
+    /// None yet, of which there may be so many at once.
+    pub fn new(most: u32) -> Self {
+        Self { remembered: REMEMBERED.max(2 * most as usize), ..Self::default() }
+    }
+
+    /// More of a stream is held than its head.
+    pub fn hold(&mut self, index: usize, bytes: usize) {
+        self.live[index].held += u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.held += bytes;
+    }
+
     pub fn len(&self) -> usize {
         self.live.len()
     }
@@ -103,7 +116,7 @@ impl Streams {
 
     /// Remembers how a stream ended.
     pub fn remember(&mut self, id: u32, fate: Fate) {
-        if self.closed.len() == REMEMBERED {
+        if self.closed.len() == self.remembered {
             self.closed.pop_front();
         }
         self.closed.push_back(if fate == Fate::Reset { id | RESET } else { id });

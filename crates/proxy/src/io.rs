@@ -5,7 +5,7 @@
 //! before the task is registered to be woken, which most of them never need, and call the kernel without libc, whose
 //! calls are points of cancellation.
 
-use crate::stream::Stream;
+use crate::stream::{LITTLE_BYTES, Stream};
 use crate::worker::buffers::{Buffer, Buffers, READ_BYTES};
 use rustix::net::{RecvFlags, SendFlags};
 use std::io;
@@ -22,10 +22,27 @@ pub fn poll_read(
     cx: &mut Context<'_>,
     buffers: &Rc<Buffers>,
 ) -> Poll<io::Result<Buffer>> {
-    poll_read_some(stream, cx, buffers, READ_BYTES)
+    match stream {
+        Stream::Plain(socket) => buffers.lend_read(READ_BYTES, |room| poll_read_room(socket, cx, room)),
+        framed => poll_read_some(framed, cx, buffers, READ_BYTES),
+    }
 }
 
-/// The same for at most `most` bytes, as far as they need not be taken in to be opened.
+/// The same for what is worth reading for `sink`.
+#[inline]
+pub fn poll_read_for(
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+    buffers: &Rc<Buffers>,
+    sink: &Stream,
+) -> Poll<io::Result<Buffer>> {
+    match sink.frames_messages() {
+        true => poll_read_some(stream, cx, buffers, sink.appetite().max(LITTLE_BYTES)),
+        false => poll_read(stream, cx, buffers),
+    }
+}
+
+/// [`poll_read`] for at most `most` bytes, as far as they need not be taken in to be opened.
 pub fn poll_read_some(
     stream: &mut Stream,
     cx: &mut Context<'_>,

@@ -7,7 +7,7 @@ use super::standing::Standing;
 use super::traffic::Reading;
 use super::{Reason, consecutive, latency, success_rate};
 use crate::document::OutlierDetection;
-use crate::pool::{Endpoint, EndpointState, Health, Nanos, Pool};
+use crate::pool::{AdminState, Endpoint, EndpointState, Health, Member, Nanos, Pool};
 use std::sync::{Arc, MutexGuard};
 
 /// What the judge changed of an endpoint, for logs.
@@ -61,7 +61,7 @@ impl Judge {
         }
         let reasons: Vec<String> = standings.iter().map(|standing| standing.explain(now)).collect();
         drop(standings);
-        let is_other = |(member, (share, is_ejected)): (&crate::pool::Member, &(u32, bool))| {
+        let is_other = |(member, (share, is_ejected)): (&Member, &(u32, bool))| {
             member.endpoint.share() != *share || member.endpoint.is_ejected() != *is_ejected
         };
         if pool.members.iter().zip(&shares).any(is_other) {
@@ -92,7 +92,7 @@ impl Judge {
         for (index, reason) in outliers {
             eject(pool, all, index, reason, policy, now);
         }
-        if !all.iter().zip(&pool.members).any(|(standing, member)| is_left(standing, &member.endpoint)) {
+        if !all.iter().zip(&pool.members).any(|(standing, member)| is_left(standing, member)) {
             // Nobody is left: whoever is ejected is a better choice than 503.
             all.iter_mut().filter(|one| one.is_ejected()).for_each(|one| one.try_again(now, policy));
         }
@@ -114,8 +114,8 @@ fn eject(
     let most = (pool.members.len() * usize::from(policy.max_ejection_percent) / 100).max(1);
     let ejected = all.iter().filter(|standing| standing.is_ejected()).count();
     let others = all.iter().zip(&pool.members).enumerate().filter(|(other, _)| *other != index);
-    let is_spared = ejected >= most
-        || !others.into_iter().any(|(_, (standing, member))| is_left(standing, &member.endpoint));
+    let is_spared =
+        ejected >= most || !others.into_iter().any(|(_, (standing, member))| is_left(standing, member));
     if is_spared {
         all[index].spared += 1;
     } else {
@@ -124,10 +124,12 @@ fn eject(
     pool.members[index].endpoint.traffic().forget_runs();
 }
 
-/// Whether an endpoint serves: checks and operator let it, and it is not ejected.
-fn is_left(standing: &Standing, endpoint: &Endpoint) -> bool {
-    let is_fit = endpoint.health() == Health::Healthy && endpoint.admin() == crate::pool::AdminState::Ready;
-    is_fit && !standing.is_ejected()
+/// Whether an endpoint gets traffic: checks and operator let it, it has a weight, its zone is not evacuated, and it is not
+/// ejected.
+fn is_left(standing: &Standing, member: &Member) -> bool {
+    let endpoint = &member.endpoint;
+    let is_fit = endpoint.health() == Health::Healthy && endpoint.admin() == AdminState::Ready;
+    is_fit && member.effective_weight() > 0 && !endpoint.is_evacuated() && !standing.is_ejected()
 }
 
 fn look_at_rates(all: &mut Standings<'_>, policy: &OutlierDetection, now: Nanos) -> Vec<(usize, Reason)> {

@@ -8,10 +8,17 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// An endpoint's number: dense, stable over reloads; see [`crate::ids::Ids`] for when one is used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointId(pub u32);
+
+/// A failed request counts as so many times the latency that is known, up to ten seconds, or as a tenth of one where nothing
+/// is.
+const FAILED_FACTOR: f64 = 4.0;
+const MOST_FAILED_SECONDS: f64 = 10.0;
+const UNKNOWN_FAILED_SECONDS: f64 = 0.1;
 
 /// What the health checks say of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -251,6 +258,13 @@ impl Endpoint {
         self.latency.0.observe(rtt, now);
     }
 
+    /// Takes into account that a request failed after so long: what fails at once must not look like what answers fast.
+    pub fn observe_failed(&self, took: u64, now: Nanos) {
+        let known = self.latency(now).map_or(UNKNOWN_FAILED_SECONDS, |nanos| nanos / 1e9 * FAILED_FACTOR);
+        let least = Duration::from_secs_f64(known.min(MOST_FAILED_SECONDS)).as_nanos();
+        self.observe_latency(took.max(u64::try_from(least).unwrap_or(u64::MAX)), now);
+    }
+
     /// Its latency in nanoseconds, as it looks at `now`; `None` while nothing was observed.
     pub fn latency(&self, now: Nanos) -> Option<f64> {
         self.latency.0.at(now)
@@ -321,6 +335,20 @@ mod tests {
 
     fn endpoint() -> Endpoint {
         Endpoint::new(EndpointId(7), SocketAddr::from(([10, 0, 0, 1], 80)), Health::Starting)
+    }
+
+    #[test]
+    fn what_fails_fast_does_not_look_fast() {
+        const MS: u64 = 1_000_000;
+        let endpoint = endpoint();
+        (0..8).for_each(|tick| endpoint.observe_latency(10 * MS, tick * 2 * MS));
+        let before = endpoint.latency(16 * MS).unwrap();
+        (8..12).for_each(|tick| endpoint.observe_failed(MS / 10, tick * 2 * MS));
+        let after = endpoint.latency(24 * MS).unwrap();
+        assert!(after > 4.0 * before, "{after} ns, {before} ns before");
+        let unknown = Endpoint::new(EndpointId(8), SocketAddr::from(([10, 0, 0, 2], 80)), Health::Healthy);
+        (0..4).for_each(|tick| unknown.observe_failed(0, tick * 2 * MS));
+        assert!(unknown.latency(8 * MS).unwrap() > 90e6);
     }
 
     #[test]

@@ -178,6 +178,23 @@ impl Pool {
         }
     }
 
+    /// The same, for the balancer that learns from latency.
+    #[inline]
+    pub fn observe_latency(
+        &self,
+        endpoint: &Endpoint,
+        outcome: Outcome,
+        nanos: u64,
+        now: impl FnOnce() -> Nanos,
+    ) {
+        if self.balance == document::Balance::PeakEwma {
+            match outcome {
+                Outcome::Success => endpoint.observe_latency(nanos, now()),
+                _ => endpoint.observe_failed(nanos, now()),
+            }
+        }
+    }
+
     /// A try was cancelled after so long, as another one was faster: no failure, but how long it took at least.
     pub fn observe_cancelled(&self, endpoint: &Endpoint, nanos: u64, now: Nanos) {
         if self.outlier_detection.is_some() {

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub enum Cause {
     /// Nobody took the connection: nothing was sent.
     ConnectFailure,
+    /// It was taken, but no TLS session or connection of HTTP/2 came of it: nothing was sent.
+    HandshakeFailure,
     /// The connection was not made in time: nothing was sent.
     ConnectTimeout,
     /// The connection ended before a byte of the response.
@@ -139,7 +141,9 @@ impl Policy {
     /// Why not.
     pub fn judge(&self, failed: &Try) -> Result<Price, Refusal> {
         let (is_wanted, may_have_acted) = match failed.cause {
-            Cause::ConnectFailure | Cause::ConnectTimeout => (self.on_connect_failure, false),
+            Cause::ConnectFailure | Cause::HandshakeFailure | Cause::ConnectTimeout => {
+                (self.on_connect_failure, false)
+            }
             Cause::Reset => (self.on_reset, failed.is_sent),
             Cause::Timeout => (self.on_timeout, true),
             Cause::Status(status) => (self.retries_status(status), true),
@@ -159,9 +163,15 @@ impl Policy {
         } else if failed.cause == Cause::ConnectFailure {
             Ok(Price::Free)
         } else {
-            // A connection that takes too long is a burden too: on an endpoint that has no room for it.
+            // A handshake is work, and a connection that takes too long is a burden, too: on an endpoint that has no room
+            // for it.
             Ok(Price::Retry)
         }
+    }
+
+    /// Whether a connection of a client is taken to yet another endpoint, where `tried` could not be reached.
+    pub fn connects_again(&self, tried: usize) -> bool {
+        self.on_connect_failure && tried < self.attempts as usize
     }
 
     /// Whether a response with this status is dropped and the request tried again, if all else allows it.
@@ -198,7 +208,8 @@ impl Policy {
         }
         let backoff = self.backoff.pause(failed.number.saturating_sub(1), random);
         let asked = failed.retry_after.filter(|_| !failed.is_elsewhere);
-        backoff.max(asked.unwrap_or_default())
+        // Behind what was asked for, so that not all who were told the same come at the same moment.
+        asked.unwrap_or_default() + backoff
     }
 
     fn may_send_twice(&self, is_idempotent: bool) -> bool {
@@ -213,7 +224,7 @@ impl Cause {
     /// Its place among the kinds.
     pub const fn kind(self) -> usize {
         match self {
-            Self::ConnectFailure | Self::ConnectTimeout => 0,
+            Self::ConnectFailure | Self::HandshakeFailure | Self::ConnectTimeout => 0,
             Self::Reset => 1,
             Self::Timeout => 2,
             Self::Status(_) | Self::GrpcStatus(_) => 3,
@@ -259,8 +270,14 @@ mod tests {
         }
     }
 
-    const CAUSES: [Cause; 5] =
-        [Cause::ConnectFailure, Cause::ConnectTimeout, Cause::Reset, Cause::Timeout, Cause::Status(503)];
+    const CAUSES: [Cause; 6] = [
+        Cause::ConnectFailure,
+        Cause::HandshakeFailure,
+        Cause::ConnectTimeout,
+        Cause::Reset,
+        Cause::Timeout,
+        Cause::Status(503),
+    ];
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
@@ -301,7 +318,8 @@ mod tests {
         let told = Policy::build(&document::Retry { non_idempotent: true, ..document() }).unwrap();
         for cause in CAUSES {
             let post = Try { is_idempotent: false, ..failed(cause) };
-            let was_sent = !matches!(cause, Cause::ConnectFailure | Cause::ConnectTimeout);
+            let was_sent =
+                !matches!(cause, Cause::ConnectFailure | Cause::HandshakeFailure | Cause::ConnectTimeout);
             assert_eq!(policy().judge(&post).is_err(), was_sent, "{cause:?}");
             assert!(told.judge(&post).is_ok(), "{cause:?}");
         }
@@ -359,7 +377,9 @@ mod tests {
         assert_eq!(pause(Try { was_reused: true, ..alone }), zero, "a stale connection");
         assert!((1..50).any(|_| pause(alone) > zero));
         assert!((1..50).any(|_| pause(Try { number: 2, ..failed(Cause::Reset) }) > zero));
-        assert_eq!(pause(Try { is_elsewhere: false, ..unavailable }), wish);
+        let asked = || pause(Try { is_elsewhere: false, ..unavailable });
+        let mut pauses = std::iter::repeat_with(asked).take(50);
+        assert!(pauses.all(|pause| pause >= wish && pause <= wish + policy().backoff.most));
     }
 
     proptest! {
@@ -376,7 +396,7 @@ mod tests {
             let policy = Policy::build(&document::Retry { non_idempotent, ..document() }).unwrap();
             let failed = Try { number, is_sent, is_idempotent, is_repeatable, ..failed(cause) };
             if policy.judge(&failed).is_ok() {
-                let did_nothing = matches!(cause, Cause::ConnectFailure | Cause::ConnectTimeout)
+                let did_nothing = matches!(cause, Cause::ConnectFailure | Cause::HandshakeFailure | Cause::ConnectTimeout)
                     || (cause == Cause::Reset && !is_sent);
                 prop_assert!(did_nothing || is_idempotent || non_idempotent);
                 prop_assert!(is_repeatable && number < 3);

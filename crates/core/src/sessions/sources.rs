@@ -27,6 +27,9 @@ pub enum Claim {
     New(u32),
 }
 
+/// Endpoints from which on those are forgotten that have no session: their sockets need not rest for ever.
+const ENDPOINTS: usize = 1024;
+
 /// The sockets of one address family.
 #[derive(Debug)]
 pub struct Sources {
@@ -120,6 +123,9 @@ impl Sources {
 
     /// Closes sockets after a burst, from the last one on, as long as less than a quarter is needed: how many are left.
     pub fn shrink(&mut self) -> u32 {
+        if self.by_endpoint.len() > ENDPOINTS {
+            self.forget_endpoints();
+        }
         let in_use = self.sessions.len();
         if self.open <= KEPT || in_use * 4 >= self.open as usize {
             return self.open;
@@ -131,9 +137,13 @@ impl Sources {
             ledger.next = ledger.next.min(open);
             ledger.free.retain(|source| *source < open);
         }
-        // Endpoints that are long gone.
-        self.by_endpoint.retain(|_, ledger| ledger.free.len() < ledger.next as usize);
+        self.forget_endpoints();
         open
+    }
+
+    /// Those that no session is at: they are perhaps long gone.
+    fn forget_endpoints(&mut self) {
+        self.by_endpoint.retain(|_, ledger| ledger.free.len() < ledger.next as usize);
     }
 
     /// Bytes that the tables take now, for their measurement.

@@ -24,6 +24,8 @@ pub enum FieldKind {
     XForwardedFor,
     XForwardedProto,
     XForwardedHost,
+    /// What else proxies say of their clients by custom: `X-Real-IP`, and `X-Forwarded-` with anything behind it.
+    XForwardedOther,
     XRequestId,
     Forwarded,
     Cookie,
@@ -55,11 +57,9 @@ const NOTED: u32 = bit(FieldKind::Host)
     | bit(FieldKind::Expect);
 
 /// What a proxy says of its client to an endpoint.
-const TOLD: [&[u8]; 10] = [
+const TOLD: [&[u8]; 8] = [
     b"x-request-id",
-    b"x-forwarded-for",
-    b"x-forwarded-host",
-    b"x-forwarded-proto",
+    b"x-real-ip",
     b"client-cert",
     b"client-cert-chain",
     b"x-client-cert-san",
@@ -67,6 +67,9 @@ const TOLD: [&[u8]; 10] = [
     b"x-client-cert-subject",
     b"x-client-cert-fingerprint",
 ];
+
+/// What else a proxy says of its client begins so.
+const FORWARDED: &[u8] = b"x-forwarded-";
 
 const fn bit(kind: FieldKind) -> u32 {
     1 << kind as u8
@@ -105,9 +108,21 @@ impl FieldKind {
             20 if is(name, b"x-client-cert-verify") => Self::ClientCert,
             21 if is(name, b"x-client-cert-subject") => Self::ClientCert,
             25 if is_fingerprint(name) => Self::ClientCert,
-            12 | 15..=17 | 20 | 21 | 25 if name[0] | 0x20 == b'x' && is_lookalike(name) => Self::Lookalike,
+            9 if is(name, b"x-real-ip") => Self::XForwardedOther,
+            9 | 12.. if name[0] | 0x20 == b'x' => Self::of_extension(name),
             11 | 17 if name[0] | 0x20 == b'c' && is_lookalike(name) => Self::Lookalike,
             _ => Self::Other,
+        }
+    }
+
+    /// Of a name that begins with `X` and is none of the others.
+    fn of_extension(name: &[u8]) -> Self {
+        let is_forwarded = name.len() > FORWARDED.len() && is_like(&name[..FORWARDED.len()], FORWARDED);
+        match (is_forwarded, name.contains(&b'_')) {
+            (true, false) => Self::XForwardedOther,
+            (true, true) => Self::Lookalike,
+            (false, true) if is_lookalike(name) => Self::Lookalike,
+            (false, _) => Self::Other,
         }
     }
 
@@ -127,10 +142,13 @@ impl FieldKind {
 
 /// Whether `name` is one of [`TOLD`], but for underscores in place of hyphens.
 fn is_lookalike(name: &[u8]) -> bool {
+    name.contains(&b'_') && TOLD.iter().any(|known| is_like(name, known))
+}
+
+/// Whether CGI takes `name` for `known`, which is in lower case and has hyphens.
+fn is_like(name: &[u8], known: &[u8]) -> bool {
     let as_cgi = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    let is_like =
-        |known: &&[u8]| name.len() == known.len() && name.iter().map(as_cgi).eq(known.iter().copied());
-    name.contains(&b'_') && TOLD.iter().any(is_like)
+    name.len() == known.len() && name.iter().map(as_cgi).eq(known.iter().copied())
 }
 
 /// Whether `name` equals `lower`, which is in lower case, without regard to case. `name` is free of controls but TAB.
@@ -184,7 +202,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NAMES: [(&str, FieldKind); 27] = [
+    const NAMES: [(&str, FieldKind); 30] = [
+        ("X-Real-Ip", FieldKind::XForwardedOther),
+        ("X-Forwarded-Port", FieldKind::XForwardedOther),
+        ("X-Forwarded-Client-Cert", FieldKind::XForwardedOther),
         ("Host", FieldKind::Host),
         ("Connection", FieldKind::Connection),
         ("Content-Length", FieldKind::ContentLength),
@@ -217,8 +238,12 @@ mod tests {
     fn by_comparison(name: &[u8]) -> FieldKind {
         let known = NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
         let plain = String::from_utf8_lossy(name).replace('_', "-").to_ascii_lowercase();
-        let is_lookalike = TOLD.contains(&plain.as_bytes());
-        let other = if is_lookalike { FieldKind::Lookalike } else { FieldKind::Other };
+        let is_forwarded = plain.len() > 12 && plain.starts_with("x-forwarded-");
+        let other = match name.contains(&b'_') {
+            true if is_forwarded || TOLD.contains(&plain.as_bytes()) => FieldKind::Lookalike,
+            false if is_forwarded => FieldKind::XForwardedOther,
+            _ => FieldKind::Other,
+        };
         known.map_or(other, |(_, kind)| *kind)
     }
 
@@ -236,10 +261,13 @@ mod tests {
             "x-client-cert_verify",
             "X_CLIENT-CERT-SUBJECT",
             "X_Client_Cert_Fingerprint",
+            "X_Real_IP",
+            "X_Forwarded_Port",
+            "X-Forwarded-Any_Thing",
         ] {
             assert_eq!(FieldKind::of(name.as_bytes()), FieldKind::Lookalike, "{name}");
         }
-        assert_eq!(FieldKind::of(b"X_Forwarded_Far"), FieldKind::Other);
+        assert_eq!(FieldKind::of(b"X_Forwarded_"), FieldKind::Other);
         assert_eq!(FieldKind::of(b"X_Tenant_Name_Is"), FieldKind::Other);
     }
 

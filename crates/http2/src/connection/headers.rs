@@ -190,11 +190,7 @@ impl Connection {
             Some(Refusal::Malformed(what)) => return Err(malformed(id, what)),
         };
         // What is too large was not kept.
-        let held = if is_too_large { 0 } else { bytes.saturating_sub(FAIR_RATIO * block.len()) };
-        if self.streams.held() + held > self.limits.held_head_bytes as usize {
-            let what = "field sections that take too much memory";
-            return Err(stream(id, ErrorCode::REFUSED_STREAM, Reason::HeaderBomb, what));
-        }
+        let held = if is_too_large { 0 } else { self.unfair(id, bytes, block)? };
         let remote = if opening.is_end { Half::Done } else { Half::Body };
         let stream = self.new_stream(id, exchange, remote, Half::Head);
         let held = u32::try_from(held).unwrap_or(u32::MAX);
@@ -205,6 +201,16 @@ impl Connection {
         } else {
             Happened::Head { stream, is_end }
         })
+    }
+
+    /// What a field section of a stream takes in memory beyond what was sent for it.
+    fn unfair(&self, id: u32, bytes: usize, block: &[u8]) -> Result<usize, Fault> {
+        let held = bytes.saturating_sub(FAIR_RATIO * block.len());
+        if self.streams.held() + held > self.limits.held_head_bytes as usize {
+            let what = "field sections that take too much memory";
+            return Err(stream(id, ErrorCode::REFUSED_STREAM, Reason::HeaderBomb, what));
+        }
+        Ok(held)
     }
 
     fn response<'i>(&mut self, index: usize, opening: Opening, block: &[u8]) -> Result<Happened<'i>, Fault> {
@@ -230,12 +236,15 @@ impl Connection {
         if !opening.is_end {
             return Err(malformed(live.id, "trailers that do not end the stream"));
         }
-        check(live.id, &section)?;
+        let id = live.id;
+        check(id, &section)?;
         if live.content_left.is_some_and(|left| left > 0) {
-            return Err(malformed(live.id, "less data than content-length"));
+            return Err(malformed(id, "less data than content-length"));
         }
         live.remote = Half::Done;
-        Ok(Happened::Trailers { stream: StreamId(live.id) })
+        let held = self.unfair(id, section.bytes, block)?;
+        self.streams.hold(index, held);
+        Ok(Happened::Trailers { stream: StreamId(id) })
     }
 }
 

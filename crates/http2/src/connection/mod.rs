@@ -157,7 +157,7 @@ impl Connection {
             decoder: Decoder::new(),
             has_sent_block: false,
             rooms: Rooms::default(),
-            streams: Streams::default(),
+            streams: Streams::new(limits.streams),
             last_peer: 0,
             next_own: 1,
             send_window: i64::from(FIRST_WINDOW),
@@ -274,6 +274,12 @@ impl Connection {
         let identifiers = (MAX_31 + 2).saturating_sub(self.next_own) as usize / 2;
         let granted = self.peer.streams.min(self.limits.streams) as usize;
         granted.saturating_sub(self.streams.len()).min(identifiers)
+    }
+
+    /// Client role: whether no request can be sent any more, because identifiers are used up (RFC 9113 §5.1.1).
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        !self.is_server && self.next_own > MAX_31
     }
 
     /// Client role: whether the server takes WebSocket and other protocols (RFC 8441); known from [`Event::Settings`] on.

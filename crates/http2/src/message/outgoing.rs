@@ -95,7 +95,7 @@ pub fn write_request(
         let name = known(line.name, &mut lower);
         match name.kind {
             Kind::Connection | Kind::Host | Kind::Te => {}
-            Kind::WebSocket if exchange.is_upgrade() => {}
+            Kind::WebSocket | Kind::ContentLength if exchange.is_upgrade() => {}
             _ => {
                 is_grpc |= name.text == b"content-type" && line.value.starts_with(b"application/grpc");
                 write_named(out, name, line.value);

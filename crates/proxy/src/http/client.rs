@@ -280,6 +280,18 @@ impl Client {
         }
     }
 
+    /// Takes over what has changed of its listener; false if that wants certificates now, and the client has shown none.
+    pub fn follow(&mut self, listener: &Arc<Listener>) -> bool {
+        let asks = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.asks_clients);
+        if asks(listener) != asks(&self.listener) {
+            self.forwarding = forwarding(self.peer.ip().to_canonical(), &self.stream, listener);
+        }
+        self.is_trusted = listener.trusted.contains(self.peer.ip().to_canonical());
+        self.listener = Arc::clone(listener);
+        let has_certificate = self.stream.facts().is_some_and(|facts| facts.client.certificate.is_some());
+        has_certificate || !listener.tls.as_ref().is_some_and(|tls| tls.requires_clients)
+    }
+
     /// Whether the connection is to end after what is under way on it.
     pub fn is_leaving(&self) -> bool {
         self.worker.is_leaving(self.bind)

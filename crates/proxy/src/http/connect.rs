@@ -92,7 +92,7 @@ pub async fn reach(
         _ => Vec::new(),
     };
     let acquired = acquire(worker, (pool, endpoint), (header, source), target).await;
-    let mut upstream = acquired.map_err(|failure| Lost::to(Cause::ConnectFailure, failure))?;
+    let mut upstream = acquired.map_err(unreached)?;
     upstream.owner = owner;
     let mut stats = worker.stats.borrow_mut();
     match upstream.reused {
@@ -103,6 +103,16 @@ pub async fn reach(
     }
     drop(stats);
     Ok(upstream)
+}
+
+/// Nothing was sent.
+pub fn unreached(failure: Failure) -> Lost {
+    let cause = match failure {
+        Failure::ConnectFailed => Cause::ConnectFailure,
+        Failure::ConnectTimeout => Cause::ConnectTimeout,
+        _ => Cause::HandshakeFailure,
+    };
+    Lost::to(cause, failure)
 }
 
 /// A new connection to `endpoint` on these terms, until the tick `due`. `is_read`: all of the request was taken in.

@@ -10,7 +10,6 @@ use crate::worker::Worker;
 use crate::worker::buffers::Text;
 use crate::worker::view::View;
 use evenly_core::circuit::Permit;
-use evenly_core::document::Balance;
 use evenly_core::error::{Failure, Side};
 use evenly_core::grpc;
 use evenly_core::outlier::Outcome;
@@ -197,15 +196,12 @@ impl Exchange {
         }
         let nanos = u64::try_from(self.tally.upstream.as_nanos()).unwrap_or(u64::MAX);
         self.pool().observe(lease.endpoint(), outcome, nanos);
-        if self.pool().balance == Balance::PeakEwma {
-            let now = worker.nanos(Instant::now());
-            lease.endpoint().observe_latency(nanos, now);
-        }
+        self.pool().observe_latency(lease.endpoint(), outcome, nanos, || worker.nanos(Instant::now()));
     }
 
     /// The attempt failed, before or within the response. A reused connection that broke says nothing: its endpoint may
     /// only have closed it.
-    pub fn observe_failure(&self, endpoint: &Endpoint, failure: Failure, was_reused: bool) {
+    pub fn observe_failure(&self, worker: &Worker, endpoint: &Endpoint, failure: Failure, was_reused: bool) {
         let is_stale = was_reused && failure == Failure::UpstreamClosed;
         if failure.side() == Side::Upstream && !is_stale {
             let call = self.tally.call.as_ref().and_then(|call| call.status);
@@ -217,6 +213,7 @@ impl Exchange {
             // What is no failure of the endpoint's says nothing here: how long it took is not at hand.
             if outcome != Outcome::Success {
                 self.pool().observe(endpoint, outcome, 0);
+                self.pool().observe_latency(endpoint, outcome, 0, || worker.nanos(Instant::now()));
             }
         }
     }

@@ -168,7 +168,7 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
             Ok(next) => return next,
             Err(lost) => lost,
         };
-        exchange.observe_failure(endpoint, lost.failure, lost.was_reused);
+        exchange.observe_failure(&client.worker, endpoint, lost.failure, lost.was_reused);
         if lost.failure.side() == Side::Upstream {
             client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, lost.failure);
         }
@@ -245,7 +245,7 @@ async fn attempt(
                 if let Some(failure) = exchange.tally.failure
                     && !upstream.is_lost_again()
                 {
-                    exchange.observe_failure(lease.endpoint(), failure, false);
+                    exchange.observe_failure(&client.worker, lease.endpoint(), failure, false);
                 }
                 grpc::observe(client, exchange, &upstream, lease);
                 if let Some(now) = exchange.tally.ended.filter(|_| response.keep_upstream) {

@@ -22,6 +22,8 @@ use tokio::sync::oneshot;
 pub struct Mirroring {
     worker: Rc<Worker>,
     route: u32,
+    /// What its pool's balancer goes by.
+    key: Option<u64>,
     /// The head for the endpoint, until the copy is on its way.
     head: Option<Text>,
     /// Whether what became of it is counted, or will be by its task.
@@ -32,11 +34,19 @@ pub struct Mirroring {
 
 impl Mirroring {
     /// For a request that is drawn for a copy. What becomes a tunnel is none: it has no end to compare.
-    pub fn draw(client: &Client, route: &Route, is_tunnel: bool) -> Option<Box<Self>> {
+    pub fn draw(
+        client: &Client,
+        route: &Route,
+        is_tunnel: bool,
+        key: impl FnOnce(usize) -> Option<u64>,
+    ) -> Option<Box<Self>> {
         let (mirror, worker) = (route.mirror.as_ref()?, &client.worker);
         let is_drawn = !is_tunnel && worker.random.borrow_mut().hits(mirror.percent);
         let (worker, route) = (Rc::clone(worker), route.id.0);
-        is_drawn.then(|| Box::new(Self { worker, route, head: None, is_told: false, answer: None }))
+        is_drawn.then(|| {
+            let key = key(mirror.pool.0 as usize);
+            Box::new(Self { worker, route, key, head: None, is_told: false, answer: None })
+        })
     }
 
     fn tell(&mut self, status: u16, length: u64, tee: &Tee) {
@@ -112,7 +122,7 @@ fn send(exchange: &mut Exchange, body: Option<&[u8]>) {
                     worker: Rc::clone(&mirroring.worker),
                     view: Rc::clone(&exchange.view),
                     route: exchange.route,
-                    key: exchange.key,
+                    key: mirroring.key,
                     text,
                     host_at: exchange.host_at.clone().map(|at| at.start),
                     method: exchange.method,

@@ -82,7 +82,8 @@ pub fn plan(client: &mut Client, view: &Rc<View>, input: &Buffer, known: Option<
     routed(client, view, &head, input, (started, known))
 }
 
-/// Takes over what a reload has changed of the connection's listener; false when it is gone or speaks no HTTP any more.
+/// Takes over what a reload has changed of the connection's listener; false when it is gone, speaks no HTTP any more, or wants
+/// what the connection does not have.
 fn refresh(client: &mut Client, view: &View) -> bool {
     if client.generation == view.generation {
         return true;
@@ -91,9 +92,8 @@ fn refresh(client: &mut Client, view: &View) -> bool {
     if !matches!(listener.service, Service::Http(_)) {
         return false;
     }
-    if !Arc::ptr_eq(listener, &client.listener) {
-        client.is_trusted = listener.trusted.contains(client.peer.ip().to_canonical());
-        client.listener = Arc::clone(listener);
+    if !Arc::ptr_eq(listener, &client.listener) && !client.follow(listener) {
+        return false;
     }
     client.generation = view.generation;
     true
@@ -265,11 +265,12 @@ fn exchange(
         route.response_rules.write(&mut fields, variables);
         fields
     });
+    let key = |pool: usize| view.snapshot.hash_keys[pool].as_ref()?.key(request, variables.client_ip);
     Plan::Forward(Exchange {
         view: Rc::clone(view),
         route: view.route(route.id),
         pool: taking,
-        key: view.snapshot.hash_keys[taking].as_ref().and_then(|key| key.key(request, variables.client_ip)),
+        key: key(taking),
         bond: Bond::of(client, view, chosen, taking, (head, request, variables)),
         head: text,
         host_at,
@@ -292,7 +293,7 @@ fn exchange(
         due: u64::MAX,
         permit,
         fault: fault::draw(client, route, request),
-        mirror: Mirroring::draw(client, route, upgrade.is_some() || request.connect),
+        mirror: Mirroring::draw(client, route, upgrade.is_some() || request.connect, key),
         tally: Tally { call: scene.call.clone(), ..opened.tally() },
     })
 }

@@ -69,9 +69,10 @@ pub fn render(
                 FieldKind::Host => keeps_host,
                 FieldKind::Expect => keeps_expect,
                 FieldKind::XForwardedFor | FieldKind::Lookalike => false,
-                FieldKind::XForwardedProto | FieldKind::XForwardedHost | FieldKind::Forwarded => {
-                    client.is_trusted
-                }
+                FieldKind::XForwardedProto
+                | FieldKind::XForwardedHost
+                | FieldKind::XForwardedOther
+                | FieldKind::Forwarded => client.is_trusted,
                 FieldKind::XRequestId => false,
                 FieldKind::ClientCert => client.is_trusted && !tells_certificates,
                 _ => true,

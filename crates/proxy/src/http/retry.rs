@@ -212,13 +212,23 @@ fn decide(
     let mut tried = exchange.tally.tries.failed().map(|failed| failed.endpoints.clone()).unwrap_or_default();
     tried.push(endpoint);
     let home = exchange.tally.tries.failed().and_then(|failed| failed.home);
+    let mut picker = exchange.view.picker(exchange.pool).borrow_mut();
+    let is_elsewhere = picker.has_another(&tried, now);
+    if matches!(cause, Cause::Status(_) | Cause::GrpcStatus(_))
+        && is_elsewhere
+        && !picker.has_room_elsewhere(&tried)
+    {
+        // A bad answer is better than none.
+        return false;
+    }
+    drop(picker);
     let failed = Try {
         number: exchange.tally.tries.count() + 1 - u32::from(home.is_some()),
         cause,
         is_sent: lost.is_sent,
         is_idempotent: exchange.method.is_idempotent(),
         is_repeatable: is_repeatable(exchange, upload),
-        is_elsewhere: exchange.view.picker(exchange.pool).borrow_mut().has_another(&tried, now),
+        is_elsewhere,
         was_reused: lost.was_reused,
         retry_after,
     };

@@ -1,12 +1,11 @@
 //! Waiting for the endpoint's response head, while the request's body may still be on its way and the client may go.
 
 use super::client::Client;
-use super::connect::{Lost, lost_on};
+use super::connect::{Lost, lost_on, unreached};
 use super::exchange::Exchange;
 use super::mirror;
 use crate::io;
 use crate::pump::{Broken, Pump};
-use crate::stream::LITTLE_BYTES;
 use crate::tls::of_read;
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
@@ -29,8 +28,7 @@ pub async fn response_head(
         if let Poll::Ready(failed) = poll_upload(client, exchange, upload, upstream, cx) {
             return Poll::Ready(Err(failed));
         }
-        let most = client.stream.appetite().max(LITTLE_BYTES);
-        match io::poll_read_some(&mut upstream.stream, cx, &client.worker.buffers, most) {
+        match io::poll_read_for(&mut upstream.stream, cx, &client.worker.buffers, &client.stream) {
             Poll::Ready(Ok(buffer)) if !buffer.is_empty() => return Poll::Ready(Ok(buffer)),
             Poll::Ready(ended) => return Poll::Ready(Err(closed(upstream, ended.err()))),
             Poll::Pending => {}
@@ -57,7 +55,7 @@ pub fn closed(upstream: &Upstream, error: Option<std::io::Error>) -> Lost {
     if let (Some(trouble), Some(target)) = (trouble, &upstream.target) {
         target.failed(trouble);
         // Nothing that we sent was accepted.
-        return Lost::to(Cause::ConnectFailure, trouble.failure);
+        return unreached(trouble.failure);
     }
     lost_on(upstream, true)
 }

@@ -39,7 +39,7 @@ const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
 /// What of responses may wait for the client, sent or not: enough for 160 Mbit/s over 50 ms.
-const SEND_WINDOW: u64 = 1 << 20;
+pub const SEND_WINDOW: u64 = 1 << 20;
 
 /// A control stream, two for QPACK, and some of types that are made up so that nobody relies on their absence
 /// (RFC 9114 §6.2.3).

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Calls to the kernel of one turn, after which the worker's other connections come first: with segmentation at most
 /// some 600 KiB, about 0.3 ms.
@@ -50,9 +50,10 @@ impl Link {
         self.endpoint.worker().nanos(Instant::now()) / 1_000_000
     }
 
-    /// Where the client is now.
-    pub fn remote(&self) -> SocketAddr {
-        self.connection.borrow().remote_address()
+    /// From where the client's packets come now, and how long a round trip takes there.
+    pub fn remote(&self) -> (SocketAddr, Duration) {
+        let connection = self.connection.borrow();
+        (connection.remote_address(), connection.rtt())
     }
 
     /// The address of this end, where it is known.

@@ -28,6 +28,7 @@ mod sockets;
 mod wire;
 
 pub use channel::Channel;
+pub use endpoint::SEND_WINDOW;
 pub use endpoints::{Endpoints, Share};
 pub use link::Link;
 pub use seat::{Keys, seats};

@@ -22,7 +22,7 @@ use evenly_core::hash_key::HashKey;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::outlier::Outcome;
 use evenly_core::passthrough::Passthrough;
-use evenly_core::pool::{EndpointId, Lease, NoEndpoint};
+use evenly_core::pool::{Endpoint, EndpointId, Lease, NoEndpoint};
 use evenly_core::proxy_protocol::Addresses;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -192,9 +192,11 @@ impl Connection<'_> {
             affinity.clue_of_server_name(name).unwrap_or_else(|| affinity.clue_of_address(client))
         };
         let mut clue = affinity.map(clue_of).unwrap_or_default();
-        let mut lost: Option<(EndpointId, Failure)> = None;
+        let mut tried: Vec<EndpointId> = Vec::new();
+        let mut lost = None;
         loop {
-            let lease = self.pick(pool, &mut clue, lost)?;
+            let picked = self.pick(pool, &mut clue, &tried);
+            let lease = picked.map_err(|none| lost.unwrap_or_else(|| none.into()))?;
             tally.affinity = clue.told;
             let endpoint = Arc::clone(lease.endpoint());
             tally.endpoint = Some((endpoint.id(), endpoint.address()));
@@ -220,7 +222,7 @@ impl Connection<'_> {
             match dialled {
                 Ok(upstream) => {
                     let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                    self.view.pool(pool).observe(&endpoint, Outcome::Success, took);
+                    self.observe(pool, &endpoint, Outcome::Success, took);
                     self.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
                     if let Some(affinity) = affinity {
                         let now = self.worker.nanos(Instant::now());
@@ -230,34 +232,36 @@ impl Connection<'_> {
                 }
                 Err(failure) => {
                     if failure.side() == Side::Upstream {
-                        self.view.pool(pool).observe(&endpoint, Outcome::LocalOriginFailure, 0);
+                        self.observe(pool, &endpoint, Outcome::LocalOriginFailure, 0);
                     }
                     self.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, failure);
-                    if lost.is_some() {
+                    tried.push(endpoint.id());
+                    if !self.view.pool(pool).retry.connects_again(tried.len()) {
                         return Err(failure);
                     }
                     tally.is_resent = true;
-                    lost = Some((endpoint.id(), failure));
+                    lost = Some(failure);
                 }
             }
         }
     }
 
-    fn pick(
-        &self,
-        pool: usize,
-        clue: &mut Clue,
-        lost: Option<(EndpointId, Failure)>,
-    ) -> Result<Lease, Failure> {
-        let failed = lost.map(|(id, _)| id);
+    fn pick(&self, pool: usize, clue: &mut Clue, tried: &[EndpointId]) -> Result<Lease, NoEndpoint> {
         let key = Some(HashKey::of_address(self.origin.peer.ip().to_canonical()));
         let now = self.worker.nanos(Instant::now());
         let mut picker = self.view.picker(pool).borrow_mut();
-        let picked = match self.view.snapshot.affinity(pool) {
-            Some(affinity) => pick(affinity, clue, &mut picker, Ask { key, tried: failed.as_slice(), now }),
-            None => picker.pick(key, failed, now),
-        };
-        picked.map_err(|none: NoEndpoint| lost.map_or_else(|| none.into(), |(_, failure)| failure))
+        match self.view.snapshot.affinity(pool) {
+            Some(affinity) => pick(affinity, clue, &mut picker, Ask { key, tried, now }),
+            None if tried.is_empty() => picker.pick(key, None, now),
+            None => picker.pick_another(key, tried, now),
+        }
+    }
+
+    /// What connecting says of an endpoint.
+    fn observe(&self, pool: usize, endpoint: &Endpoint, outcome: Outcome, nanos: u64) {
+        let pool = self.view.pool(pool);
+        pool.observe(endpoint, outcome, nanos);
+        pool.observe_latency(endpoint, outcome, nanos, || self.worker.nanos(Instant::now()));
     }
 
     /// *Record*.

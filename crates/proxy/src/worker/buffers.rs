@@ -53,6 +53,7 @@ impl Buffers {
     }
 
     /// Lends a buffer with what `read` puts into it, at most so many bytes; while that is not ready, nothing is lent.
+    #[inline]
     pub fn lend_read(
         self: &Rc<Self>,
         most: usize,

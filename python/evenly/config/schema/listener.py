@@ -124,8 +124,8 @@ limits = { body = "10MiB" }
     protocol: Annotated[Literal["http"], PROTOCOL] = Field(default="http", description="What is spoken here.")
     trusted_proxies: Annotated[list[Network], widened(listed, Network, list[Network])] = Field(
         default=[],
-        description="Networks of proxies in front of Evenly, whose `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are "
-        "believed. From everyone else these are replaced.",
+        description="Networks of proxies in front of Evenly, whose `X-Forwarded-*`, `X-Real-IP`, `Forwarded` and "
+        "`X-Request-Id` are believed. From everyone else these are replaced or dropped.",
         examples=[["10.0.0.0/8"]],
     )
     forwarded: bool = Field(

@@ -166,6 +166,19 @@ fn a_slow_endpoint_loses_weight_step_by_step_before_it_is_ejected() {
 }
 
 #[test]
+fn the_last_one_that_gets_traffic_stays() {
+    for prepare in [
+        |endpoint: &Endpoint| endpoint.set_weight_override(Some(0)),
+        |endpoint: &Endpoint| assert!(!endpoint.set_evacuated(true), "it was not before"),
+    ] {
+        let mut court = Court::new(2, OutlierDetection { max_ejection_percent: 100, ..policy() });
+        prepare(&court.pool.members[1].endpoint);
+        court.serve(0, [Outcome::GatewayFailure; 5], 1);
+        assert_eq!(court.sweep(MS), [], "the other one gets none");
+    }
+}
+
+#[test]
 fn a_degraded_endpoint_that_nobody_asks_recovers() {
     let mut court = Court::new(3, policy());
     (0..3).for_each(|index| court.serve(index, [Outcome::Success; 20], if index == 1 { 500 } else { 1 }));

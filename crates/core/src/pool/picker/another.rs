@@ -54,6 +54,11 @@ impl Picker {
         self.tier(now).is_ok() && self.untried(tried).next().is_some()
     }
 
+    /// Whether one that is not among `tried` has room at this moment.
+    pub fn has_room_elsewhere(&self, tried: &[EndpointId]) -> bool {
+        self.untried(tried).any(|place| self.leasable[place].has_room())
+    }
+
     fn untried(&self, tried: &[EndpointId]) -> impl Iterator<Item = usize> {
         let is_new = |place: &usize| !tried.contains(&self.candidates[*place].endpoint.id());
         (0..self.candidates.len()).filter(is_new)

@@ -76,6 +76,22 @@ fn continuation_flood() {
 }
 
 #[test]
+fn header_bomb_behind_bodies() {
+    let mut first = request(1, 1, &[])[HEADER_BYTES..].to_vec();
+    first.extend_from_slice(b"\x40\x01a\x7f\xa1\x1e");
+    first.extend_from_slice(&[b'v'; 4000]);
+    let mut connection = server();
+    feed(&mut connection, &frame(kind::HEADERS, 5, 1, &first)).unwrap();
+    for id in (3..60).step_by(2) {
+        feed(&mut connection, &request(id, 0, &[])).unwrap();
+        let events = feed(&mut connection, &frame(kind::HEADERS, 5, id, &[0xbe; 8])).unwrap();
+        // 32 KB each, of which ten times eight bytes are fair: eight fit.
+        let expected = if id < 19 { "trailers" } else { "broken refused_stream" };
+        assert!(events[0].starts_with(&format!("{id} {expected}")), "{events:?}");
+    }
+}
+
+#[test]
 fn header_bomb() {
     // One entry of 4,000 bytes, and then one byte for each time it is said again.
     let mut first = request(1, 1, &[])[HEADER_BYTES..].to_vec();

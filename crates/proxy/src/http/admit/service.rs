@@ -16,7 +16,6 @@ use crate::worker::view::View;
 use evenly_core::access::ForwardAuth;
 use evenly_core::affinity::Ask;
 use evenly_core::affinity::pick::by_balancer;
-use evenly_core::document::Balance;
 use evenly_core::error::{Failure, Side};
 use evenly_core::hash_key::HashKey;
 use evenly_core::outlier::Outcome as Observed;
@@ -95,9 +94,10 @@ impl Service {
         let (head, variables) = (rendering.head, rendering.variables);
         let mut fields = client.worker.buffers.text();
         head.copy_fields(&mut fields, |field| match field.kind {
-            FieldKind::XForwardedProto | FieldKind::XForwardedHost | FieldKind::Forwarded => {
-                client.is_trusted
-            }
+            FieldKind::XForwardedProto
+            | FieldKind::XForwardedHost
+            | FieldKind::XForwardedOther
+            | FieldKind::Forwarded => client.is_trusted,
             FieldKind::Lookalike => false,
             FieldKind::ClientCert => client.is_trusted && !client.tells_certificates(),
             _ => !field.hop && forward.tells(&field.name),
@@ -329,9 +329,8 @@ fn may_try_again(client: &Client, (view, place): (&View, usize), tried: &[Endpoi
 fn observe(client: &Client, pool: &Pool, endpoint: &Endpoint, (status, began): (u16, Instant)) {
     let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     pool.observe(endpoint, Observed::of_status(status), nanos);
-    if pool.balance == Balance::PeakEwma {
-        endpoint.observe_latency(nanos, client.worker.nanos(began) + nanos);
-    }
+    let now = || client.worker.nanos(began) + nanos;
+    pool.observe_latency(endpoint, Observed::of_status(status), nanos, now);
 }
 
 /// Nothing came of a try: counts it, and tells outlier detection.
@@ -339,6 +338,8 @@ fn failed(client: &Client, pool: &Pool, endpoint: &Endpoint, failure: Failure) {
     client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, failure);
     if failure.side() == Side::Upstream {
         pool.observe(endpoint, Observed::LocalOriginFailure, 0);
+        let now = || client.worker.nanos(Instant::now());
+        pool.observe_latency(endpoint, Observed::LocalOriginFailure, 0, now);
     }
 }
 

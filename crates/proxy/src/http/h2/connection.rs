@@ -42,6 +42,9 @@ const LEAST_HELD_HEAD_BYTES: u32 = 256 << 10;
 /// when it knew.
 const LEAVE: Duration = Duration::from_secs(1);
 
+/// How long it keeps the memory that it had for streams when there are none: the next one may come at once.
+pub const AWAKE: Duration = Duration::from_secs(1);
+
 /// Never, as a tick.
 const NEVER: u64 = u64::MAX;
 
@@ -58,6 +61,7 @@ pub async fn serve(mut client: Box<Client>, input: Option<Buffer>) {
         mux,
         begun: Vec::new(),
         idle,
+        rest: NEVER,
         midway: NEVER,
         pace: None,
         written: 0,
@@ -94,6 +98,8 @@ struct Task {
     begun: Vec<(StreamId, Option<Text>)>,
     /// When it ends for want of requests, as a tick like those below; never as long as there is one.
     idle: u64,
+    /// When it gives back memory; never once it has.
+    rest: u64,
     /// When the frame has to be there whose beginning is.
     midway: u64,
     /// How long the client may take nothing, or too little, of what waits for it; and how much it took since it waits.
@@ -284,11 +290,17 @@ impl Task {
     fn is_late(&mut self) -> bool {
         let (deadline, mut state) = (&self.client.deadline, self.mux.state());
         let is_midway = state.connection.is_midway();
-        self.idle = match state.slots.is_empty() {
-            false => NEVER,
-            true if self.idle == NEVER => deadline.at(self.client.listener.timeouts.idle),
-            true => self.idle,
+        (self.idle, self.rest) = match state.slots.is_empty() {
+            false => (NEVER, NEVER),
+            true if self.idle == NEVER => {
+                (deadline.at(self.client.listener.timeouts.idle), deadline.at(AWAKE))
+            }
+            true => (self.idle, self.rest),
         };
+        if deadline.is_past(self.rest) {
+            state.rest();
+            (self.rest, self.begun) = (NEVER, Vec::new());
+        }
         self.midway = match is_midway {
             false => NEVER,
             true if self.midway == NEVER => deadline.at(self.client.listener.timeouts.header),
@@ -312,7 +324,7 @@ impl Task {
         // Once that is over, the last stream's end is waited for.
         let leave = if deadline.is_past(self.leave) { NEVER } else { self.leave };
         let send = self.pace.as_ref().map_or(NEVER, Pace::due);
-        deadline.set_at(self.idle.min(self.midway).min(send).min(leave));
+        deadline.set_at(self.idle.min(self.rest).min(self.midway).min(send).min(leave));
         Poll::Pending
     }
 }

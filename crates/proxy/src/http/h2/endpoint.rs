@@ -1,6 +1,7 @@
 //! The task of a connection to an endpoint: makes it, moves bytes between its socket and the protocol's state, finds out
 //! whether a silent endpoint still lives, and ends it.
 
+use super::connection::AWAKE;
 use super::mux::{End, Mux};
 use super::shared::{Phase, Set, Shared};
 use crate::io;
@@ -10,6 +11,7 @@ use crate::upstream::dial_shared;
 use crate::worker::Worker;
 use crate::worker::deadlines::Deadline;
 use evenly_core::document::Http2;
+use evenly_core::error::Failure;
 use evenly_core::pool::{Endpoint, Pool};
 use evenly_http2::{Connection, ErrorCode, Event, Limits, Scheme, Step};
 use std::future::{Future, poll_fn};
@@ -102,6 +104,7 @@ async fn run(worker: Rc<Worker>, pool: Arc<Pool>, endpoint: Option<Arc<Endpoint>
         greeting: due,
         idle_for: idle,
         idle: NEVER,
+        rest: NEVER,
         worker,
         endpoint,
         shared,
@@ -127,7 +130,11 @@ async fn connect(
             return Poll::Ready(dialled.map_err(|failure| shared.failure.set(failure)).ok());
         }
         deadline.set_at(due);
-        if deadline.is_past(due) { Poll::Ready(None) } else { Poll::Pending }
+        if deadline.is_past(due) {
+            shared.failure.set(Failure::ConnectTimeout);
+            return Poll::Ready(None);
+        }
+        Poll::Pending
     })
     .await
 }
@@ -143,6 +150,8 @@ struct Task {
     /// How long it may be without streams, and until when it may.
     idle_for: Duration,
     idle: u64,
+    /// When it gives back memory; never once it has.
+    rest: u64,
     silence: Silence,
 }
 
@@ -296,6 +305,11 @@ impl Task {
         if self.shared.is_unused() {
             if self.idle == NEVER {
                 self.idle = self.deadline.at(self.idle_for);
+                self.rest = self.deadline.at(AWAKE);
+            }
+            if self.deadline.is_past(self.rest) {
+                self.shared.mux.state().rest();
+                self.rest = NEVER;
             }
             if self.shared.heard.take() {
                 self.silence.is_asked = false;
@@ -309,7 +323,7 @@ impl Task {
             let is_over = self.shared.phase() == Phase::Leaving || self.deadline.is_past(self.idle);
             return is_over && self.greeting == NEVER;
         }
-        self.idle = NEVER;
+        (self.idle, self.rest) = (NEVER, NEVER);
         let silence = &mut self.silence;
         if self.shared.heard.take() {
             (silence.due, silence.is_asked) = (NEVER, false);
@@ -334,7 +348,7 @@ impl Task {
 
     /// Waits, until something is due at the latest.
     fn pause(&self) -> Poll<End> {
-        self.deadline.set_at(self.greeting.min(self.idle).min(self.silence.due));
+        self.deadline.set_at(self.greeting.min(self.idle).min(self.rest).min(self.silence.due));
         Poll::Pending
     }
 

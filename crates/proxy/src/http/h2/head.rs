@@ -32,7 +32,9 @@ impl Head {
         let fields = Fields::read(text)?;
         let wants_tunnel = fields.has_upgrade || text.starts_with(b"CONNECT ");
         let body = match fields.content_length {
-            None if fields.is_chunked || wants_tunnel => None,
+            // Whatever the head says: what is behind it is the tunnel.
+            _ if wants_tunnel => None,
+            None if fields.is_chunked => None,
             length => Some(length.unwrap_or(0)),
         };
         let is_head = text.starts_with(b"HEAD ");
@@ -107,6 +109,7 @@ mod tests {
         assert_eq!(body("Content-Length: 7\r\n"), Some(7));
         assert_eq!(body("transfer-encoding: chunked\r\n"), None);
         assert_eq!(body("Connection: Upgrade\r\nUpgrade: websocket\r\n"), None);
+        assert_eq!(body("Connection: Upgrade\r\nContent-Length: 0\r\nUpgrade: websocket\r\n"), None);
         let connect = Head::of_request(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n").unwrap();
         assert!(connect.body.is_none());
         assert!(Head::of_request(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().is_head);

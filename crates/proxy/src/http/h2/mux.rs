@@ -125,6 +125,12 @@ impl State {
         }
     }
 
+    /// Gives back what a connection without streams does not need.
+    pub fn rest(&mut self) {
+        self.connection.rest();
+        self.slots.rest();
+    }
+
     /// Reads at most so many bytes into what room `into` has; 0 is the end of the message.
     pub fn poll_read(
         &mut self,
@@ -353,6 +359,12 @@ impl Slots {
                 slot.wake();
             }
         }
+    }
+
+    /// Gives back memory, while there are none.
+    pub fn rest(&mut self) {
+        self.slots.shrink_to_fit();
+        (self.starved, self.served) = Default::default();
     }
 
     /// Whether there is none.

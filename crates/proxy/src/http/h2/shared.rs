@@ -278,6 +278,9 @@ impl Shared {
     pub(super) fn open(&self, head: &[u8], is_end: bool) -> Result<StreamId, OpenError> {
         let id = self.mux.state().open(head, is_end)?;
         self.reserved.set(self.reserved.get() - 1);
+        if self.mux.state().connection.is_exhausted() {
+            self.enter(Phase::Leaving);
+        }
         Ok(id)
     }
 

@@ -2,6 +2,7 @@
 //! task of its own, and sees to it that the connection ends.
 
 mod control;
+mod whereabouts;
 
 use super::VERSION;
 use super::mux::{Begun, Mux};
@@ -10,7 +11,7 @@ use crate::arrival::{Origin, tell};
 use crate::http::client::Client;
 use crate::http::h2::request;
 use crate::permits::Permit;
-use crate::quic::{self, Link};
+use crate::quic::{self, Link, SEND_WINDOW};
 use crate::stream::Stream;
 use crate::tls::{Facts, read_certificate};
 use crate::worker::deadlines::Deadline;
@@ -28,7 +29,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use whereabouts::Whereabouts;
 
 /// What fields may take in memory beyond ten times what was sent for them, and heads of which a part is missing.
 const HELD_HEAD_BYTES: u32 = 256 << 10;
@@ -49,7 +51,7 @@ pub async fn serve(
     let mut task = Task {
         worker,
         link,
-        peer: origin.peer,
+        whereabouts: Whereabouts::new(origin.peer),
         bind: origin.bind,
         listener,
         deadline,
@@ -69,7 +71,7 @@ pub async fn serve(
 struct Task {
     worker: Rc<Worker>,
     link: Rc<Link>,
-    peer: SocketAddr,
+    whereabouts: Whereabouts,
     bind: SocketAddr,
     listener: Arc<Listener>,
     deadline: Deadline,
@@ -93,6 +95,9 @@ struct Agreed {
     saying: Vec<u8>,
     /// When it ends for want of requests; never as long as there is one.
     idle: u64,
+    /// When it is given up because the client confirms nothing of what it was sent, and how many responses that are.
+    lost: u64,
+    unconfirmed: usize,
     /// When the client is asked whether it is still there, while it waits for a response.
     ping: u64,
     /// When requests are refused, after the client was told that the connection ends.
@@ -169,6 +174,8 @@ impl Task {
             control,
             saying,
             idle: NEVER,
+            lost: NEVER,
+            unconfirmed: 0,
             ping: NEVER,
             leave: NEVER,
             is_decided: false,
@@ -189,7 +196,7 @@ impl Task {
     /// Ends a connection whose handshake is over in vain.
     fn refuse(&mut self, failure: Failure) {
         self.worker.stats.borrow_mut().tls_failed(self.listener.id.0);
-        tell(&self.worker, &self.listener, (self.peer, VERSION), failure);
+        tell(&self.worker, &self.listener, (self.whereabouts.peer, VERSION), failure);
         self.close(Code::GENERAL_PROTOCOL_ERROR, failure.reason());
     }
 
@@ -261,7 +268,7 @@ impl Task {
         };
         let text = head.as_ref().map_or(&[][..], |head| head);
         let stream = Stream::H3(H3Stream::new(Rc::clone(&agreed.mux), id, text));
-        let origin = Origin { peer: self.peer, bind: self.bind, proxied: None };
+        let origin = Origin { peer: self.whereabouts.peer, bind: self.bind, proxied: None };
         let (worker, listener) = (Rc::clone(&self.worker), Arc::clone(&self.listener));
         let client = Box::new(Client::new(worker, stream, origin, listener, None));
         tokio::task::spawn_local(request(client, head));
@@ -280,7 +287,7 @@ impl Task {
         }
         self.worker.stats.borrow_mut().h3_failed(self.listener.id.0, error.code, is_connection);
         let failure = if error.is_abuse() { Failure::Http3Abuse } else { Failure::Http3Bad };
-        tell(&self.worker, &self.listener, (self.peer, VERSION), failure);
+        tell(&self.worker, &self.listener, (self.whereabouts.peer, VERSION), failure);
         if is_connection {
             self.close(error.code, error.what);
         }
@@ -300,11 +307,11 @@ impl Task {
         let listener = self.listener.id.0;
         if self.agreed.is_none() && self.permit.is_some() && !self.is_over {
             self.worker.stats.borrow_mut().tls_failed(listener);
-            tell(&self.worker, &self.listener, (self.peer, VERSION), quic::failure(reason));
+            tell(&self.worker, &self.listener, (self.whereabouts.peer, VERSION), quic::failure(reason));
         } else if let ConnectionError::TransportError(_) = reason {
             // The code is QUIC's own, not one of HTTP/3's.
             self.worker.stats.borrow_mut().h3_failed(listener, Code(0), true);
-            tell(&self.worker, &self.listener, (self.peer, VERSION), Failure::Http3Bad);
+            tell(&self.worker, &self.listener, (self.whereabouts.peer, VERSION), Failure::Http3Bad);
         }
         self.lose();
     }
@@ -321,9 +328,7 @@ impl Task {
 
     /// Follows the client to another address.
     fn track(&mut self) {
-        let remote = self.link.remote();
-        if remote != self.peer {
-            self.peer = remote;
+        if self.whereabouts.follow(&self.link, &self.deadline) {
             self.worker.stats.borrow_mut().quic_migrated(self.listener.id.0);
         }
     }
@@ -339,8 +344,8 @@ impl Task {
         if let Some((listener, _)) = listener {
             self.listener = Arc::clone(listener);
         }
-        if self.listener.denied.contains(self.peer.ip()) {
-            tell(&self.worker, &self.listener, (self.peer, VERSION), Failure::ClientDenied);
+        if self.listener.denied.contains(self.whereabouts.peer.ip()) {
+            tell(&self.worker, &self.listener, (self.whereabouts.peer, VERSION), Failure::ClientDenied);
             return self.close(Code::NO_ERROR, "");
         }
         if !speaks || self.worker.is_leaving(self.bind) {
@@ -360,7 +365,7 @@ impl Task {
             stats.tls_failed(listener);
             stats.slow_client(listener);
             drop(stats);
-            tell(&self.worker, &self.listener, (self.peer, VERSION), Failure::TlsTimeout);
+            tell(&self.worker, &self.listener, (self.whereabouts.peer, VERSION), Failure::TlsTimeout);
             self.handshake = NEVER;
             return self.close(Code::NO_ERROR, "the handshake takes too long");
         }
@@ -369,6 +374,17 @@ impl Task {
         if is_past(agreed.mux.due()) {
             let late = agreed.mux.expire(is_past);
             (0..late).for_each(|_| self.worker.stats.borrow_mut().slow_client(self.listener.id.0));
+        }
+        let unconfirmed = agreed.mux.unconfirmed();
+        if unconfirmed != agreed.unconfirmed {
+            let patience = self.listener.timeouts.send + time_to_take(&self.listener);
+            agreed.lost = if unconfirmed > 0 { self.deadline.at(patience) } else { NEVER };
+            agreed.unconfirmed = unconfirmed;
+        }
+        if is_past(agreed.lost) {
+            self.worker.stats.borrow_mut().slow_client(self.listener.id.0);
+            agreed.lost = NEVER;
+            return self.close(Code::NO_ERROR, "nothing is confirmed");
         }
         let idle = self.listener.timeouts.idle;
         // Not before the client has all of its last response: what QUIC has yet to send would be lost.
@@ -400,11 +416,19 @@ impl Task {
             Some(agreed) => {
                 // Once that is over, the last stream's end is waited for.
                 let leave = if self.deadline.is_past(agreed.leave) { NEVER } else { agreed.leave };
-                agreed.idle.min(agreed.ping).min(leave).min(agreed.mux.due())
+                let due = agreed.idle.min(agreed.ping).min(agreed.lost).min(leave).min(agreed.mux.due());
+                due.min(self.whereabouts.due())
             }
         };
         self.deadline.set_at(due);
     }
+}
+
+/// What is all sent and nowhere near: how long the slowest client may take for it that the listener allows.
+fn time_to_take(listener: &Listener) -> Duration {
+    let limits = &listener.limits;
+    let seconds = SEND_WINDOW.checked_div(limits.min_rate.into()).unwrap_or(0);
+    Duration::from_secs(seconds) + Duration::from_millis(limits.min_rate_grace_ms)
 }
 
 /// What a connection may cost, as its listener has it.

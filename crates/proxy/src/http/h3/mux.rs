@@ -107,6 +107,12 @@ impl Mux {
         state.slots.is_empty() && state.unconfirmed.is_empty()
     }
 
+    /// Responses that are all sent and not all confirmed, while nothing else is under way.
+    pub fn unconfirmed(&self) -> usize {
+        let state = self.state.borrow();
+        if state.slots.is_empty() { state.unconfirmed.len() } else { 0 }
+    }
+
     /// The client has all of a response, or wants no more of it.
     pub fn confirmed(&self, id: StreamId) {
         self.state.borrow_mut().unconfirmed.remove(&id);

@@ -13,7 +13,6 @@ use crate::http::connect::{Lost, Terms, idle, lost_on, reach};
 use crate::http::exchange::Exchange;
 use crate::http::wait::closed;
 use crate::io;
-use crate::stream::LITTLE_BYTES;
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
 use evenly_core::error::Failure;
@@ -144,8 +143,7 @@ impl Leg {
                 }
             }
             Stage::Waiting(mut upstream) => {
-                let most = client.stream.appetite().max(LITTLE_BYTES);
-                match io::poll_read_some(&mut upstream.stream, cx, &client.worker.buffers, most) {
+                match io::poll_read_for(&mut upstream.stream, cx, &client.worker.buffers, &client.stream) {
                     Poll::Ready(Ok(buffer)) if !buffer.is_empty() => {
                         (Stage::Answered(upstream, buffer), false)
                     }
