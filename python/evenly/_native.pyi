@@ -73,8 +73,12 @@ class Dataplane:
 
         Each is `{"time": unix seconds, "level": "info"|"warning"|"error", "event": name, …fields}`; for endpoints:
         `{"event": "endpoint", "pool", "endpoint", "from", "to", "reason"}`, for circuit breakers
-        `{"event": "circuit", "pool", "from", "to", "reason"}`.
+        `{"event": "circuit", "pool", "from", "to", "reason"}`; for names that may get a certificate on demand:
+        `{"event": "name", "name"}`.
         """
+
+    def settle_name(self, name: str) -> None:
+        """A name of such an event has a certificate by now, or gets none: handshakes that wait for it go on."""
 
     def set_endpoint(self, pool: str, address: str, state: str, weight: int | None) -> None:
         """Sets the operator's state ("ready", "draining", "maintenance") and weight; `None`: the document's weight."""

@@ -20,7 +20,7 @@ MACHINE = Machine(cores=2, descriptors=200_000, runtime_directory=Path("/run/eve
 _TLS = GOLDEN / "tls"
 _NAMES = ("site", "shop")
 _SITE, _SHOP = (Pem((_TLS / f"{each}.pem").read_text(), (_TLS / f"{each}.key").read_text()) for each in _NAMES)
-ISSUED = {"site": _SITE, "shop": _SHOP, "site.example.com": _SITE, "shop.example.com": _SHOP}
+ISSUED = {"site": _SITE, "shop": _SHOP, "site.example.com": _SITE, "shop.example.com": _SHOP, "customers": _SITE}
 """What issuers have issued: a placeholder would be another each time."""
 _ADDRESSES = {"app.internal": ["fd00::1", "10.1.0.2", "10.1.0.1", "10.1.0.2"], "db.internal": ["10.2.0.1"]}
 

@@ -49,6 +49,11 @@ impl Names {
         name.and_then(|name| self.named(name)).unwrap_or(&self.default)
     }
 
+    /// Whether a certificate has this name, which is in lower case.
+    pub fn knows(&self, name: &str) -> bool {
+        self.named(name).is_some()
+    }
+
     fn named(&self, name: &str) -> Option<&[usize]> {
         let lower;
         let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -60,6 +65,29 @@ impl Names {
         let exact = self.exact.get(name);
         let wildcard = || name.split_once('.').and_then(|(_, parent)| self.wildcards.get(parent));
         exact.or_else(wildcard).map(Vec::as_slice)
+    }
+}
+
+/// Names that may be asked for: exact ones, wildcards for one label, `*` for all.
+#[derive(Debug, Default)]
+pub struct Patterns(Vec<Box<str>>);
+
+impl Patterns {
+    /// Of the document's list; there are few, so that nothing is indexed.
+    pub fn build(patterns: &[String]) -> Self {
+        Self(patterns.iter().map(|pattern| pattern.to_ascii_lowercase().into()).collect())
+    }
+
+    /// Whether a name, in lower case, is one of them. Names of one label and addresses are no names of hosts.
+    pub fn matches(&self, name: &str) -> bool {
+        let Some((_, parent)) = name.split_once('.') else { return false };
+        let is_address =
+            name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+        let is = |pattern: &str| match pattern.strip_prefix("*.") {
+            Some(suffix) => suffix == parent,
+            None => pattern == "*" || pattern == name,
+        };
+        !is_address && self.0.iter().any(|pattern| is(pattern))
     }
 }
 
@@ -97,6 +125,26 @@ mod tests {
             assert_eq!(find(&lists, false, Some(name)), [place], "{name}");
         }
         assert_eq!(find(&lists, false, None), [0]);
+    }
+
+    #[test]
+    fn patterns_are_exact_or_one_label_or_all() {
+        let patterns = |listed: &[&str]| {
+            Patterns::build(&listed.iter().map(|each| (*each).to_owned()).collect::<Vec<_>>())
+        };
+        let some = patterns(&["Shop.test", "*.customers.test"]);
+        for (name, matches) in [
+            ("shop.test", true),
+            ("a.customers.test", true),
+            ("customers.test", false),
+            ("a.b.customers.test", false),
+            ("other.test", false),
+        ] {
+            assert_eq!(some.matches(name), matches, "{name}");
+        }
+        let all = patterns(&["*"]);
+        assert!(all.matches("a.b.c.test") && !all.matches("localhost") && !all.matches("10.0.0.1"));
+        assert!(!Patterns::default().matches("shop.test"));
     }
 
     #[test]

@@ -97,8 +97,8 @@ impl Dataplane {
         let secret = inheritance.secret().map_or_else(random_secret, Ok)?;
         let mut snapshot = Snapshot::build(parse(document, &secret)?, None)?;
         transparent::check(&snapshot)?;
-        let terminations = Terminations::build(&snapshot.document, &secret, None)?;
         let events = Arc::new(Events::default());
+        let terminations = Terminations::build(&snapshot.document, &secret, &events, None)?;
         let originations = Originations::build(&snapshot, &terminations, None, &events)?;
         inheritance.settle(&mut snapshot);
         let snapshot = Arc::new(snapshot);
@@ -141,8 +141,9 @@ impl Dataplane {
         // Only whether there is a secret matters here.
         let secret = Secret("0".repeat(32));
         let snapshot = Snapshot::build(parse(document, &secret)?, None)?;
-        let terminations = Terminations::build(&snapshot.document, &secret, None)?;
-        Originations::build(&snapshot, &terminations, None, &Arc::default())?;
+        let events = Arc::default();
+        let terminations = Terminations::build(&snapshot.document, &secret, &events, None)?;
+        Originations::build(&snapshot, &terminations, None, &events)?;
         Ok(snapshot.warnings())
     }
 
@@ -161,7 +162,7 @@ impl Dataplane {
         Inheritance::from_text(health).settle(&mut snapshot);
         let snapshot = Arc::new(snapshot);
         let before = Some(&control.terminations);
-        let terminations = Terminations::build(&snapshot.document, &self.secret, before)?;
+        let terminations = Terminations::build(&snapshot.document, &self.secret, &self.events, before)?;
         let before = Some(&control.originations);
         let originations = Originations::build(&snapshot, &terminations, before, &self.events)?;
         let workers = control.workers.len();
@@ -211,6 +212,11 @@ impl Dataplane {
     /// Waits for events, at most so long.
     pub fn events(&self, timeout: Duration) -> Vec<Event> {
         self.events.wait(timeout)
+    }
+
+    /// A name that was told as an event has a certificate by now, or gets none: who waits for it goes on.
+    pub fn settle_name(&self, name: &str) {
+        self.control().terminations.demand().settle(name);
     }
 
     /// Duplicates of the listening sockets, for a successor.

@@ -108,6 +108,10 @@ impl Dataplane {
         }
     }
 
+    fn settle_name(&self, py: Python<'_>, name: &str) {
+        py.detach(|| self.0.settle_name(name));
+    }
+
     fn sockets(&self, py: Python<'_>) -> PyResult<Descriptors> {
         let sockets = py.detach(|| self.0.sockets())?;
         let numbers =

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from evenly.certificates.directory import DirectoryStore
 from evenly.certificates.store import Store
 from evenly.config import Loaded
 from evenly.config.acme_checks import challenge_of, issuers_of
-from evenly.config.schema import AcmeCertificate, Challenge, ResolverAddress
+from evenly.config.schema import AcmeCertificate, CertifiedHost, Challenge, ResolverAddress
 from evenly.config.schema.dns_challenge import DnsChallenge
 
 
@@ -47,10 +48,18 @@ class Wanted:
 def wanted(loaded: Loaded) -> dict[str, Wanted]:
     """Every certificate that is to be issued over ACME, by name."""
     return {
-        name: _wanted(loaded, name, each.acme)
+        name: _wanted(loaded, name, each.acme, each.acme.hosts)
         for name, each in loaded.settings.certificates.items()
-        if each.acme is not None
+        if each.acme is not None and each.acme.on_demand is None
     }
+
+
+def wanted_on_demand(loaded: Loaded, name: str, host: str) -> Wanted:
+    """One for a host, on demand of the certificate of this name."""
+    acme = loaded.settings.certificates[name].acme
+    # Nobody asks for one of another kind.
+    assert acme is not None  # noqa: S101
+    return _wanted(loaded, f"{name}/{host}", acme, [CertifiedHost.parse(host)])
 
 
 def store_of(loaded: Loaded) -> Store | None:
@@ -62,7 +71,7 @@ def store_of(loaded: Loaded) -> Store | None:
     return None if name is None else DirectoryStore((loaded.source.directory / name).resolve())
 
 
-def _wanted(loaded: Loaded, name: str, acme: AcmeCertificate) -> Wanted:
+def _wanted(loaded: Loaded, name: str, acme: AcmeCertificate, hosts: Sequence[CertifiedHost]) -> Wanted:
     settings = loaded.settings
 
     def issuer(name: str) -> WantedIssuer:
@@ -74,7 +83,7 @@ def _wanted(loaded: Loaded, name: str, acme: AcmeCertificate) -> Wanted:
 
     return Wanted(
         name,
-        tuple(str(host) for host in acme.hosts),
+        tuple(str(host) for host in hosts),
         acme.key_type,
         challenge_of(settings, acme),
         settings.acme.dns if challenge_of(settings, acme) == "dns-01" else None,

@@ -16,7 +16,7 @@ from evenly.cli.client import AdminOption, FileOption, TokenOption, find
 from evenly.cli.status_table import duration, plain_table
 from evenly.cli.terminal import output, warn
 from evenly.control.certificates import WARN_DAYS
-from evenly.control.status import AccountStatus, CertificateStatus, RevocationStatus, StapleStatus
+from evenly.control.status import AccountStatus, CertificateStatus, OnDemandStatus, RevocationStatus, StapleStatus
 
 RENEW_SECONDS = 600.0
 """For a renewal: as long as several issuers may take, one after the other."""
@@ -62,6 +62,9 @@ def certificates(
     output.print(render(found) if found else "no certificates")
     for line in [*renewals(found, time.time()), *revocations(found, time.time())]:
         output.print(line, soft_wrap=True)
+    for each in found:
+        if each.on_demand is not None:
+            output.print(_on_demand(each.name, each.on_demand), soft_wrap=True)
     for problem in sorted({each.problem for each in found if each.problem}):
         warn(f"replaced files are not used: {problem}")
 
@@ -189,8 +192,16 @@ def render(certificates: list[CertificateStatus]) -> Table:
     return table
 
 
+def _on_demand(name: str, status: OnDemandStatus) -> Text:
+    return Text.assemble(
+        "certificate ", (name, "bold"), f" · on demand: {status.hosts:,} of {status.max_hosts:,} hosts"
+    )
+
+
 def _left(certificate: CertificateStatus, style: str) -> Text:
     """Days, or why nobody counts them."""
+    if certificate.on_demand is not None:
+        return Text("on demand")
     if certificate.origin == "placeholder":
         return Text("placeholder", "bold red")
     if certificate.origin == "self-signed":

@@ -81,7 +81,8 @@ def read_certificates(
             return _of_pem(for_development(tuple(each.self_signed)), "self-signed")
         if each.acme is None:
             return _read(loaded, name, each, problems)
-        hosts = tuple(str(host) for host in each.acme.hosts)
+        # On demand there is none of this name itself; what stands in is for clients that get none of those.
+        hosts = tuple(str(host) for host in each.acme.hosts) or ("on-demand.invalid",)
         return of_issued((issued or {}).get(name)) or _of_pem(placeholder(hosts), "placeholder")
 
     found = {name: read(name, each) for name, each in loaded.settings.certificates.items()}

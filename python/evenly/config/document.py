@@ -66,7 +66,9 @@ class Document:
     def with_answers(self, resolved: Resolved, answers: Answers) -> "Document":
         """The same with these answers to issuers; what they do not change is not written anew."""
         changed = {
+            "listeners": _listeners(resolved, answers),
             "routes": _routes(resolved, answers),
+            "certificates": securing.certificates(resolved, answers),
             "challenges": securing.challenges(answers),
             "staples": securing.staples(resolved, answers),
         }
@@ -105,12 +107,10 @@ def document(resolved: Resolved, found: Found = NOTHING, answers: Answers = NO_A
         "workers": resolved.workers,
         "max_connections": resolved.max_connections,
         "zone": At(("node", "zone"), resolved.zone),
-        "listeners": [
-            At((name,), _listener(name, listener, resolved)) for name, listener in settings.listeners.items()
-        ],
+        "listeners": _listeners(resolved, answers),
         "pools": _pools(resolved, found),
         "routes": _routes(resolved, answers),
-        "certificates": securing.certificates(resolved),
+        "certificates": securing.certificates(resolved, answers),
         "challenges": securing.challenges(answers),
         "staples": securing.staples(resolved, answers),
         "session_tickets": securing.session_tickets(resolved),
@@ -153,7 +153,12 @@ def _routes(resolved: Resolved, answers: Answers) -> list[At]:
     ]
 
 
-def _listener(name: str, listener: Listener, resolved: Resolved) -> dict[str, Any]:
+def _listeners(resolved: Resolved, answers: Answers) -> list[At]:
+    listeners = resolved.settings.listeners
+    return [At((name,), _listener(name, listener, resolved, answers)) for name, listener in listeners.items()]
+
+
+def _listener(name: str, listener: Listener, resolved: Resolved, answers: Answers) -> dict[str, Any]:
     http = listener if isinstance(listener, HttpListener) else None
     udp = listener if isinstance(listener, UdpListener) else None
     request = http.timeouts if http else _UNUSED_TIMEOUTS
@@ -181,7 +186,7 @@ def _listener(name: str, listener: Listener, resolved: Resolved) -> dict[str, An
         "trusted_proxies": [str(network) for network in http.trusted_proxies] if http else [],
         "forwarded": http.forwarded if http else False,
         "proxy_protocol": None if isinstance(listener, UdpListener) else _proxy_protocol(listener.proxy_protocol),
-        "tls": None if isinstance(listener, UdpListener) else securing.termination(name, listener, resolved),
+        "tls": None if isinstance(listener, UdpListener) else securing.termination(name, listener, resolved, answers),
         "http2": http.http2 if http else False,
         "http3": http.http3 if http else False,
         "access": At((), _access(listener)),

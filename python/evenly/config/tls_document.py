@@ -11,9 +11,15 @@ from .resolve import Resolved
 from .schema import HttpListener, HttpTls, StreamTls, TcpListener
 
 
-def certificates(resolved: Resolved) -> list[At]:
+def certificates(resolved: Resolved, answers: Answers) -> list[At]:
     """What listeners show."""
-    return [
+    demanded = [
+        At((name,), {"name": f"{name}/{host}", "chain": each.chain, "key": each.key, "names": [host]})
+        for name, by_host in answers.demanded.items()
+        if name in resolved.certificates
+        for host, each in by_host.items()
+    ]
+    written = [
         At(
             (name,),
             {
@@ -25,6 +31,7 @@ def certificates(resolved: Resolved) -> list[At]:
         )
         for name, each in resolved.certificates.items()
     ]
+    return [*written, *demanded]
 
 
 def challenges(answers: Answers) -> list[dict[str, Any]]:
@@ -51,14 +58,19 @@ def session_tickets(resolved: Resolved) -> dict[str, Any]:
     }
 
 
-def termination(name: str, listener: HttpListener | TcpListener, resolved: Resolved) -> dict[str, Any] | None:
+def termination(
+    name: str, listener: HttpListener | TcpListener, resolved: Resolved, answers: Answers
+) -> dict[str, Any] | None:
     """How a listener terminates it, if it does."""
     tls = listener.tls
     if tls is None:
         return None
     rate = tls.max_handshakes_per_client
     return {
-        "certificates": tls.certificates,
+        "certificates": [
+            *tls.certificates,
+            *(f"{each}/{host}" for each in tls.certificates for host in answers.demanded.get(each, ())),
+        ],
         "policy": tls.policy,
         "min_version": tls.min_version,
         "strict_sni": tls.strict_sni,
@@ -70,8 +82,15 @@ def termination(name: str, listener: HttpListener | TcpListener, resolved: Resol
             ("max_handshakes_per_client",), rate and {"count": rate.count, "period_ms": rate.period_ms}
         ),
         "client_auth": At((), _client_auth(tls, resolved.authorities.clients.get(name))),
+        "on_demand": At((), _on_demand(tls, resolved)),
         "ja4": At((), _goes_by_ja4(name, resolved)),
     }
+
+
+def _on_demand(tls: HttpTls | StreamTls, resolved: Resolved) -> list[str]:
+    options = (resolved.settings.certificates[name].acme for name in tls.certificates)
+    on_demand = (acme.on_demand for acme in options if acme is not None and acme.on_demand is not None)
+    return [host for each in on_demand for host in each.hosts]
 
 
 def _client_auth(tls: HttpTls | StreamTls, clients: Clients | None) -> dict[str, Any] | None:

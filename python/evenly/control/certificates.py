@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from evenly.config.schema import UdpListener
-from evenly.control.status import CertificateStatus, RenewalStatus, StapleStatus
+from evenly.config.certificate_files import ResolvedCertificate
+from evenly.config.schema import Settings, UdpListener
+from evenly.control.status import CertificateStatus, OnDemandStatus, RenewalStatus, StapleStatus
 
 if TYPE_CHECKING:
     from evenly.control.origin import Configuration
@@ -24,49 +25,72 @@ LOOK_SECONDS = 12 * 60 * 60.0
 
 SECONDS_OF_DAY = 24 * 60 * 60
 
+Told = tuple[
+    Callable[[str], RenewalStatus | None], Callable[[str], StapleStatus | None], Callable[[str], OnDemandStatus | None]
+]
+"""Who knows of renewals, of staples and of certificates on demand."""
+
 log = structlog.get_logger("evenly")
 
 
-def statuses(
-    configuration: Configuration,
-    problem: str,
-    now: datetime,
-    told: tuple[Callable[[str], RenewalStatus | None], Callable[[str], StapleStatus | None]],
-) -> list[CertificateStatus]:
-    """All certificates; `problem` is why replaced files are not used, and `told` tells of renewals and staples."""
-    settings, (renewal, staple) = configuration.resolved.settings, told
+def statuses(configuration: Configuration, problem: str, now: datetime, told: Told) -> list[CertificateStatus]:
+    """All certificates; `problem` is why replaced files are not used, and `told` what others know of them."""
+    settings, (renewal, staple, on_demand) = configuration.resolved.settings, told
     return [
-        CertificateStatus(
-            name=name,
-            names=each.facts.names,
-            subject=each.facts.subject,
-            issuer=each.facts.issuer,
-            key=each.facts.key,
-            begins=each.facts.begins.timestamp(),
-            expires=each.facts.expires.timestamp(),
-            days_left=math.floor((each.facts.expires - now).total_seconds() / SECONDS_OF_DAY),
-            listeners=[
-                listener
-                for listener, options in settings.listeners.items()
-                if not isinstance(options, UdpListener) and options.tls is not None and name in options.tls.certificates
-            ],
-            pools=[
-                pool
-                for pool, options in settings.pools.items()
-                if options.tls is not None and options.tls.client_certificate == name
-            ],
-            problem=problem if each.origin == "files" else "",
-            origin=each.origin,
-            renewal=renewal(name),
-            ocsp=staple(name),
+        status(name, each, now, used_by(settings, name)).model_copy(
+            update={
+                "pools": [
+                    pool
+                    for pool, options in settings.pools.items()
+                    if options.tls is not None and options.tls.client_certificate == name
+                ],
+                "problem": problem if each.origin == "files" else "",
+                "renewal": renewal(name),
+                "ocsp": staple(name),
+                "on_demand": on_demand(name),
+            }
         )
         for name, each in configuration.resolved.certificates.items()
+    ]
+
+
+def status(name: str, certificate: ResolvedCertificate, now: datetime, listeners: list[str]) -> CertificateStatus:
+    """What a certificate says of itself."""
+    facts = certificate.facts
+    return CertificateStatus(
+        name=name,
+        names=facts.names,
+        subject=facts.subject,
+        issuer=facts.issuer,
+        key=facts.key,
+        begins=facts.begins.timestamp(),
+        expires=facts.expires.timestamp(),
+        days_left=math.floor((facts.expires - now).total_seconds() / SECONDS_OF_DAY),
+        listeners=listeners,
+        pools=[],
+        problem="",
+        origin=certificate.origin,
+        renewal=None,
+        ocsp=None,
+        on_demand=None,
+    )
+
+
+def used_by(settings: Settings, name: str) -> list[str]:
+    """The listeners that show a certificate."""
+    return [
+        listener
+        for listener, options in settings.listeners.items()
+        if not isinstance(options, UdpListener) and options.tls is not None and name in options.tls.certificates
     ]
 
 
 def expiring(certificates: list[CertificateStatus]) -> Iterator[str]:
     """What to say about those that have no time left, or little."""
     for each in certificates:
+        if each.on_demand is not None:
+            # What stands in is meant to.
+            continue
         if each.origin == "placeholder":
             yield f'certificate "{each.name}" is not issued yet: clients are shown a placeholder, which they refuse'
         elif each.origin == "self-signed":

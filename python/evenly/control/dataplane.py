@@ -72,6 +72,10 @@ class Dataplane:
         events: list[dict[str, Any]] = json.loads(self._native.events(timeout_ms))
         return events
 
+    def settle_name(self, name: str) -> None:
+        """Has handshakes go on that wait for a certificate for this name: it is there by now, or will not be."""
+        self._native.settle_name(name)
+
     def set_endpoint(self, pool: str, address: str, state: OperatorState, weight: int | None) -> None:
         """Sets both; `None` is the configured weight. Raises `KeyError` for a pool or endpoint that is not there."""
         self._native.set_endpoint(pool, address, str(state), weight)

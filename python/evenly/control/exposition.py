@@ -14,7 +14,9 @@ def render(watchers: Iterable[Watcher], edits: int, certificates: Sequence[Certi
     """What discovery, edits and certificates have to say."""
     watched = list(watchers)
     lines = list(_family("evenly_edits", "gauge", "Edits at run time that the file does not have.", [({}, edits)]))
-    for name, kind, text, samples in (*_discovery(watched), *_certificates(certificates), *_revocations(certificates)):
+    of_certificates = (_certificates, _revocations, _of_issuers_and_clients)
+    told = (*_discovery(watched), *(each for of in of_certificates for each in of(certificates)))
+    for name, kind, text, samples in told:
         if samples:
             lines += _family(name, kind, text, samples)
     return "".join(f"{line}\n" for line in lines)
@@ -61,6 +63,16 @@ def _certificates(certificates: Sequence[CertificateStatus]) -> Iterator[tuple[s
         "When an issuer is asked for a certificate next, in unix seconds.",
         [({"certificate": name}, renewal.next_try) for name, renewal in renewals if renewal.next_try is not None],
     )
+    yield (
+        "evenly_certificate_replacement_failed",
+        "gauge",
+        "1 while what has replaced the files of certificates cannot be used, and the ones before stay.",
+        [({"certificate": each.name}, float(bool(each.problem))) for each in certificates if each.origin == "files"],
+    )
+
+
+def _of_issuers_and_clients(certificates: Sequence[CertificateStatus]) -> Iterator[tuple[str, str, str, list[Sample]]]:
+    """What issuers say of certificates, and which ones clients have asked for."""
     stapled = [(each.name, each.ocsp) for each in certificates if each.ocsp is not None]
     yield (
         "evenly_certificate_ocsp_expiry_timestamp_seconds",
@@ -80,11 +92,22 @@ def _certificates(certificates: Sequence[CertificateStatus]) -> Iterator[tuple[s
         "1 while the issuer says that a certificate is revoked (OCSP).",
         [({"certificate": name}, float(each.state == "revoked")) for name, each in stapled],
     )
+    on_demand = [(each.name, each.on_demand) for each in certificates if each.on_demand is not None]
     yield (
-        "evenly_certificate_replacement_failed",
+        "evenly_certificate_on_demand_hosts",
         "gauge",
-        "1 while what has replaced the files of certificates cannot be used, and the ones before stay.",
-        [({"certificate": each.name}, float(bool(each.problem))) for each in certificates if each.origin == "files"],
+        "Hosts that have a certificate on demand.",
+        [({"certificate": name}, each.hosts) for name, each in on_demand],
+    )
+    yield (
+        "evenly_certificate_on_demand_total",
+        "counter",
+        "New hosts that clients asked for, by what came of it: issued, refused, failed, unanswered or limited.",
+        [
+            ({"certificate": name, "outcome": outcome}, count)
+            for name, each in on_demand
+            for outcome, count in each.outcomes.items()
+        ],
     )
 
 

@@ -61,7 +61,7 @@ class Keepers:
         self._clock = clock or SystemClock()
         self._draw = draw
         self._kept: dict[str, Kept] = {}
-        self._answering = Answering(publish)
+        self.answering = Answering(publish)
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._rolling = asyncio.Lock()
 
@@ -88,22 +88,8 @@ class Keepers:
         """How it is going with a certificate; `None` if it is none of ours."""
         if name not in self._kept:
             return None
-        standing = self._kept[name].keeper.standing
-        return RenewalStatus(
-            issuer=None if standing.issued is None else standing.issued.issuer,
-            issuers=[issuer.name for issuer in self._kept[name].keeper.wanted.issuers],
-            challenge=self._kept[name].keeper.wanted.challenge,
-            renewing=standing.is_renewing,
-            next_try=None if standing.next_try is None else standing.next_try.timestamp(),
-            why=standing.why,
-            error=standing.error,
-            failures=standing.failures,
-            outcomes={
-                issuer: {outcome: standing.outcomes[issuer, outcome] for outcome in OUTCOMES}
-                for issuer in dict.fromkeys(issuer for issuer, _ in standing.outcomes)
-            },
-            revocation=_revocation_status(self._kept[name].revoker),
-        )
+        revocation = _revocation_status(self._kept[name].revoker)
+        return renewal_status(self._kept[name].keeper).model_copy(update={"revocation": revocation})
 
     async def renew(self, name: str, *, dry_run: bool) -> None:
         """Renews now. Raises `UnknownNameError`, and if it fails `IssueError`, `BusyError` or `StoreError`."""
@@ -143,9 +129,19 @@ class Keepers:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _keep(self, wanted: Wanted, store: Store, before: asyncio.Task[None] | None) -> Kept:
+    def keeper(
+        self,
+        wanted: Wanted,
+        store: Store,
+        installed: Callable[[], Awaitable[None]],
+        permit: Callable[[], Awaitable[None]] | None = None,
+    ) -> Keeper:
+        """A keeper; `permit` is awaited before each order, and raises `IssueError` if there must be none."""
+
         async def get(wanted: Wanted, issuer: WantedIssuer, *, before: Issued | None, dry_run: bool) -> Issued | None:
-            responder = self._answering if wanted.dns is None else DnsResponder(wanted.dns, wanted.base)
+            responder = self.answering if wanted.dns is None else DnsResponder(wanted.dns, wanted.base)
+            if permit is not None:
+                await permit()
             async with self._at_once:
                 return await issue(wanted, issuer, store, responder, before=before, dry_run=dry_run)
 
@@ -153,6 +149,9 @@ class Keepers:
             async with self._at_once:
                 return await ask_window(issued, issuer, store)
 
+        return Keeper(wanted, store, get, window, installed, self._clock, self._draw)
+
+    def _keep(self, wanted: Wanted, store: Store, before: asyncio.Task[None] | None) -> Kept:
         async def undo(pending: Revocation, issuer: WantedIssuer) -> None:
             async with self._at_once:
                 await revoke(pending.leaf, issuer, store, pending.reason)
@@ -167,9 +166,29 @@ class Keepers:
                 await asyncio.wait([before])
             await asyncio.gather(keeper.run(), revoker.run())
 
-        keeper = Keeper(wanted, store, get, window, installed, self._clock, self._draw)
+        keeper = self.keeper(wanted, store, installed)
         revoker = Revoker(keeper, store, undo, self._clock, self._draw)
         return Kept(keeper, revoker, store, asyncio.create_task(run()))
+
+
+def renewal_status(keeper: Keeper) -> RenewalStatus:
+    """How it is going with one certificate."""
+    standing = keeper.standing
+    return RenewalStatus(
+        issuer=None if standing.issued is None else standing.issued.issuer,
+        issuers=[issuer.name for issuer in keeper.wanted.issuers],
+        challenge=keeper.wanted.challenge,
+        renewing=standing.is_renewing,
+        next_try=None if standing.next_try is None else standing.next_try.timestamp(),
+        why=standing.why,
+        error=standing.error,
+        failures=standing.failures,
+        outcomes={
+            issuer: {outcome: standing.outcomes[issuer, outcome] for outcome in OUTCOMES}
+            for issuer in dict.fromkeys(issuer for issuer, _ in standing.outcomes)
+        },
+        revocation=None,
+    )
 
 
 def _revocation_status(revoker: Revoker) -> RevocationStatus | None:

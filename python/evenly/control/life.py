@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -44,11 +46,18 @@ async def supervise(origin: Origin, open_admin: OpenAdmin, *, watch: bool = Fals
         raise
     with ExitStack() as running:
         running.callback(supervisor.dataplane.stop)
-        running.enter_context(events.logged(supervisor.dataplane))
+        asked = partial(_in_loop, asyncio.get_running_loop(), supervisor.certificates.asked)
+        running.enter_context(events.logged(supervisor.dataplane, asked))
         running.enter_context(signals.handled(supervisor))
         announce(supervisor)
         await supervisor.run(watch=watch)
     log.info("stopped", pid=os.getpid())
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, asked: Callable[[str], None], name: str) -> None:
+    # The loop may have ended meanwhile.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(asked, name)
 
 
 async def start(origin: Origin, open_admin: OpenAdmin, predecessor: Predecessor | None) -> Supervisor:

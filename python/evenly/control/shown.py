@@ -11,8 +11,10 @@ import structlog
 from evenly.certificates.ocsp import Answer
 from evenly.config import ConfigError
 from evenly.config.front_routes import Answers, Staple
+from evenly.config.self_signed import Pem
 from evenly.control.certificates import right_now, statuses, warn_of_expiry
 from evenly.control.keepers import Keepers
+from evenly.control.on_demand import OnDemand
 from evenly.control.origin import Configuration
 from evenly.control.process.watch import Fingerprint
 from evenly.control.stapler import Stapler
@@ -25,8 +27,8 @@ log = structlog.get_logger("evenly")
 
 
 class ShownCertificates:
-    """All of them. `running` is the running configuration, `alter` changes it, `replaced` reads the files again, and
-    `must_serve` raises `DrainingError` once the process drains."""
+    """All of them. `running` is the running configuration, `alter` changes it, `replaced` reads the files again,
+    `must_serve` raises `DrainingError` once the process drains, and `settle` has those go on who wait for a name."""
 
     def __init__(
         self,
@@ -34,6 +36,7 @@ class ShownCertificates:
         alter: Alter,
         replaced: Callable[[Configuration], Configuration],
         must_serve: Callable[[], None],
+        settle: Callable[[str], None],
     ) -> None:
         self._running = running
         self._alter = alter
@@ -42,10 +45,13 @@ class ShownCertificates:
         self._problem = ""
         self._keepers = Keepers(self._publish_answers, self._install_issued)
         self._stapler = Stapler(self._publish_staples)
+        self._on_demand = OnDemand(self._keepers, self._publish_demanded, settle)
 
     def statuses(self) -> list[CertificateStatus]:
         """How each stands."""
-        return statuses(self._running(), self._problem, right_now(), (self._keepers.status, self._stapler.status))
+        running = self._running()
+        told = (self._keepers.status, self._stapler.status, self._on_demand.status)
+        return [*statuses(running, self._problem, right_now(), told), *self._on_demand.statuses(running.resolved)]
 
     def fingerprint(self) -> Fingerprint:
         """Changes when their files do."""
@@ -56,6 +62,11 @@ class ShownCertificates:
         self._problem = ""
         self._keepers.follow(configuration.resolved.loaded)
         self._stapler.follow(configuration.resolved)
+        self._on_demand.follow(configuration.resolved.loaded)
+
+    def asked(self, name: str) -> None:
+        """A client waits for a certificate for a name that has none."""
+        self._on_demand.asked(name)
 
     async def warn_of_expiry(self) -> None:
         """Says in the log what clients refuse, or soon will; until cancelled."""
@@ -65,6 +76,7 @@ class ShownCertificates:
         """Ends what renews them, and what asks about them."""
         await self._keepers.close()
         await self._stapler.close()
+        await self._on_demand.close()
 
     async def renew(self, name: str, *, dry_run: bool) -> CertificateStatus:
         """Has one issued anew over ACME, however long that takes; how it stands afterwards.
@@ -105,7 +117,12 @@ class ShownCertificates:
         return next(each for each in self.statuses() if each.name == name)
 
     async def _publish_answers(self, answers: Answers) -> None:
-        await self._alter(lambda running: running.with_answers(replace(answers, staples=running.answers.staples)))
+        await self._alter(
+            lambda running: running.with_answers(replace(running.answers, http=answers.http, tls=answers.tls))
+        )
+
+    async def _publish_demanded(self, demanded: Mapping[str, Mapping[str, Pem]]) -> None:
+        await self._alter(lambda running: running.with_answers(replace(running.answers, demanded=demanded)))
 
     async def _publish_staples(self, good: Mapping[str, Answer]) -> None:
         staples = {

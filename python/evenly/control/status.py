@@ -243,6 +243,17 @@ class StapleStatus(Report):
     required: bool = Field(description="Whether clients refuse the certificate without an answer (must-staple).")
 
 
+class OnDemandStatus(Report):
+    """Certificates for hosts that clients ask for."""
+
+    hosts: int = Field(description="Hosts that have one.")
+    max_hosts: int = Field(description="How many may.")
+    outcomes: dict[str, int] = Field(
+        description="New hosts that were asked for, since the process started: `issued`; `refused` by the service that "
+        "is asked; `failed` with the issuers; `unanswered` by the service; `limited` by a bound."
+    )
+
+
 class CertificateStatus(Report):
     """A certificate that can be shown to clients."""
 
@@ -266,6 +277,7 @@ class CertificateStatus(Report):
     ocsp: StapleStatus | None = Field(
         None, description="Whether its issuer says that it is not revoked; null if nobody is asked."
     )
+    on_demand: OnDemandStatus | None = Field(None, description="What is issued on its demand, if anything.")
 
 
 class ListenerStatus(Report):

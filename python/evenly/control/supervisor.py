@@ -85,7 +85,7 @@ class Supervisor:
         self._asked_to_end = False
         self._handed_over = False
         self.certificates = ShownCertificates(
-            lambda: self.configuration, self._alter, origin.with_certificates, self._must_serve
+            lambda: self.configuration, self._alter, origin.with_certificates, self._must_serve, dataplane.settle_name
         )
         # The loop keeps weak references only.
         self._tasks: set[asyncio.Task[None]] = set()

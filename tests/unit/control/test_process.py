@@ -136,6 +136,7 @@ def test_the_descriptor_limit_is_raised_as_far_as_it_goes() -> None:
 
 def test_events_become_log_lines(native: RecordingDataplane) -> None:
     lines: list[str] = []
+    names: list[str] = []
     arrived = threading.Event()
 
     class Stream(io.StringIO):
@@ -146,7 +147,8 @@ def test_events_become_log_lines(native: RecordingDataplane) -> None:
 
     logs.configure(Stream())
     try:
-        with events.logged(Dataplane(native)):  # type: ignore[arg-type]
+        with events.logged(Dataplane(native), names.append):  # type: ignore[arg-type]
+            native.emit({"time": 1.0, "level": "info", "event": "name", "name": "shop.test"})
             native.emit(
                 {"time": 1.0, "level": "warning", "event": "endpoint", "pool": "app", "endpoint": "127.0.0.1:9001"}
                 | {"from": "healthy", "to": "unhealthy", "reason": "connect: connection refused"}
@@ -157,3 +159,4 @@ def test_events_become_log_lines(native: RecordingDataplane) -> None:
     line = json.loads("".join(lines))
     assert list(line)[:3] == ["time", "level", "event"]
     assert (line["level"], line["event"], line["to"]) == ("warning", "endpoint", "unhealthy")
+    assert names == ["shop.test"], "and names that clients wait for are told, and not logged"

@@ -69,6 +69,8 @@ pub struct ListenerTls {
     /// Whether clients show certificates, too; `null`: they are not asked.
     #[serde(deserialize_with = "present")]
     pub client_auth: Option<ClientAuth>,
+    /// Names for which a certificate may be issued on demand: "shop.example.com", "*.example.com", "*" for every name.
+    pub on_demand: Vec<String>,
     /// Whether fingerprints of ClientHellos (JA4) are made: somebody goes by them.
     pub ja4: bool,
 }

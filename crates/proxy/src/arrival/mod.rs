@@ -156,7 +156,7 @@ async fn secure(
     if tls.rate.as_ref().is_some_and(|rate| !rate.admit(permit.hash_of(address), now)) {
         return refusal::refuse(worker, listener, stream, origin.peer, Failure::TlsLimit);
     }
-    match tls::handshake(worker, stream, &termination, tls).await {
+    match tls::handshake(worker, stream, origin.bind, &termination, tls).await {
         Ok(Some(session)) => {
             let facts = session.facts();
             worker.stats.borrow_mut().tls_agreed(listener.id.0, facts.version, facts.is_resumed);

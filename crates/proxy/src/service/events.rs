@@ -72,6 +72,11 @@ pub enum Subject {
         /// Why.
         reason: &'static str,
     },
+    /// A client asks for a name that no certificate has, and that may get one on demand.
+    Name {
+        /// In lower case.
+        name: String,
+    },
     /// A line for the log.
     Message {
         /// The line.

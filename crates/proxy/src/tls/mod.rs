@@ -5,7 +5,7 @@
 //! | certificates and policies become what a handshake needs; refuses keys that do not fit | `terminations.rs` |
 //! | which certificate a client is shown | `resolver.rs`, `evenly_core::certificates` |
 //! | what issuers of certificates are shown that ask whether a host is ours | `challenges.rs` |
-//! | what is looked at in a ClientHello beforehand | `watch.rs` |
+//! | names that wait for a certificate on demand | `demand.rs` |
 //! | whom clients' certificates may be of, and what they say | `clients.rs`, `certificate.rs`, `evenly_core::client_tls` |
 //! | what its issuer says of it being revoked | `staples.rs` |
 //! | sessions that are resumed | `tickets.rs` |
@@ -21,6 +21,7 @@
 mod certificate;
 mod challenges;
 mod clients;
+mod demand;
 mod facts;
 mod handshake;
 mod originate;
@@ -34,7 +35,6 @@ mod suites;
 mod terminations;
 mod tickets;
 mod trouble;
-mod watch;
 
 pub use certificate::read_certificate;
 pub use facts::Facts;

@@ -23,14 +23,14 @@ pub fn asked() -> Option<Box<str>> {
 /// A listener's certificates.
 #[derive(Debug)]
 pub struct Resolver {
-    names: Names,
+    names: Arc<Names>,
     /// In the listener's order, which [`Names`] counts by.
     keys: Box<[Shown]>,
 }
 
 impl Resolver {
     /// Of these certificates.
-    pub fn new(names: Names, keys: Box<[Shown]>) -> Self {
+    pub fn new(names: Arc<Names>, keys: Box<[Shown]>) -> Self {
         Self { names, keys }
     }
 }

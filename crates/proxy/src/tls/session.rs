@@ -8,9 +8,9 @@ use super::certificate::read_certificate;
 use super::facts::Facts;
 use super::resolver::asked;
 use super::side::Side;
-use super::watch::{Learned, Watch};
 use crate::io::poll_receive;
 use crate::worker::buffers::{Buffer, Buffers, MOST_BYTES, SEALED_BYTES};
+use evenly_core::client_hello::{Hello, Progress, Reader};
 use evenly_core::client_tls::ClientTls;
 use evenly_core::error::Failure;
 use rustls::Error;
@@ -43,8 +43,10 @@ pub struct Session<S> {
     /// We have said so.
     is_closed: bool,
     facts: Rc<Facts>,
-    /// Reads the ClientHello along, where anything is wanted of it.
-    hello: Option<Box<Watch<S>>>,
+    /// Reads the ClientHello along, where its fingerprint is wanted.
+    hello: Option<Box<Reader>>,
+    /// What is in `partial` was looked at, and nothing more has to come for it to be opened.
+    is_held: bool,
 }
 
 /// What opening records came to.
@@ -72,9 +74,36 @@ impl Session<UnbufferedClientConnection> {
 }
 
 impl Session<UnbufferedServerConnection> {
-    /// Has the ClientHello read along. To be called before the handshake.
-    pub fn watch_hello(&mut self, watch: Option<Box<Watch<UnbufferedServerConnection>>>) {
-        self.hello = watch;
+    /// Has the fingerprint of the ClientHello taken. To be called before the handshake.
+    pub fn watch_hello(&mut self) {
+        self.hello = Some(Box::default());
+    }
+
+    /// Waits for the ClientHello, which `reader` reads, and leaves it for the handshake; `None` for what is none: what is
+    /// wrong with it is rustls' to say.
+    pub fn poll_hello(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut Reader,
+    ) -> Poll<Result<Option<Hello>, HandshakeError>> {
+        loop {
+            let kept = self.partial.len();
+            let incoming = ready!(self.poll_incoming(cx)).map_err(HandshakeError::Io)?;
+            let progress = reader.feed(&incoming[kept..]);
+            self.partial = Box::from(&*incoming);
+            let hello = match progress {
+                Ok(Progress::More) => continue,
+                Ok(Progress::Hello(hello)) => Some(hello),
+                Err(_) => None,
+            };
+            self.is_held = true;
+            return Poll::Ready(Ok(hello));
+        }
+    }
+
+    /// Goes on as another session, of which nothing was said yet either.
+    pub fn become_another(&mut self, tls: UnbufferedServerConnection) {
+        self.tls = tls;
     }
 
     /// Takes note of the certificate that the client has shown; all of it is kept with `whole`. To be called after the
@@ -107,6 +136,7 @@ impl<S: Side> Session<S> {
             is_closed: false,
             facts: Rc::default(),
             hello: None,
+            is_held: false,
         }
     }
 
@@ -129,12 +159,9 @@ impl<S: Side> Session<S> {
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandshakeError>> {
         while self.tls.is_handshaking() {
             ready!(self.poll_flush(cx)).map_err(HandshakeError::Io)?;
-            let kept = self.partial.len();
+            let kept = if self.is_held { 0 } else { self.partial.len() };
             let incoming = ready!(self.poll_incoming(cx)).map_err(HandshakeError::Io)?;
-            if self.read_along(&incoming[kept..]) {
-                self.partial = Box::from(&*incoming);
-                continue;
-            }
+            self.read_along(&incoming[kept..]);
             // What comes behind the handshake's end is the first of what the peer has to say.
             let mut early = self.buffers.lend();
             let opened = self.open(incoming, &mut early);
@@ -156,22 +183,19 @@ impl<S: Side> Session<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes what came of the ClientHello, which is over when the first of our records is sealed; whether rustls has to wait
-    /// until all of it is there.
-    fn read_along(&mut self, bytes: &[u8]) -> bool {
-        let Some(watch) = &mut self.hello else { return false };
-        match watch.feed(bytes) {
-            Learned::Nothing { hold } => return hold,
-            Learned::All { ja4, session } => {
-                self.facts =
-                    Rc::new(Facts { client: ClientTls { ja4, ..ClientTls::default() }, ..Facts::default() });
-                if let Some(session) = session {
-                    self.tls = session;
-                }
+    /// Takes what came of the ClientHello, which is over when the first of our records is sealed.
+    fn read_along(&mut self, bytes: &[u8]) {
+        let Some(reader) = &mut self.hello else { return };
+        match reader.feed(bytes) {
+            Ok(Progress::More) => return,
+            Ok(Progress::Hello(_)) => {
+                let client = ClientTls { ja4: reader.ja4().map(Into::into), ..ClientTls::default() };
+                self.facts = Rc::new(Facts { client, ..Facts::default() });
             }
+            // What is wrong with it is rustls' to say.
+            Err(_) => {}
         }
         self.hello = None;
-        false
     }
 
     /// Sends what there is, without waiting.
@@ -244,6 +268,10 @@ impl<S: Side> Session<S> {
         incoming.filled(kept);
         if incoming.room().is_empty() {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        if std::mem::take(&mut self.is_held) {
+            self.partial = Box::default();
+            return Poll::Ready(Ok(incoming));
         }
         match ready!(poll_receive(&mut self.socket, cx, &mut incoming))? {
             0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),

@@ -3,11 +3,13 @@
 
 use super::challenges::Challenges;
 use super::clients;
+use super::demand::{Demand, OnDemand};
 use super::resolver::Resolver;
-use super::staples::Staples;
+use super::staples::{Shown, Staples};
 use super::suites;
 use super::tickets::Tickets;
-use evenly_core::certificates::Names;
+use crate::service::Events;
+use evenly_core::certificates::{Names, Patterns};
 use evenly_core::document::{
     Certificate, Document, DocumentError, Listener, ListenerTls, Secret, TlsPolicy, TlsVersion,
 };
@@ -28,15 +30,24 @@ pub struct Termination {
     pub config: Arc<ServerConfig>,
     /// What issuers of certificates get that have a question, while there is one.
     pub challenges: Option<Arc<Challenges>>,
+    /// What may be issued on demand, if anything.
+    pub on_demand: Option<OnDemand>,
+}
+
+impl Termination {
+    /// Whether it depends on the ClientHello how a handshake goes on.
+    pub fn looks_ahead(&self) -> bool {
+        self.challenges.is_some() || self.on_demand.is_some()
+    }
 }
 
 /// Certificates with their keys, and what listeners make of them.
-#[derive(Default)]
 pub struct Terminations {
     /// By name; what did not change is not read again.
     certified: FxHashMap<String, (Certificate, Arc<CertifiedKey>)>,
     /// In the document's order; `None` where there is no TLS.
     listeners: Vec<Option<Termination>>,
+    demand: Arc<Demand>,
 }
 
 /// Tickets after a handshake, for a client that opens as many connections next (RFC 8446 §C.4: each is used once).
@@ -51,6 +62,7 @@ impl Terminations {
     pub fn build(
         document: &Document,
         secret: &Secret,
+        events: &Arc<Events>,
         previous: Option<&Self>,
     ) -> Result<Self, DocumentError> {
         let mut certified = FxHashMap::default();
@@ -64,13 +76,23 @@ impl Terminations {
         }
         let challenges = Challenges::build(&document.challenges)?;
         let staples = Staples::read(&document.staples)?;
-        let mut all = Self { certified, listeners: Vec::with_capacity(document.listeners.len()) };
+        let demand = previous.map_or_else(|| Arc::new(Demand::new(events)), |one| Arc::clone(&one.demand));
+        let mut all = Self { certified, listeners: Vec::with_capacity(document.listeners.len()), demand };
         for (i, listener) in document.listeners.iter().enumerate() {
-            let config =
-                listener.tls.as_ref().map(|tls| all.terminate((document, &staples), listener, tls, secret));
-            let config = config.transpose().map_err(inside(&format!("listeners[{i}].tls")))?;
-            let termination = config.map(|config| Termination { config, challenges: challenges.clone() });
-            all.listeners.push(termination);
+            let Some(tls) = &listener.tls else {
+                all.listeners.push(None);
+                continue;
+            };
+            let (names, shown) = all.shown(tls, &staples);
+            let resolver = Resolver::new(Arc::clone(&names), shown);
+            let config = terminate(document, listener, tls, secret, resolver)
+                .map_err(inside(&format!("listeners[{i}].tls")))?;
+            let on_demand = (!tls.on_demand.is_empty()).then(|| OnDemand {
+                patterns: Arc::new(Patterns::build(&tls.on_demand)),
+                names,
+                demand: Arc::clone(&all.demand),
+            });
+            all.listeners.push(Some(Termination { config, challenges: challenges.clone(), on_demand }));
         }
         Ok(all)
     }
@@ -80,44 +102,53 @@ impl Terminations {
         &self.listeners
     }
 
+    /// The names that handshakes wait for.
+    pub fn demand(&self) -> &Demand {
+        &self.demand
+    }
+
     /// The certificate of this name, with its key.
     pub(super) fn certified(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
         self.certified.get(name).map(|(_, key)| key)
     }
 
-    fn terminate(
-        &self,
-        (document, staples): (&Document, &Staples<'_>),
-        listener: &Listener,
-        tls: &ListenerTls,
-        secret: &Secret,
-    ) -> Result<Arc<ServerConfig>, DocumentError> {
+    /// What a listener shows, and under which names.
+    fn shown(&self, tls: &ListenerTls, staples: &Staples<'_>) -> (Arc<Names>, Box<[Shown]>) {
         // The snapshot was checked: every name is there.
         let known: Vec<_> = tls.certificates.iter().filter_map(|name| self.certified.get(name)).collect();
         let certificates: Vec<&Certificate> = known.iter().map(|(certificate, _)| certificate).collect();
         let names = Names::build(&certificates, tls.strict_sni);
-        let keys = known.iter().map(|(certificate, key)| staples.on(&certificate.name, key)).collect();
-        let provider = Arc::new(suites::provider(tls.policy));
-        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(versions(tls))
-            .map_err(|error| DocumentError::new("", error.to_string()))?;
-        let config = match &tls.client_auth {
-            Some(auth) => config.with_client_cert_verifier(clients::verifier(auth, &provider)?),
-            None => config.with_no_client_auth(),
-        };
-        let mut config = config.with_cert_resolver(Arc::new(Resolver::new(names, keys)));
-        config.alpn_protocols = tls.alpn.iter().map(|name| name.clone().into_bytes()).collect();
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = if tls.session_tickets { TICKETS } else { 0 };
-        if tls.session_tickets {
-            let shared = &document.session_tickets;
-            let current = shared.secret.as_ref().unwrap_or(secret);
-            let secrets = std::iter::once(current).chain(&shared.previous_secret).cloned().collect();
-            let binding = tls.client_auth.as_ref().map(clients::binding).unwrap_or_default();
-            config.ticketer = Arc::new(Tickets::new(secrets, &format!("{}{binding}", listener.name)));
-        }
-        Ok(Arc::new(config))
+        (Arc::new(names), known.iter().map(|(certificate, key)| staples.on(&certificate.name, key)).collect())
     }
+}
+
+fn terminate(
+    document: &Document,
+    listener: &Listener,
+    tls: &ListenerTls,
+    secret: &Secret,
+    resolver: Resolver,
+) -> Result<Arc<ServerConfig>, DocumentError> {
+    let provider = Arc::new(suites::provider(tls.policy));
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions(tls))
+        .map_err(|error| DocumentError::new("", error.to_string()))?;
+    let config = match &tls.client_auth {
+        Some(auth) => config.with_client_cert_verifier(clients::verifier(auth, &provider)?),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_cert_resolver(Arc::new(resolver));
+    config.alpn_protocols = tls.alpn.iter().map(|name| name.clone().into_bytes()).collect();
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = if tls.session_tickets { TICKETS } else { 0 };
+    if tls.session_tickets {
+        let shared = &document.session_tickets;
+        let current = shared.secret.as_ref().unwrap_or(secret);
+        let secrets = std::iter::once(current).chain(&shared.previous_secret).cloned().collect();
+        let binding = tls.client_auth.as_ref().map(clients::binding).unwrap_or_default();
+        config.ticketer = Arc::new(Tickets::new(secrets, &format!("{}{binding}", listener.name)));
+    }
+    Ok(Arc::new(config))
 }
 
 fn versions(tls: &ListenerTls) -> &'static [&'static SupportedProtocolVersion] {

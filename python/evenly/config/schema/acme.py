@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from .discovery import ResolverAddress
 from .dns_challenge import DnsChallenge
-from .table import Matching, Table, listed, refused, widened, written
+from .table import Bounds, Matching, Table, integer, listed, refused, widened, written
+from .units import Rate
 from .words import FilePath, IssuerName, Name
 
 Challenge = Literal["http-01", "tls-alpn-01", "dns-01"]
@@ -167,6 +168,59 @@ bind = "0.0.0.0:80"
     )
 
 
+HostPattern = Annotated[
+    str,
+    Matching(
+        r"\*|(?=.{1,253}$)(\*\.)?" + _LABEL + r"(\." + _LABEL + r")+",
+        'a host such as "shop.example.com" or "*.example.com", or "*" for every one',
+    ),
+]
+
+
+class OnDemand(Table):
+    """Certificates for hosts that nobody wrote down: a client that asks for one waits in its handshake, your service is
+    asked whether the host is yours, and a certificate is issued for it alone, kept and renewed.
+
+    Whoever is not allowed, or comes when a bound is reached, gets what clients get that ask for nothing known: the
+    listener's first certificate, or a refusal with `strict_sni`."""
+
+    heading: ClassVar[str] = "Certificate: ACME on demand"
+    where: ClassVar[str] = "[certificates.NAME.acme.on_demand]"
+    example: ClassVar[str] = """
+state_dir = "/var/lib/evenly"
+
+[acme]
+terms_agreed = true
+challenge = "tls-alpn-01"
+
+[certificates.customers]
+acme = { on_demand = { hosts = ["*.customers.example.com"], ask = "http://127.0.0.1:8000/is-ours" } }
+
+[listeners.secure]
+bind = "0.0.0.0:443"
+tls = { certificates = "customers", handshake_timeout = "30s" }
+"""
+
+    hosts: Annotated[list[HostPattern], widened(listed, HostPattern, list[HostPattern])] = Field(
+        min_length=1,
+        max_length=100,
+        description="Hosts that may be asked about; a wildcard stands for one label, and `*` for every host.",
+        examples=[["*.customers.example.com"]],
+    )
+    ask: Annotated[str, Matching(r"https?://[\x21-\x7e]+", 'a URL such as "http://127.0.0.1:8000/is-ours"')] = Field(
+        description="Who decides: it is asked with `GET` and `?domain=HOST`, within 5 seconds, before a host gets its "
+        "first certificate and before each renewal. 200 allows it; everything else does not.",
+        examples=["http://127.0.0.1:8000/is-ours"],
+    )
+    rate: Annotated[Rate, Bounds(Rate.parse("1/h"), Rate.parse("1000/s"), "a rate")] = Field(
+        default=Rate.parse("10/m"),
+        description="New hosts that are asked about. Those beyond are refused, and may come again.",
+    )
+    max_hosts: Annotated[int, integer(1, 10_000)] = Field(
+        default=1000, description="Hosts with a certificate. No more are issued then, with a warning."
+    )
+
+
 class AcmeCertificate(Table):
     """A certificate that Evenly gets issued, and renews, by itself. Short form: the list of hosts.
 
@@ -188,10 +242,15 @@ acme = { hosts = ["example.com", "www.example.com"], key_type = "rsa-2048" }
 """
 
     hosts: Annotated[list[CertifiedHost], widened(listed, CertifiedHost, list[CertifiedHost])] = Field(
-        min_length=1,
+        default=[],
         max_length=100,
         description="The host names that it is for, at most 100.",
         examples=[["example.com", "www.example.com"]],
+    )
+    on_demand: OnDemand | None = Field(
+        default=None,
+        description="Instead of `hosts`: a certificate for each host that clients ask for and your service allows.",
+        examples=[{"hosts": ["*.customers.example.com"], "ask": "http://127.0.0.1:8000/is-ours"}],
     )
     issuers: Annotated[list[IssuerName], widened(listed, IssuerName, list[IssuerName])] | None = Field(
         default=None,
@@ -206,6 +265,10 @@ acme = { hosts = ["example.com", "www.example.com"], key_type = "rsa-2048" }
 
     @model_validator(mode="after")
     def _check_hosts(self) -> Self:
+        if not self.hosts and self.on_demand is None:
+            raise refused("needs one host or more, or `on_demand` in its place", "hosts")
+        if self.hosts and self.on_demand is not None:
+            raise refused("goes instead of `hosts`, not beside them", "on_demand")
         if len(set(self.hosts)) < len(self.hosts):
             raise refused("names a host twice", "hosts")
         return self

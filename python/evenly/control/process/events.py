@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -33,14 +33,20 @@ def write(event: dict[str, Any]) -> None:
 
 
 @contextmanager
-def logged(source: EventSource) -> Iterator[None]:
-    """Events are logged inside the block; those still waiting at its end are logged before it is left."""
+def logged(source: EventSource, asked: Callable[[str], None]) -> Iterator[None]:
+    """Events are logged inside the block; those still waiting at its end are logged before it is left.
+
+    `asked` is called, in another thread, for names that clients ask for and that may get a certificate on demand.
+    """
     ending = threading.Event()
 
     def pump() -> None:
         while not ending.is_set():
             for event in source.events(WAIT_MILLISECONDS):
-                write(event)
+                if event["event"] == "name":
+                    asked(event["name"])
+                else:
+                    write(event)
         for event in source.events(0):
             write(event)
 

@@ -1,0 +1,317 @@
+"""Certificates for hosts that clients ask for, and nobody wrote down: asked about, issued, kept, renewed, forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import structlog
+
+from evenly.certificates import records
+from evenly.certificates.demand import REFUSED, UNANSWERED, Bounds, DemandError, allows, matches
+from evenly.certificates.issue_error import IssueError
+from evenly.certificates.keeper import BusyError, Keeper
+from evenly.certificates.store import Store, StoreError
+from evenly.certificates.wanted import store_of, wanted_on_demand
+from evenly.config import ConfigError, Loaded, Resolved
+from evenly.config.certificate_files import of_issued
+from evenly.config.schema.acme import OnDemand as Options
+from evenly.config.self_signed import Pem
+from evenly.control.certificates import right_now, status, used_by
+from evenly.control.keepers import Keepers, renewal_status
+from evenly.control.status import CertificateStatus, OnDemandStatus
+
+Demanded = Mapping[str, Mapping[str, Pem]]
+"""Certificates by the name of what they are issued for, and by host."""
+
+VERSION = 1
+"""Of the list's form in the store."""
+
+QUIET = 60.0
+"""Seconds between two lines of the log about bounds that are reached."""
+
+Outcome = Literal["issued", "refused", "failed", "unanswered", "limited"]
+OUTCOMES: tuple[Outcome, ...] = ("issued", "refused", "failed", "unanswered", "limited")
+
+log = structlog.get_logger("evenly")
+
+
+@dataclass
+class _Host:
+    """One with a certificate, or that is about to get its first."""
+
+    keeper: Keeper
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass
+class _Site:
+    """One certificate of the file, on whose demand others are issued."""
+
+    name: str
+    options: Options
+    loaded: Loaded
+    store: Store
+    bounds: Bounds
+    hosts: dict[str, _Host] = field(default_factory=dict)
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    told: float = -math.inf
+    """When it was last said that a bound is reached."""
+    is_read: asyncio.Event = field(default_factory=asyncio.Event)
+    """What the store knows of it is among `hosts`."""
+
+
+class OnDemand:
+    """All of them. `publish` has these shown from its return on; `settle` has handshakes go on that wait for a host."""
+
+    def __init__(
+        self, keepers: Keepers, publish: Callable[[Demanded], Awaitable[None]], settle: Callable[[str], None]
+    ) -> None:
+        self._keepers = keepers
+        self._publish_these = publish
+        self._settle = settle
+        self._sites: dict[str, _Site] = {}
+        self._is_told = asyncio.Event()
+        """What is to be issued is known. Clients come before that: the control plane takes a moment to start."""
+        # The loop keeps weak references only.
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def follow(self, loaded: Loaded) -> None:
+        """Issues for this configuration, and no other; what did not change goes on undisturbed."""
+        before, self._sites = self._sites, {}
+        store = store_of(loaded)
+        for name, each in loaded.settings.certificates.items():
+            if each.acme is None or each.acme.on_demand is None:
+                continue
+            # The schema wants one wherever a certificate is wanted.
+            assert store is not None  # noqa: S101
+            kept = before.get(name)
+            if kept is not None and _is_same(kept, loaded, store):
+                self._sites[name] = before.pop(name)
+            else:
+                options = each.acme.on_demand
+                site = self._sites[name] = _Site(name, options, loaded, store, Bounds(options.rate))
+                self._in_background(self._read(site))
+        self._is_told.set()
+        for site in before.values():
+            for host in site.hosts.values():
+                if host.task is not None:
+                    host.task.cancel()
+
+    def asked(self, name: str) -> None:
+        """A client waits for a certificate for this host, in lower case."""
+        self._in_background(self._answer(name))
+
+    def statuses(self, resolved: Resolved) -> list[CertificateStatus]:
+        """How each certificate stands that was issued."""
+        return [
+            found
+            for site in self._sites.values()
+            for host, each in sorted(site.hosts.items())
+            if (found := _status(site, host, each.keeper, resolved)) is not None
+        ]
+
+    def status(self, name: str) -> OnDemandStatus | None:
+        """How it is going with what is issued on demand of a certificate; `None` if nothing is."""
+        if name not in self._sites:
+            return None
+        site = self._sites[name]
+        return OnDemandStatus(
+            hosts=len(_kept(site)),
+            max_hosts=site.options.max_hosts,
+            outcomes={outcome: site.outcomes[outcome] for outcome in OUTCOMES},
+        )
+
+    async def close(self) -> None:
+        """Issues nothing more."""
+        kept = [host.task for site in self._sites.values() for host in site.hosts.values()]
+        self._sites = {}
+        running = [*self._tasks, *(task for task in kept if task is not None)]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _read(self, site: _Site) -> None:
+        """Goes on with the hosts that the store knows."""
+        try:
+            for host in await asyncio.to_thread(_listed, site):
+                if len(site.hosts) < site.options.max_hosts and matches(site.options.hosts, host):
+                    each = site.hosts[host] = _Host(self._keeper(site, host))
+                    each.keeper.standing.issued = await asyncio.to_thread(
+                        records.load, site.store, each.keeper.wanted.name
+                    )
+                    each.task = asyncio.create_task(each.keeper.run())
+        except StoreError as error:
+            log.warning("certificates on demand not read", certificate=site.name, problem=str(error))
+        await self._publish()
+        site.is_read.set()
+
+    async def _answer(self, name: str) -> None:
+        await self._is_told.wait()
+        try:
+            site = next((each for each in self._sites.values() if matches(each.options.hosts, name)), None)
+            if site is None:
+                return
+            await site.is_read.wait()
+            if (known := site.hosts.get(name)) is not None and known.task is None:
+                # It is being issued, and whoever does that settles it.
+                return
+            if known is None:
+                await self._admit(site, name)
+        except Exception:
+            # A mistake of ours must not be the end of every handshake.
+            log.exception("certificate on demand refused", host=name)
+        finally:
+            if not any(host.task is None for site in self._sites.values() if (host := site.hosts.get(name))):
+                self._settle(name)
+
+    async def _admit(self, site: _Site, name: str) -> None:
+        """Gets a host its first certificate, if it may have one."""
+        if not site.bounds.remembers(name, time.monotonic()):
+            await self._admit_new(site, name)
+
+    async def _admit_new(self, site: _Site, name: str) -> None:
+        if len(site.hosts) >= site.options.max_hosts:
+            _limited(site, name, f"there are {site.options.max_hosts:,} hosts, which is `max_hosts`")
+            return
+        if not site.bounds.admits(time.monotonic()):
+            _limited(site, name, f"there were more than {site.options.rate} new hosts, which is `rate`")
+            return
+        # Its place is taken from now on, so that nobody else asks.
+        host = site.hosts[name] = _Host(self._keeper(site, name))
+        try:
+            if not await allows(site.options, name):
+                _refuse(site, name, ("refused", "your service does not allow it"), REFUSED)
+                return
+            await host.keeper.renew()
+            await asyncio.to_thread(_save, site, [*_kept(site), name])
+        except DemandError as error:
+            _refuse(site, name, ("unanswered", str(error)), UNANSWERED)
+        except (IssueError, StoreError, BusyError) as error:
+            _refuse(site, name, ("failed", str(error)), REFUSED)
+        else:
+            site.outcomes["issued"] += 1
+            if self._sites.get(site.name) is not site:
+                # A reload has taken its place, which knows nothing of it, and will be asked.
+                return
+            host.task = asyncio.create_task(host.keeper.run())
+        finally:
+            if host.task is None:
+                site.hosts.pop(name, None)
+
+    def _keeper(self, site: _Site, host: str) -> Keeper:
+        async def permit() -> None:
+            issued = keeper.standing.issued
+            if issued is None:
+                # It was asked about a moment ago.
+                return
+            try:
+                is_allowed = await allows(site.options, host)
+            except DemandError as error:
+                raise IssueError(str(error)) from error
+            if not is_allowed:
+                if issued.life[1] <= right_now():
+                    self._in_background(self._forget(site, host))
+                raise IssueError(f"{site.options.ask} does not allow {host} any more")
+
+        keeper = self._keepers.keeper(wanted_on_demand(site.loaded, site.name, host), site.store, self._publish, permit)
+        return keeper
+
+    async def _forget(self, site: _Site, name: str) -> None:
+        """Has no certificate for a host any more: it has expired, and there will be no other."""
+        host = site.hosts.pop(name, None)
+        if host is None:
+            return
+        if host.task is not None:
+            host.task.cancel()
+        log.info("certificate on demand forgotten", certificate=site.name, host=name)
+        with suppress(StoreError):
+            await asyncio.to_thread(_save, site, _kept(site))
+        await self._publish()
+
+    async def _publish(self) -> None:
+        demanded = {
+            site.name: {
+                name: host.keeper.standing.issued.pem
+                for name, host in sorted(site.hosts.items())
+                if host.keeper.standing.issued is not None
+            }
+            for site in self._sites.values()
+        }
+        try:
+            await self._publish_these(demanded)
+        except (ConfigError, OSError) as error:
+            log.error("certificate not shown", problem=str(error), result="the ones before stay")  # noqa: TRY400
+
+    def _in_background(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _refuse(site: _Site, host: str, why: tuple[Outcome, str], seconds: float) -> None:
+    outcome, problem = why
+    site.outcomes[outcome] += 1
+    site.bounds.refuse(host, time.monotonic(), seconds)
+    log.warning("certificate on demand refused", certificate=site.name, host=host, problem=problem)
+
+
+def _limited(site: _Site, host: str, problem: str) -> None:
+    """Beyond a bound: whoever makes up hosts must not fill the log."""
+    site.outcomes["limited"] += 1
+    now = time.monotonic()
+    if now - site.told >= QUIET:
+        site.told = now
+        log.warning("certificate on demand refused", certificate=site.name, host=host, problem=problem)
+
+
+def _is_same(site: _Site, loaded: Loaded, store: Store) -> bool:
+    """Whether it goes on as it is: what is issued for its hosts would be wanted the same way."""
+    acme = loaded.settings.certificates[site.name].acme
+    host = "on-demand.invalid"
+    return (
+        acme is not None
+        and acme.on_demand == site.options
+        and site.store == store
+        and wanted_on_demand(loaded, site.name, host) == wanted_on_demand(site.loaded, site.name, host)
+    )
+
+
+def _kept(site: _Site) -> list[str]:
+    """The hosts that are kept over restarts."""
+    return [name for name, host in site.hosts.items() if host.task is not None]
+
+
+def _listed(site: _Site) -> list[str]:
+    """The hosts that the store knows. Blocking. Raises `StoreError`."""
+    text = site.store.read(f"on-demand/{site.name}")
+    try:
+        data: Any = {"version": VERSION, "hosts": []} if text is None else json.loads(text)
+        version, hosts = data["version"], [str(host) for host in data["hosts"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"on-demand/{site.name}.json cannot be understood") from error
+    if version != VERSION:
+        raise StoreError(f"on-demand/{site.name}.json is of version {version!r}")
+    return hosts
+
+
+def _save(site: _Site, hosts: list[str]) -> None:
+    """Keeps the list. Blocking. Raises `StoreError`."""
+    content = {"version": VERSION, "hosts": sorted(set(hosts))}
+    site.store.write(f"on-demand/{site.name}", json.dumps(content, indent=1))
+
+
+def _status(site: _Site, host: str, keeper: Keeper, resolved: Resolved) -> CertificateStatus | None:
+    issued = keeper.standing.issued
+    certificate = of_issued(None if issued is None else issued.pem)
+    if certificate is None:
+        return None
+    found = status(f"{site.name}/{host}", certificate, right_now(), used_by(resolved.settings, site.name))
+    return found.model_copy(update={"renewal": renewal_status(keeper)})
