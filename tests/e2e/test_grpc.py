@@ -341,3 +341,20 @@ def test_the_last_tries_status_is_the_clients(played) -> None:
     endpoint.head(endpoint.request().stream, ("grpc-status", "13"), ends=True)
     assert client.wait(stream).one("grpc-status") == "13"
     assert serving.balancer.metric("evenly_pool_retries_total", pool="app", reason="status") == 1
+
+
+def test_trailers_of_http1_end_a_call_too(web, endpoint: Endpoint) -> None:
+    """An endpoint of HTTP/1.1 may answer calls: what its trailers say is how they ended."""
+    serving = web(endpoint, top=LOGGED)
+    with Http2Client(socket.create_connection(serving.port.address, 10)) as client:
+        for status in ("0", "13"):
+            stream = call(client)
+            endpoint.serve(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nConnection: close\r\n"
+                f"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\ngrpc-status: {status}\r\n\r\n"
+            )
+            answer = client.wait(stream)
+            assert (answer.text, answer.trailers) == ("ok", [("grpc-status", status)])
+    counted = serving.balancer.metric
+    serving.balancer.until(lambda: counted("evenly_pool_grpc_calls_total", status="OK") == 1)
+    assert counted("evenly_pool_grpc_calls_total", status="INTERNAL") == 1

@@ -17,6 +17,8 @@ H2 = 'protocol = "h2"'
 LOGGED = 'access_log = "-"'
 MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, ENABLE_CONNECT_PROTOCOL = 3, 4, 8
 NO_ERROR, REFUSED_STREAM, CANCEL = 0, 7, 8
+# :method GET, :scheme https, :path /, :authority test.
+HEADERS = b"\x82\x87\x84\x41\x04test"
 # RFC 9113 §6.1: a connection error.
 DATA_ON_NO_STREAM = b"\0\0\1\0\0\0\0\0\0x"
 
@@ -236,6 +238,10 @@ def test_what_an_endpoint_has_not_looked_at_is_sent_again(h2, playing, how) -> N
         playing.accepted[0].wait(lambda: playing.accepted[0].goaway or playing.accepted[0].is_closed)
 
 
+# It would be next, if the other one was ejected.
+BACKUP = '{ address = "127.0.0.1:1", backup = true }'
+
+
 @pytest.mark.parametrize("is_breach", [False, True])
 def test_a_connection_that_dies_counts_once(h2, playing, is_breach) -> None:
     """Its streams are told; those that may be are sent again; outlier detection sees one failure, not twenty.
@@ -243,8 +249,9 @@ def test_a_connection_that_dies_counts_once(h2, playing, is_breach) -> None:
     Also where it ends because the endpoint breaks a rule: none of the streams has done so.
     """
     serving = h2(
+        BACKUP,
         pool="retry = 1\noutlier_detection = { consecutive_5xx = 2, consecutive_local_origin_failure = 2, "
-        'max_ejection_percent = "100%", interval = "100ms" }'
+        'max_ejection_percent = "100%", interval = "100ms" }',
     )
     client = serving.h2()
     streams = [client.begin(f"/{number}", method="POST") for number in range(20)]
@@ -262,6 +269,27 @@ def test_a_connection_that_dies_counts_once(h2, playing, is_breach) -> None:
     endpoint = playing.accept()
     endpoint.answer(endpoint.request().stream)
     assert client.wait(again).text == "ok"
+    assert serving.balancer.metric("evenly_endpoint_ejections_total") == 0
+
+
+def test_a_connection_that_cannot_be_made_counts_once(h2, playing) -> None:
+    """However many requests have waited for it."""
+    serving = h2(
+        BACKUP,
+        pool="retry = 1\noutlier_detection = { consecutive_5xx = 2, consecutive_local_origin_failure = 2, "
+        'max_ejection_percent = "100%", interval = "100ms" }',
+    )
+    client = serving.h2()
+    # At once, so that all of them wait for the same one.
+    client.socket.sendall(b"".join(client.frame(1, 5, 2 * number + 1, HEADERS) for number in range(20)))
+    playing.socket.accept()[0].close()
+    serving.balancer.until(lambda: serving.balancer.metric("evenly_requests_total", listener="web", code="502") == 20)
+    assert serving.balancer.access(target="/")["reason"] == "connect-failed"
+    again = serving.h2()
+    stream = again.begin("/again")
+    endpoint = playing.accept()
+    endpoint.answer(endpoint.request().stream)
+    assert again.wait(stream).text == "ok"
     assert serving.balancer.metric("evenly_endpoint_ejections_total") == 0
 
 

@@ -185,15 +185,16 @@ pub struct Opening {
 /// caller holds the deadline.
 ///
 /// # Errors
-/// There is no connection, or no session on it.
+/// There is no connection, or no session on it; and whether nobody else has told so of the same one.
 pub async fn acquire(
     worker: &Rc<Worker>,
     (pool, endpoint): (&Arc<Pool>, &Endpoint),
     (introduction, source): (Vec<u8>, Option<IpAddr>),
     target: Option<Arc<Target>>,
-) -> Result<Upstream, Failure> {
+) -> Result<Upstream, (Failure, bool)> {
     if pool.http2.is_none() {
-        return dial(worker, endpoint, Opening { introduction, source, target, alpn: HTTP_1 }).await;
+        let opening = Opening { introduction, source, target, alpn: HTTP_1 };
+        return dial(worker, endpoint, opening).await.map_err(|failure| (failure, true));
     }
     // Nobody is introduced by it, or shown: connections that are shared are nobody's.
     let (stream, reused) = http::enter(worker, pool, endpoint, target.clone()).await?;

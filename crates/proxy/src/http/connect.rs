@@ -30,7 +30,8 @@ pub struct Lost {
     pub cause: Option<Cause>,
     /// Whether the endpoint may have got all of the request.
     pub is_sent: bool,
-    /// Whether the connection had carried requests before: its endpoint may only have closed it.
+    /// Whether the connection had carried requests before: its endpoint may only have closed it. Or whether it was to be
+    /// another's as well, who has told that it could not be made.
     pub was_reused: bool,
     /// Whether the next try is decided on already.
     pub is_settled: bool,
@@ -105,14 +106,14 @@ pub async fn reach(
     Ok(upstream)
 }
 
-/// Nothing was sent.
-pub fn unreached(failure: Failure) -> Lost {
+/// Nothing was sent. `is_first`: nobody else has told so of the same connection.
+pub fn unreached((failure, is_first): (Failure, bool)) -> Lost {
     let cause = match failure {
         Failure::ConnectFailed => Cause::ConnectFailure,
         Failure::ConnectTimeout => Cause::ConnectTimeout,
         _ => Cause::HandshakeFailure,
     };
-    Lost::to(cause, failure)
+    Lost { was_reused: !is_first, ..Lost::to(cause, failure) }
 }
 
 /// A new connection to `endpoint` on these terms, until the tick `due`. `is_read`: all of the request was taken in.

@@ -202,7 +202,8 @@ impl Exchange {
     /// The attempt failed, before or within the response. A reused connection that broke says nothing: its endpoint may
     /// only have closed it.
     pub fn observe_failure(&self, worker: &Worker, endpoint: &Endpoint, failure: Failure, was_reused: bool) {
-        let is_stale = was_reused && failure == Failure::UpstreamClosed;
+        // Of a response it says something, whoever had the connection before.
+        let is_stale = was_reused && !matches!(failure, Failure::UpstreamStatus) && failure.is_retryable();
         if failure.side() == Side::Upstream && !is_stale {
             let call = self.tally.call.as_ref().and_then(|call| call.status);
             let outcome = match (failure, call) {

@@ -5,6 +5,7 @@ use super::client::Client;
 use super::exchange::Exchange;
 use super::fields::HeadFields;
 use super::handle::Next;
+use crate::pump::Pump;
 use crate::stream::Stream;
 use crate::upstream::Upstream;
 use evenly_core::error::{Failure, Side};
@@ -57,6 +58,13 @@ pub fn begin(client: &Client, exchange: &mut Exchange) {
 pub fn settled(exchange: &mut Exchange, head: &ResponseHead<'_, '_>) {
     if let Some(call) = &mut exchange.tally.call {
         call.status = HeadFields(head.fields).first(grpc::STATUS).and_then(grpc::status);
+    }
+}
+
+/// All of the response is through: trailers may say how the call ended.
+pub fn ended(exchange: &mut Exchange, download: &Pump) {
+    if let (Some(call), Some(trailers)) = (&mut exchange.tally.call, &download.trailers) {
+        call.status = call.status.or_else(|| status_in(&trailers.lines));
     }
 }
 

@@ -303,6 +303,7 @@ async fn respond(
             }
             if sent.is_ok() {
                 mirror::relayed(exchange, &pump);
+                grpc::ended(exchange, &pump);
             }
             (sent, pump.excess.is_some())
         }

@@ -55,7 +55,7 @@ pub fn closed(upstream: &Upstream, error: Option<std::io::Error>) -> Lost {
     if let (Some(trouble), Some(target)) = (trouble, &upstream.target) {
         target.failed(trouble);
         // Nothing that we sent was accepted.
-        return unreached(trouble.failure);
+        return unreached((trouble.failure, true));
     }
     lost_on(upstream, true)
 }

@@ -105,19 +105,19 @@ impl SharedConnections {
 /// it. The caller holds the deadline.
 ///
 /// # Errors
-/// The connection that was waited for could not be made.
+/// The connection that was waited for could not be made, and whether the caller is the first to tell.
 pub async fn enter(
     worker: &Rc<Worker>,
     pool: &Arc<Pool>,
     endpoint: &Endpoint,
     target: Option<Arc<Target>>,
-) -> Result<(H2Stream, bool), Failure> {
-    let Some(http2) = &pool.http2 else { return Err(Failure::Internal) };
+) -> Result<(H2Stream, bool), (Failure, bool)> {
+    let Some(http2) = &pool.http2 else { return Err((Failure::Internal, true)) };
     let set = worker.shared.set(endpoint);
     let (mut joined, mut is_opener, mut place) = (None::<Joined>, false, None::<Place<'_>>);
     poll_fn(|cx| {
         if let Some(Joined(shared)) = joined.as_ref().filter(|joined| joined.0.phase.get() == Phase::Failed) {
-            return Poll::Ready(Err(shared.failure.get()));
+            return Poll::Ready(Err((shared.failure.get(), shared.blame())));
         }
         let ahead = place.as_ref().map_or(set.line.len(), Place::ahead);
         if let Some(shared) = set.with_room(target.as_ref(), ahead) {
