@@ -1,6 +1,7 @@
 """What ACME certificates need of the rest of the file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from itertools import combinations
 
 from .problems import Place
 from .schema import AcmeCertificate, Challenge, HttpListener, Settings, UdpListener
@@ -20,6 +21,7 @@ def problems(settings: Settings) -> Iterator[tuple[Place, str]]:
         if settings.acme.store is None and settings.state_dir is None:
             yield place, "needs a place for keys and certificates: set `state_dir`, or `store` under [acme]"
         yield from _challenge(settings, each.acme, place)
+    yield from _on_demand(settings)
 
 
 def issuers_of(settings: Settings, acme: AcmeCertificate) -> list[str]:
@@ -62,3 +64,25 @@ def _challenge(settings: Settings, acme: AcmeCertificate, place: Place) -> Itera
     if next(plain, None) is None:
         message = 'the challenge "http-01" is answered on HTTP listeners without TLS (port 80), and there is none'
         yield place, message
+
+
+def _on_demand(settings: Settings) -> Iterator[tuple[Place, str]]:
+    """A host is issued for on demand of one certificate: clients do not say which of two they mean."""
+    patterns = {
+        name: {pattern.lower() for pattern in each.acme.on_demand.hosts}
+        for name, each in settings.certificates.items()
+        if each.acme is not None and each.acme.on_demand is not None
+    }
+    for (first, theirs), (second, ours) in combinations(patterns.items(), 2):
+        if shared := _shared(theirs, ours):
+            message = f'"{min(shared)}" stands for hosts that `certificates.{first}.acme.on_demand` stands for, too'
+            yield ("certificates", second, "acme", "on_demand", "hosts"), message
+
+
+def _shared(ones: Set[str], others: Set[str]) -> Set[str]:
+    """Those of the others that stand for a host that one of these stands for."""
+    if "*" in ones:
+        return others
+    above = {f"*.{one.partition('.')[2]}" for one in ones}
+    below = {each for each in others if f"*.{each.partition('.')[2]}" in ones}
+    return (ones | above | {"*"}) & others | below
