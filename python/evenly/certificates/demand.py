@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from evenly.config.schema.acme import OnDemand
+from evenly.certificates import renewal
+from evenly.config.schema.acme import CertifiedHost, OnDemand
 from evenly.config.schema.units import Rate
 
 ANSWER_SECONDS = 5.0
 """For your service: handshakes are waiting."""
 
-REFUSED, UNANSWERED = 300.0, 30.0
-"""Seconds for which a host is not asked about again that was refused, or not issued; and that got no answer."""
+REFUSED, UNANSWERED, BUSY = 300.0, 30.0, 5.0
+"""Seconds for which a host is not asked about again that was refused; that got no answer; and that another process is
+getting a certificate for, which then is in the store."""
 
 MOST_REFUSED = 10_000
 """Hosts that are remembered for that; of more, those that were refused first are asked about again."""
@@ -25,24 +28,29 @@ class DemandError(Exception):
 
 def matches(patterns: Iterable[str], host: str) -> bool:
     """Whether a host, in lower case, is one that may be asked about; as the packet path sees it."""
-    parent = host.partition(".")[2]
-    if not parent or host.rpartition(".")[2].isdigit():
+    try:
+        if CertifiedHost.parse(host).is_wildcard:
+            return False
+    except ValueError:
+        # No issuer certifies it: an underscore, a label that is empty or too long, an address.
         return False
+    parent = host.partition(".")[2]
     return any(each in ("*", host, f"*.{parent}") for each in map(str.lower, patterns))
 
 
 class Bounds:
     """What keeps strangers from having certificates issued without end. `now` is in seconds, of any clock."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: Rate, draw: Callable[[], float] = random.random) -> None:
         self._rate = rate
+        self._draw = draw
         self._asked: deque[float] = deque(maxlen=rate.count)
-        self._refused: dict[str, float] = {}
-        """Until when, by host."""
+        self._refused: dict[str, tuple[float, int]] = {}
+        """Until when, and after how many failures in a row, by host."""
 
     def remembers(self, host: str, now: float) -> bool:
         """Whether a host was refused a moment ago."""
-        return self._refused.get(host, now) > now
+        return host in self._refused and self._refused[host][0] > now
 
     def admits(self, now: float) -> bool:
         """Counts a question in, unless there were too many."""
@@ -53,10 +61,25 @@ class Bounds:
 
     def refuse(self, host: str, now: float, seconds: float) -> None:
         """Has nobody ask about a host for a while."""
+        self._remember(host, now + seconds, self._failures(host))
+
+    def failed(self, host: str, now: float) -> None:
+        """As `refuse`, of a host that was allowed and not issued: for longer each time, as with renewals."""
+        failures = self._failures(host) + 1
+        self._remember(host, now + renewal.retry(failures, self._draw()).total_seconds(), failures)
+
+    def issued(self, host: str) -> None:
+        """Nothing is wrong with a host any more."""
+        self._refused.pop(host, None)
+
+    def _failures(self, host: str) -> int:
+        return self._refused[host][1] if host in self._refused else 0
+
+    def _remember(self, host: str, until: float, failures: int) -> None:
         self._refused.pop(host, None)
         while len(self._refused) >= MOST_REFUSED:
             del self._refused[next(iter(self._refused))]
-        self._refused[host] = now + seconds
+        self._refused[host] = until, failures
 
 
 async def allows(options: OnDemand, host: str) -> bool:
@@ -64,11 +87,13 @@ async def allows(options: OnDemand, host: str) -> bool:
     import httpx
 
     try:
+        # Beside what it has already: `params` would take the place of that.
+        url = httpx.URL(options.ask).copy_merge_params({"domain": host})
         async with (
             asyncio.timeout(ANSWER_SECONDS),
             httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as client,
             # The status is all that counts, so that no body is read.
-            client.stream("GET", options.ask, params={"domain": host}) as answer,
+            client.stream("GET", url) as answer,
         ):
             if answer.is_server_error:
                 raise DemandError(f"{options.ask} answers {answer.status_code}")

@@ -117,8 +117,8 @@ class Keeper:
             else:
                 await self.renew(is_due=True)
 
-    async def renew(self, *, dry_run: bool = False, is_due: bool = False) -> None:
-        """Gets a new one now, from the first issuer that gives one; `is_due`: unless another process just has.
+    async def renew(self, *, dry_run: bool = False, is_due: bool = False, or_take: bool = False) -> None:
+        """Gets a new one now, from the first issuer that gives one; `is_due` or `or_take`: unless another process has.
 
         What fails is in `standing`; whoever asked for it (not `is_due`) gets it, too: `IssueError`, `BusyError` or
         `StoreError`.
@@ -130,7 +130,7 @@ class Keeper:
                 return
             self.standing.is_renewing = not dry_run
             try:
-                await self._try(dry_run=dry_run, is_due=is_due)
+                await self._try(dry_run=dry_run, or_take=is_due or or_take)
             except BusyError as error:
                 if not is_due:
                     raise
@@ -150,7 +150,7 @@ class Keeper:
                 self.standing.is_renewing = False
         self._woken.set()
 
-    async def _try(self, *, dry_run: bool, is_due: bool) -> None:
+    async def _try(self, *, dry_run: bool, or_take: bool) -> None:
         with ExitStack() as held:
             lock = self._store.locked(f"certificates/{self.wanted.name}")
             is_ours = await asyncio.to_thread(held.enter_context, lock)
@@ -158,7 +158,7 @@ class Keeper:
                 raise BusyError("another process is renewing this certificate")
             if not dry_run:
                 self.standing.attempted = self._clock.now()
-            if is_due and await self._another_has():
+            if or_take and await self._another_has():
                 return
             issued = await self._ask_issuers(dry_run=dry_run)
             if issued is None:

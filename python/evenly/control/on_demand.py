@@ -8,17 +8,16 @@ import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import structlog
 
 from evenly.certificates import records
-from evenly.certificates.demand import REFUSED, UNANSWERED, Bounds, DemandError, allows, matches
+from evenly.certificates.demand import BUSY, REFUSED, UNANSWERED, Bounds, DemandError, allows, matches
 from evenly.certificates.issue_error import IssueError
 from evenly.certificates.keeper import BusyError, Keeper
-from evenly.certificates.store import Store, StoreError
+from evenly.certificates.store import Store, StoreError, locked_within
 from evenly.certificates.wanted import store_of, wanted_on_demand
 from evenly.config import ConfigError, Loaded, Resolved
 from evenly.config.certificate_files import of_issued
@@ -37,6 +36,9 @@ VERSION = 1
 QUIET = 60.0
 """Seconds between two lines of the log about bounds that are reached."""
 
+LOCKED_SECONDS = 5.0
+"""How long to wait for other processes that change the list; each takes milliseconds."""
+
 Outcome = Literal["issued", "refused", "failed", "unanswered", "limited"]
 OUTCOMES: tuple[Outcome, ...] = ("issued", "refused", "failed", "unanswered", "limited")
 
@@ -49,6 +51,8 @@ class _Host:
 
     keeper: Keeper
     task: asyncio.Task[None] | None = None
+    is_allowed: bool = False
+    """The service has just said so, and need not be asked before the first order."""
 
 
 @dataclass
@@ -66,6 +70,8 @@ class _Site:
     """When it was last said that a bound is reached."""
     is_read: asyncio.Event = field(default_factory=asyncio.Event)
     """What the store knows of it is among `hosts`."""
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """The list in the store: one after the other."""
 
 
 class OnDemand:
@@ -141,25 +147,40 @@ class OnDemand:
     async def _read(self, site: _Site) -> None:
         """Goes on with the hosts that the store knows."""
         try:
-            for host in await asyncio.to_thread(_listed, site):
-                if len(site.hosts) < site.options.max_hosts and matches(site.options.hosts, host):
-                    each = site.hosts[host] = _Host(self._keeper(site, host))
-                    each.keeper.standing.issued = await asyncio.to_thread(
-                        records.load, site.store, each.keeper.wanted.name
-                    )
-                    each.task = asyncio.create_task(each.keeper.run())
+            try:
+                listed = await asyncio.to_thread(_listed, site)
+            except StoreError as error:
+                log.warning("certificates on demand not read", certificate=site.name, problem=str(error))
+                listed = []
+            for name in listed:
+                if not self._is_followed(site):
+                    return
+                if len(site.hosts) < site.options.max_hosts and matches(site.options.hosts, name):
+                    await self._resume(site, name)
+            await self._publish()
+        except Exception:
+            # A mistake of ours must not be the end of every handshake.
+            log.exception("certificates on demand not read", certificate=site.name)
+        finally:
+            site.is_read.set()
+
+    async def _resume(self, site: _Site, name: str) -> None:
+        host = self._host(site, name)
+        try:
+            host.keeper.standing.issued = await asyncio.to_thread(records.load, site.store, host.keeper.wanted.name)
         except StoreError as error:
-            log.warning("certificates on demand not read", certificate=site.name, problem=str(error))
-        await self._publish()
-        site.is_read.set()
+            # Its keeper tries again, and says so in its status.
+            log.warning("certificate on demand not read", certificate=site.name, host=name, problem=str(error))
+        if self._is_followed(site):
+            site.hosts[name] = host
+            host.task = asyncio.create_task(host.keeper.run())
 
     async def _answer(self, name: str) -> None:
         await self._is_told.wait()
         try:
-            site = next((each for each in self._sites.values() if matches(each.options.hosts, name)), None)
+            site = await self._site_of(name)
             if site is None:
                 return
-            await site.is_read.wait()
             if (known := site.hosts.get(name)) is not None and known.task is None:
                 # It is being issued, and whoever does that settles it.
                 return
@@ -171,6 +192,16 @@ class OnDemand:
         finally:
             if not any(host.task is None for site in self._sites.values() if (host := site.hosts.get(name))):
                 self._settle(name)
+
+    async def _site_of(self, name: str) -> _Site | None:
+        """The one that a host may be issued for, with what the store knows; the configuration has no two of them."""
+        while True:
+            site = next((each for each in self._sites.values() if matches(each.options.hosts, name)), None)
+            if site is None:
+                return None
+            await site.is_read.wait()
+            if self._is_followed(site):
+                return site
 
     async def _admit(self, site: _Site, name: str) -> None:
         """Gets a host its first certificate, if it may have one."""
@@ -185,56 +216,76 @@ class OnDemand:
             _limited(site, name, f"there were more than {site.options.rate} new hosts, which is `rate`")
             return
         # Its place is taken from now on, so that nobody else asks.
-        host = site.hosts[name] = _Host(self._keeper(site, name))
+        host = site.hosts[name] = self._host(site, name)
+        now = time.monotonic
         try:
-            if not await allows(site.options, name):
-                _refuse(site, name, ("refused", "your service does not allow it"), REFUSED)
+            host.is_allowed = await allows(site.options, name)
+            if not host.is_allowed:
+                site.bounds.refuse(name, now(), REFUSED)
+                _refused(site, name, "refused", "your service does not allow it")
                 return
-            await host.keeper.renew()
-            await asyncio.to_thread(_save, site, [*_kept(site), name])
+            # The store may have one: of another process, of before a reload, or of a list that could not be written.
+            await host.keeper.renew(or_take=True)
         except DemandError as error:
-            _refuse(site, name, ("unanswered", str(error)), UNANSWERED)
-        except (IssueError, StoreError, BusyError) as error:
-            _refuse(site, name, ("failed", str(error)), REFUSED)
+            site.bounds.refuse(name, now(), UNANSWERED)
+            _refused(site, name, "unanswered", str(error))
+        except BusyError as error:
+            site.bounds.refuse(name, now(), BUSY)
+            _refused(site, name, "failed", str(error))
+        except (IssueError, StoreError) as error:
+            site.bounds.failed(name, now())
+            _refused(site, name, "failed", str(error))
         else:
+            site.bounds.issued(name)
             site.outcomes["issued"] += 1
-            if self._sites.get(site.name) is not site:
-                # A reload has taken its place, which knows nothing of it, and will be asked.
-                return
-            host.task = asyncio.create_task(host.keeper.run())
+            # Where a reload has taken its place, that one is asked, and finds it in the store.
+            if self._is_followed(site):
+                host.task = asyncio.create_task(host.keeper.run())
+                await self._save(site, name, is_kept=True)
         finally:
+            host.is_allowed = False
             if host.task is None:
                 site.hosts.pop(name, None)
 
-    def _keeper(self, site: _Site, host: str) -> Keeper:
+    def _host(self, site: _Site, name: str) -> _Host:
         async def permit() -> None:
-            issued = keeper.standing.issued
-            if issued is None:
-                # It was asked about a moment ago.
+            if host.is_allowed:
                 return
             try:
-                is_allowed = await allows(site.options, host)
+                is_allowed = await allows(site.options, name)
             except DemandError as error:
                 raise IssueError(str(error)) from error
             if not is_allowed:
-                if issued.life[1] <= right_now():
-                    self._in_background(self._forget(site, host))
-                raise IssueError(f"{site.options.ask} does not allow {host} any more")
+                issued = host.keeper.standing.issued
+                if issued is None or issued.life[1] <= right_now():
+                    self._in_background(self._forget(site, name))
+                raise IssueError(f"{site.options.ask} does not allow {name} any more")
 
-        keeper = self._keepers.keeper(wanted_on_demand(site.loaded, site.name, host), site.store, self._publish, permit)
-        return keeper
+        wanted = wanted_on_demand(site.loaded, site.name, name)
+        host = _Host(self._keepers.keeper(wanted, site.store, self._publish, permit))
+        return host
 
     async def _forget(self, site: _Site, name: str) -> None:
         """Has no certificate for a host any more: it has expired, and there will be no other."""
-        host = site.hosts.pop(name, None)
-        if host is None:
+        if not self._is_followed(site) or (host := site.hosts.pop(name, None)) is None:
             return
         if host.task is not None:
             host.task.cancel()
         log.info("certificate on demand forgotten", certificate=site.name, host=name)
-        with suppress(StoreError):
-            await asyncio.to_thread(_save, site, _kept(site))
+        await self._save(site, name, is_kept=False)
         await self._publish()
+
+    async def _save(self, site: _Site, name: str, *, is_kept: bool) -> None:
+        """Keeps a host over restarts, or not any more. If that fails, it goes on until then."""
+        try:
+            async with site.changing:
+                await asyncio.to_thread(_change, site, name, is_kept=is_kept)
+        except StoreError as error:
+            log.warning("certificates on demand not kept", certificate=site.name, host=name, problem=str(error))
+
+    def _is_followed(self, site: _Site) -> bool:
+        """Whether no reload has taken its place."""
+        return self._sites.get(site.name) is site
 
     async def _publish(self) -> None:
         demanded = {
@@ -256,10 +307,8 @@ class OnDemand:
         task.add_done_callback(self._tasks.discard)
 
 
-def _refuse(site: _Site, host: str, why: tuple[Outcome, str], seconds: float) -> None:
-    outcome, problem = why
+def _refused(site: _Site, host: str, outcome: Outcome, problem: str) -> None:
     site.outcomes[outcome] += 1
-    site.bounds.refuse(host, time.monotonic(), seconds)
     log.warning("certificate on demand refused", certificate=site.name, host=host, problem=problem)
 
 
@@ -295,17 +344,24 @@ def _listed(site: _Site) -> list[str]:
     try:
         data: Any = {"version": VERSION, "hosts": []} if text is None else json.loads(text)
         version, hosts = data["version"], [str(host) for host in data["hosts"]]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise StoreError(f"on-demand/{site.name}.json cannot be understood") from error
     if version != VERSION:
         raise StoreError(f"on-demand/{site.name}.json is of version {version!r}")
     return hosts
 
 
-def _save(site: _Site, hosts: list[str]) -> None:
-    """Keeps the list. Blocking. Raises `StoreError`."""
-    content = {"version": VERSION, "hosts": sorted(set(hosts))}
-    site.store.write(f"on-demand/{site.name}", json.dumps(content, indent=1))
+def _change(site: _Site, name: str, *, is_kept: bool) -> None:
+    """Adds a host to the list, or removes it; those stay that other processes have added, and that may still be asked
+    for. A list that cannot be understood is left as it is. Blocking. Raises `StoreError`."""
+    with locked_within(site.store, f"on-demand/{site.name}", LOCKED_SECONDS) as is_ours:
+        if not is_ours:
+            raise StoreError("another process has had the list for too long")
+        hosts = {each for each in _listed(site) if matches(site.options.hosts, each)} - {name}
+        if is_kept:
+            hosts.add(name)
+        content = {"version": VERSION, "hosts": sorted(hosts)}
+        site.store.write(f"on-demand/{site.name}", json.dumps(content, indent=1))
 
 
 def _status(site: _Site, host: str, keeper: Keeper, resolved: Resolved) -> CertificateStatus | None:

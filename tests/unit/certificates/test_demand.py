@@ -1,7 +1,11 @@
 """Which hosts may be asked about, and how often."""
 
+import asyncio
+from urllib.parse import parse_qs
+
 import pytest
-from evenly.certificates.demand import MOST_REFUSED, Bounds, matches
+from evenly.certificates.demand import MOST_REFUSED, Bounds, allows, matches
+from evenly.config.schema.acme import OnDemand
 from evenly.config.schema.units import Rate
 
 
@@ -45,3 +49,50 @@ def test_a_refusal_is_remembered_for_its_time_and_no_more_of_them_than_so_many()
     bounds.refuse("one-more.test", 1, 30)
     assert bounds.remembers("0.test", 1), "whoever is refused again is not the first any more"
     assert not bounds.remembers("1.test", 1)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["_dmarc.a.test", "a..test", ".a.test", "a.test.", "-a.b.test", "a-.b.test", f"{'a' * 64}.b.test", "*.b.test", ""],
+)
+def test_what_no_issuer_certifies_is_no_host(host) -> None:
+    assert not matches(["*", "*.a.test", "*.b.test", "*.test"], host)
+
+
+def test_after_failures_a_host_waits_longer_each_time() -> None:
+    """As renewals do; being refused, or busy, in between does not start that anew, and a certificate does."""
+    bounds = Bounds(Rate.parse("1/s"), lambda: 1.0)
+    now, pauses = 0.0, []
+    for _ in range(10):
+        bounds.failed("a.test", now)
+        pause = next(minutes for minutes in range(1, 500) if not bounds.remembers("a.test", now + minutes * 60))
+        pauses.append(pause)
+        now += pause * 60
+        bounds.refuse("a.test", now, 5)
+    assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 360, 360]
+    bounds.issued("a.test")
+    assert not bounds.remembers("a.test", now)
+    bounds.failed("a.test", now)
+    assert not bounds.remembers("a.test", now + 120)
+
+
+@pytest.mark.parametrize("query", ["?token=x&of=a%20b", "?token=x&of=a+b&domain=mine.test"])
+def test_the_question_keeps_what_the_url_asks_already(query) -> None:
+    """And the host is the one that a client wants, whatever the URL says."""
+    lines: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append((await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def scene() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            assert await allows(OnDemand(hosts=["*"], ask=f"http://127.0.0.1:{port}/is-ours{query}"), "a.test")
+
+    asyncio.run(scene())
+    (line,) = lines
+    path, _, asked = line.decode().split(" ")[1].partition("?")
+    assert path == "/is-ours"
+    assert parse_qs(asked) == {"token": ["x"], "of": ["a b"], "domain": ["a.test"]}
