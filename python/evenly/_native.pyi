@@ -51,6 +51,7 @@ class Dataplane:
         "listeners": [{"name", "protocol", "bind": [...], "connections", "accepted", "requests",
         "tls": {"handshakes", "resumed", "failures"}, "http3": {"connections", "migrations"}}],
         "pools": [{"name", "balance", "affinity": {"by", "entries"}, "fallback",
+        "serving": "healthy" or who else gets traffic, or why nobody does,
         "levels": [{"priority", "zone", "backup", "usable_weight", "weight", "share"}],
         "circuit": {"state", "reason", "open_for", "requests", "failed", "in_flight", "max_requests"},
         "concurrency": {"limit", "in_flight", "unloaded", "last"},

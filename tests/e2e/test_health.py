@@ -166,6 +166,8 @@ def test_panic_threshold(web, servers) -> None:
         until_state(serving, each, "unhealthy")
     client = serving.connect()
     assert {client.ask().text for _ in range(30)} == {"a", "b", "c"}
+    assert serving.balancer.status()["pools"][0]["serving"] == "panic"
+    assert serving.balancer.metric("evenly_pool_serving", pool="app", tier="panic") == 1
     # Maintenance is an operator's word and holds in a panic too; of the two that are left, one is healthy.
     serving.balancer.set_endpoint(backends[0], state="maintenance")
     assert {client.ask().text for _ in range(30)} == {"b", "c"}

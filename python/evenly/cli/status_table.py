@@ -57,7 +57,8 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
     if any(zone.evacuated_until for zone in status.zones):
         parts += [Text(), *(_evacuation(zone, now) for zone in status.zones if zone.evacuated_until)]
     for pool in status.pools:
-        parts += [Text(), _pool_title(pool), *_source(pool, now), *_circuit(pool.circuit), *map(_level, pool.levels)]
+        parts += [Text(), _pool_title(pool), *_serving(pool), *_source(pool, now), *_circuit(pool.circuit)]
+        parts += map(_level, pool.levels)
         parts += [*_concurrency(pool.concurrency), *_retries(pool.retries), *_hedge(pool.hedge)]
         parts += [_endpoints(pool, before.get(pool.name), elapsed)]
         parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy" or endpoint.reason]
@@ -171,6 +172,20 @@ def _source(pool: PoolStatus, now: float) -> list[Text]:
     if discovery.error:
         lines.append(Text(f"  for {duration(now - discovery.failing_since)}: {discovery.error}", "dim"))
     return lines
+
+
+def _serving(pool: PoolStatus) -> list[Text]:
+    """Who gets traffic, where that is not simply who is healthy."""
+    who = {
+        "none-healthy-yet": "no endpoint has been checked yet: all of them get traffic",
+        "backup": "backups get the traffic",
+        "backup-none-healthy-yet": "backups get the traffic, and none has been checked yet",
+        "evacuated": "nothing is left outside the evacuated zones: endpoints there get the traffic",
+        "panic": "panic: fewer are healthy than `panic_threshold`, so all of them get traffic",
+    }
+    if pool.serving == "healthy":
+        return []
+    return [Text(f"  {who.get(pool.serving, f'nobody gets traffic: {pool.serving}')}", "bold red")]
 
 
 CIRCUIT_STYLES = {"closed": "green", "half-open": "yellow", "open": "bold red"}

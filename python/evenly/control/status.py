@@ -156,6 +156,7 @@ class PoolStatus(Report):
     balance: str = Field(description="The balancer.")
     affinity: AffinityStatus | None = Field(None, description="How its clients are known again, if they are.")
     fallback: str | None = Field(description="The pool that takes over while no endpoint of this one can be picked.")
+    serving: str = Field("healthy", description="Which of its endpoints get traffic, or why none does.")
     levels: list[LevelStatus] = Field(description="By priority and zone; empty when all endpoints are alike in that.")
     circuit: CircuitStatus | None = Field(None, description="Its circuit breaker, if it has one.")
     concurrency: ConcurrencyStatus | None = Field(None, description="Its adaptive limit, if it has one.")

@@ -62,6 +62,15 @@ def drawn(*arguments: object, **keywords: object) -> str:
     return console.export_text()
 
 
+def test_a_pool_says_who_gets_its_traffic_in_panic() -> None:
+    told = status(endpoint("10.0.0.1:9000", 1))
+    assert "panic" not in drawn(told, NOW)
+    panic = told.model_copy(update={"pools": [told.pools[0].model_copy(update={"serving": "panic"})]})
+    assert "panic: fewer are healthy" in drawn(panic, NOW)
+    nobody = told.model_copy(update={"pools": [told.pools[0].model_copy(update={"serving": "no-endpoint-draining"})]})
+    assert "nobody gets traffic: no-endpoint-draining" in drawn(nobody, NOW)
+
+
 def test_a_listener_says_what_it_speaks() -> None:
     told = status(endpoint("10.0.0.1:9000", 1))
     spoken = {"tls": TlsStatus(handshakes=8, resumed=2, failures=1), "http3": Http3Status(connections=3, migrations=1)}

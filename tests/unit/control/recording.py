@@ -54,7 +54,13 @@ class RecordingDataplane:
                     for each in self.document["listeners"]
                 ],
                 "pools": [
-                    {"name": each["name"], "balance": each["balance"], "fallback": each["fallback"], "levels": []}
+                    {
+                        "name": each["name"],
+                        "balance": each["balance"],
+                        "fallback": each["fallback"],
+                        "serving": "healthy",
+                        "levels": [],
+                    }
                     | {"endpoints": self._endpoints(each)}
                     for each in self.document["pools"]
                 ],

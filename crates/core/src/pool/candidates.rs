@@ -58,7 +58,7 @@ impl Tier {
     pub(super) const ORDER: [Self; 5] =
         [Self::Healthy, Self::Starting, Self::Backup, Self::BackupStarting, Self::Evacuated];
 
-    /// As `evenly explain`, the metrics and the logs write it.
+    /// As the status, the metrics and the logs write it.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -94,7 +94,7 @@ impl NoEndpoint {
         matches!(self, Self::AllFull | Self::PoolFull | Self::PoolLimited)
     }
 
-    /// As `evenly explain`, the metrics and the logs write it.
+    /// As the status, the metrics and the logs write it.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Empty => "no-endpoint-empty",

@@ -155,6 +155,12 @@ impl Pool {
         self.epoch.0.fetch_add(1, Ordering::Release);
     }
 
+    /// Who gets traffic now, as [`Tier::reason`] has it, or why nobody does: of the pool as a whole, where it has levels.
+    pub fn serving(&self) -> &'static str {
+        let selected = candidates::select(&self.members, self.panic_threshold_percent);
+        selected.map_or_else(|none| none.reason(), |selection| selection.tier.reason())
+    }
+
     /// The member that listens at `address`.
     pub fn member(&self, address: SocketAddr) -> Option<&Member> {
         self.members.iter().find(|member| member.endpoint.address() == address)

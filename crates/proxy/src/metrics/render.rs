@@ -36,11 +36,23 @@ pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     routes(&mut exposition, scene.snapshot, stats);
     experiments::experiments(&mut exposition, scene.snapshot, stats);
     pools(&mut exposition, scene.snapshot, stats);
+    serving(&mut exposition, scene.snapshot);
     levels::levels(&mut exposition, scene, stats);
     circuits::circuits(&mut exposition, scene, stats);
     hedges::hedges(&mut exposition, scene.snapshot, stats);
     affinity::affinity(&mut exposition, scene, stats);
     endpoints::endpoints(&mut exposition, scene, stats);
+}
+
+fn serving(to: &mut Exposition<'_>, snapshot: &Snapshot) {
+    to.family(
+        "evenly_pool_serving",
+        Kind::Gauge,
+        "Always 1; the label tells which of a pool's endpoints get traffic, or why none does.",
+    );
+    for pool in &snapshot.pools {
+        to.sample(&[("pool", &pool.name), ("tier", pool.serving())], 1);
+    }
 }
 
 fn process(to: &mut Exposition<'_>, scene: &Scene<'_>, stats: &WorkerStats) {

@@ -86,6 +86,7 @@ fn pool(
         "name": &*pool.name,
         "balance": balance_name(pool.balance),
         "fallback": document.and_then(|document| document.fallback.as_deref()),
+        "serving": pool.serving(),
         "levels": zones::levels(scene, pool),
         "circuit": pool.circuit.as_ref().map(|circuit| self::circuit(&circuit.report(now))),
         "concurrency": pool.concurrency.as_ref().map(|concurrency| self::concurrency(concurrency.report())),

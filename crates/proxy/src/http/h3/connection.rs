@@ -377,8 +377,8 @@ impl Task {
         }
         let unconfirmed = agreed.mux.unconfirmed();
         if unconfirmed != agreed.unconfirmed {
-            let patience = self.listener.timeouts.send + time_to_take(&self.listener);
-            agreed.lost = if unconfirmed > 0 { self.deadline.at(patience) } else { NEVER };
+            let patience = time_to_take(&self.listener).filter(|_| unconfirmed > 0);
+            agreed.lost = patience.map_or(NEVER, |patience| self.deadline.at(patience));
             agreed.unconfirmed = unconfirmed;
         }
         if is_past(agreed.lost) {
@@ -424,11 +424,12 @@ impl Task {
     }
 }
 
-/// What is all sent and nowhere near: how long the slowest client may take for it that the listener allows.
-fn time_to_take(listener: &Listener) -> Duration {
+/// How long the slowest client that the listener allows may take for what is all sent; `None` where any is allowed.
+fn time_to_take(listener: &Listener) -> Option<Duration> {
     let limits = &listener.limits;
-    let seconds = SEND_WINDOW.checked_div(limits.min_rate.into()).unwrap_or(0);
-    Duration::from_secs(seconds) + Duration::from_millis(limits.min_rate_grace_ms)
+    let seconds = SEND_WINDOW.checked_div(limits.min_rate.into())?;
+    let grace = Duration::from_millis(limits.min_rate_grace_ms);
+    Some(listener.timeouts.send + grace + Duration::from_secs(seconds))
 }
 
 /// What a connection may cost, as its listener has it.

@@ -53,7 +53,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
             {"name": "db", "protocol": "tcp", "bind": ["127.0.0.1:8080"], "connections": 0, "accepted": 0, "requests": 1, "tls": null, "http3": null},
         ],
         "pools": [
-            {"name": "app", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null,
+            {"name": "app", "balance": "round-robin", "affinity": null, "fallback": null, "serving": "healthy", "levels": [], "circuit": null,
                 "concurrency": null, "retries": no_retries, "hedge": null, "endpoints": [
                 {"address": "10.0.0.1:80", "weight": 1, "backup": false, "zone": null, "priority": 0, "evacuated": false,
                     "share": 100, "state": "healthy", "reason": "", "since": 0,
@@ -62,7 +62,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
                     "share": 100, "state": "draining",
                     "reason": "set by the operator", "since": 0, "in_flight": 0, "requests": 0, "failures": 0, "tls": null},
             ]},
-            {"name": "db", "balance": "round-robin", "affinity": null, "fallback": null, "levels": [], "circuit": null,
+            {"name": "db", "balance": "round-robin", "affinity": null, "fallback": null, "serving": "no-endpoint-empty", "levels": [], "circuit": null,
                 "concurrency": null, "retries": no_retries, "hedge": null, "endpoints": []},
         ],
     });
