@@ -122,7 +122,9 @@ def test_an_upgrade_is_an_answer(web, endpoint) -> None:
     """101 ends a run of failures as 200 does: else a pool of WebSockets would count failures for ever."""
     policy = "outlier_detection = { consecutive_local_origin_failure = 3, max_ejection_percent = '100%' }"
     with Endpoint() as other:
-        serving = web(endpoint, other, pool=f"{policy}\nretry = {{ attempts = 1 }}")
+        # The last one that gets traffic is never ejected: here that is the backup, to which none comes.
+        backup = '{ address = "127.0.0.1:1", backup = true }'
+        serving = web(endpoint, other, backup, pool=f"{policy}\nretry = {{ attempts = 1 }}")
 
         def fail(failing: Endpoint, times: int) -> None:
             for _ in range(times):
