@@ -13,6 +13,8 @@ COLOURS = {OURS: "#0072b2", "haproxy": "#e69f00", "nginx": "#009e73", "envoy": "
 LEFT, RIGHT, TOP = 300, 70, 64
 BAR, GAP = 13, 16
 WIDTH = 900
+# Letters that fit beside the bars, and pixels from one line of them to the next.
+LONGEST_LINE, LINE = 40, 15
 
 # Beyond this the bar is cut and only its number tells: one long bar would make all others look alike.
 LONGEST = 4.0
@@ -39,7 +41,9 @@ def _group(row: Measured, y: int) -> tuple[int, list[str]]:
     ours = row.values(OURS)
     labels = [label for label in COLOURS if row.values(label)]
     height = BAR * len(labels)
-    shapes = [_text(LEFT - 10, y + height / 2 + 4, row.title, anchor="end")]
+    lines = _broken(row.title)
+    middle = y + height / 2 + 4 - LINE / 2 * (len(lines) - 1)
+    shapes = [_text(LEFT - 10, middle + LINE * index, line, anchor="end") for index, line in enumerate(lines)]
     for index, label in enumerate(labels):
         ratio = 1 / figures.pairwise(ours, row.values(label)).median
         top = y + BAR * index
@@ -50,6 +54,15 @@ def _group(row: Measured, y: int) -> tuple[int, list[str]]:
     if floor := row.values("floor"):
         shapes.append(_line(_x(1 / figures.pairwise(ours, floor).median), y - 3, y + height + 1, "#333333", "3 2"))
     return height, shapes
+
+
+def _broken(title: str) -> list[str]:
+    """A title in lines that fit beside the bars, broken at a comma."""
+    places = [place + 1 for place, letter in enumerate(title) if letter == ","]
+    if len(title) <= LONGEST_LINE or not places:
+        return [title]
+    place = min(places, key=lambda place: abs(place - len(title) / 2))
+    return [title[:place], title[place:].strip()]
 
 
 def _legend() -> str:
