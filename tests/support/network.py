@@ -72,7 +72,8 @@ class Network:
 def network() -> Iterator[Network]:
     """Builds one; only root may, and no other test needs it."""
     if os.geteuid() != 0:
-        # The one reason to skip: see above.
+        # The kernel lets nobody else make namespaces and wires between them, and there is no other way to see that
+        # connections come from an address which is none of this machine's.
         pytest.skip("no networks of its own: not root")
     built = Network(f"ev{os.getpid()}")
     with contextlib.ExitStack() as cleanup:

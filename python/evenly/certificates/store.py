@@ -41,4 +41,5 @@ def locked_within(store: Store, name: str, seconds: float) -> Iterator[bool]:
             if is_ours or time.monotonic() >= ends:
                 yield is_ours
                 return
+        # In a thread of its own, which may wait: a store that nodes share tells nobody when a lock is free again.
         time.sleep(LOOK_SECONDS)
