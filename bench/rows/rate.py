@@ -23,7 +23,8 @@ def origin(_stage: Stage, _stack: ExitStack) -> Fit:
 class Rate:
     """A row of ``rate`` requests a second over ``connections``: few enough that no peer has a queue.
 
-    ``behind`` starts what the contenders stand in front of; it lives as long as the row.
+    ``behind`` starts what the contenders stand in front of; it lives as long as the row. A run takes ``longer`` times
+    the seconds of other rows'.
     """
 
     name: str
@@ -33,13 +34,15 @@ class Rate:
     rate: int
     behind: Callable[[Stage, ExitStack], Fit] = origin
     warm_up: int = 1
+    # A p99.9 needs some thousand requests in each run.
+    longer: int = 2
     figure: str = "p99_us"
 
     def runs(self, plan: Plan) -> int:
         return plan.runs
 
     def cost(self, plan: Plan, contenders: int) -> float:
-        return contenders * (self.warm_up + plan.runs * (2 * plan.seconds + 0.15))
+        return contenders * (self.warm_up + plan.runs * (self.longer * plan.seconds + 0.15))
 
     @contextmanager
     def open(self, stage: Stage, plan: Plan) -> Iterator[Measure]:
@@ -50,8 +53,7 @@ class Rate:
                 stack,
                 lambda started: load.steady(started.http, self.connections, self.rate, seconds=self.warm_up),
             )
-            # Twice the seconds of the other rows: a p99.9 needs some thousand requests in each run.
-            yield lambda contender: self._load(company[fit(contender)], 2 * plan.seconds)
+            yield lambda contender: self._load(company[fit(contender)], self.longer * plan.seconds)
 
     def _load(self, started: Started, seconds: int) -> Sample:
         before = started.running.cpu_ns() if started.running else 0

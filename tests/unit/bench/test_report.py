@@ -106,10 +106,10 @@ def test_results_come_back_from_their_file(tmp_path):
 
 
 def test_the_readme_gets_the_rows_that_are_promised():
-    text = markdown.digest(results(SMALL, cpu("small16", evenly=[1.0], haproxy=[1.0])))
+    text = markdown.digest(results(SMALL, cpu("small256", evenly=[1.0], haproxy=[1.0])))
     assert text.splitlines()[0] == "| Evenly ÷ | haproxy 2.6.12 | nginx | envoy |"
     assert "| Row small64 | 0.85 (0.80–0.90) | 1.00 (1.00–1.00) | – |" in text
-    assert "Row small16" not in text
+    assert "Row small256" not in text
 
 
 def test_the_readme_is_filled_between_its_marks_again_and_again():
