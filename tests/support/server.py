@@ -66,7 +66,8 @@ class Server:
     @property
     def served(self) -> int:
         """Requests other than health checks."""
-        return sum(count for path, count in self.requests.items() if path != "/healthz")
+        # A copy, because the server's thread may add a path meanwhile.
+        return sum(count for path, count in dict(self.requests).items() if path != "/healthz")
 
     async def listen(self, ip: str = "127.0.0.1") -> asyncio.Server:
         """Starts on a free port. On `0.0.0.0` every address of 127.0.0.0/8 leads here: many endpoints, one server."""
