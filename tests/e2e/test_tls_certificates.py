@@ -7,6 +7,8 @@ import pytest
 
 from ..support.authority import Files
 from ..support.balancer import console_script, run_verb
+from ..support.http2 import Http2Client
+from ..support.http3 import Http3Client
 from ..support.ports import Port
 
 RUN = """
@@ -61,12 +63,39 @@ def test_strict_sni(run, port, servers, authority) -> None:
     bound = port()
     balancer = run(text(bound, servers("a")[0], ", strict_sni = true", site=authority.issue("shop.test")))
     with authority.connect(bound) as client:
-        assert client.ask().text == "a"
+        assert client.ask(host="shop.test").text == "a"
     for name in ("other.test", None):
         with pytest.raises(OSError):
             authority.connect(bound, name)
     balancer.access(reason="tls-name-unknown")
     assert balancer.metric("evenly_terminations_total", reason="tls-name-unknown") == 2
+
+
+def test_strict_sni_holds_for_hosts(run, port, servers, authority) -> None:
+    """A request for what the certificate is not for is misdirected, by every version of HTTP."""
+    bound, upstream = port(), servers("a")[0]
+    site, other = authority.issue("shop.test", "*.shop.test"), authority.issue("other.test")
+    strict = text(bound, upstream, ", strict_sni = true", site=site, other=other)
+    balancer = run(strict.replace("bind =", "http3 = true\nbind ="))
+    expected = [("shop.test", 200), ("API.Shop.test:8443", 200), ("other.test", 421), ("unknown.test", 421)]
+    with authority.connect(bound) as client:
+        for host, status in [*expected, ("shop.test.", 200)]:
+            assert client.ask(host=host).status == status, host
+        client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        assert client.read_response().status == 200, "a request that names no host is for the connection's"
+        client.send("GET https://other.test/ HTTP/1.1\r\nHost: other.test\r\n\r\n")
+        assert client.read_response().status == 421
+    with authority.connect(bound, alpn=["h2"]) as session, Http2Client(session.session) as client:
+        for host, status in expected:
+            assert client.wait(client.begin(host=host)).status == status, host
+    with Http3Client(bound.address, authority.bundle) as client:
+        for host, status in expected:
+            assert client.get("/", host=host).status == status, host
+    assert balancer.access(reason="misdirected")["status"] == 421
+    assert balancer.metric("evenly_terminations_total", reason="misdirected") == 7
+    balancer.reload(strict.replace("strict_sni = true", "strict_sni = false"))
+    with authority.connect(bound) as client:
+        assert client.ask(host="other.test").status == 200, "without it, as ever"
 
 
 def test_replaced_files_are_used_at_once_and_touch_nobody(run, port, servers, authority) -> None:

@@ -116,10 +116,12 @@ class Http2Client(Http2End):
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def begin(self, path: str = "/", *fields: tuple[str, str], method: str = "GET", ends: bool = True) -> int:
+    def begin(
+        self, path: str = "/", *fields: tuple[str, str], method: str = "GET", ends: bool = True, host: str = "shop.test"
+    ) -> int:
         """Begins a request; its stream."""
         stream = self.h2.get_next_available_stream_id()
-        head = [(":method", method), (":scheme", "https"), (":authority", "shop.test"), (":path", path), *fields]
+        head = [(":method", method), (":scheme", "https"), (":authority", host), (":path", path), *fields]
         self.h2.send_headers(stream, head, end_stream=ends)
         self.flush()
         return stream

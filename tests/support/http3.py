@@ -82,10 +82,12 @@ class Http3Client:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def begin(self, path: str, *fields: tuple[str, str], method: str = "GET", is_end: bool = True) -> int:
+    def begin(
+        self, path: str, *fields: tuple[str, str], method: str = "GET", is_end: bool = True, host: str = "shop.test"
+    ) -> int:
         """Sends a request's head; its stream."""
         stream = self.quic.get_next_available_stream_id()
-        start = [(":method", method), (":scheme", "https"), (":authority", "shop.test"), (":path", path)]
+        start = [(":method", method), (":scheme", "https"), (":authority", host), (":path", path)]
         self.headers(stream, start + list(fields), is_end)
         return stream
 

@@ -6,6 +6,7 @@
 
 use crate::document::Certificate;
 use rustc_hash::FxHashMap;
+use std::borrow::Cow;
 
 /// The names of a listener's certificates.
 #[derive(Debug, Default)]
@@ -54,18 +55,32 @@ impl Names {
         self.named(name).is_some()
     }
 
-    fn named(&self, name: &str) -> Option<&[usize]> {
-        let lower;
-        let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            lower = name.to_ascii_lowercase();
-            lower.as_str()
-        } else {
-            name
+    /// Whether a certificate that clients are shown who ask for `asked` is for `host` as well: over such a connection they may
+    /// ask for both (RFC 9113 §9.1.1).
+    pub fn reaches(&self, asked: &str, host: &str) -> bool {
+        let host = lower_case(host);
+        let shown = self.named(asked).unwrap_or_default();
+        let is_for = |places: Option<&Vec<usize>>| {
+            places.is_some_and(|places| places.iter().any(|place| shown.contains(place)))
         };
-        let exact = self.exact.get(name);
-        let wildcard = || name.split_once('.').and_then(|(_, parent)| self.wildcards.get(parent));
-        exact.or_else(wildcard).map(Vec::as_slice)
+        is_for(self.exact.get(&*host)) || is_for(self.wildcard(&host))
     }
+
+    fn named(&self, name: &str) -> Option<&[usize]> {
+        let name = lower_case(name);
+        self.exact.get(&*name).or_else(|| self.wildcard(&name)).map(Vec::as_slice)
+    }
+
+    fn wildcard(&self, name: &str) -> Option<&Vec<usize>> {
+        name.split_once('.').and_then(|(_, parent)| self.wildcards.get(parent))
+    }
+}
+
+fn lower_case(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return name.to_ascii_lowercase().into();
+    }
+    name.into()
 }
 
 /// Names that may be asked for: exact ones, wildcards for one label, `*` for all.
@@ -152,6 +167,30 @@ mod tests {
         let lists: [&[&str]; 3] = [&["shop.test"], &["shop.test"], &["other.test"]];
         assert_eq!(find(&lists, false, Some("shop.test")), [0, 1]);
         assert_eq!(find(&lists, false, None), [0, 1], "the default, with either kind of key");
+    }
+
+    #[test]
+    fn a_connection_reaches_what_its_certificate_is_for() {
+        let lists: [&[&str]; 3] =
+            [&["shop.test", "*.shop.test"], &["www.shop.test"], &["shop.test", "old.test"]];
+        let all: Vec<Certificate> = lists.iter().map(|names| certificate(names)).collect();
+        let names = Names::build(&all.iter().collect::<Vec<_>>(), true);
+        for (asked, host, reaches) in [
+            ("shop.test", "api.shop.test", true),
+            ("Shop.test", "API.shop.test", true),
+            // Shown its own certificate, which goes before the wildcard; but the wildcard stands for it, too.
+            ("www.shop.test", "api.shop.test", false),
+            ("api.shop.test", "www.shop.test", true),
+            ("shop.test", "old.test", true),
+            ("api.shop.test", "old.test", false),
+            ("shop.test", "a.b.shop.test", false),
+            ("shop.test", "other.test", false),
+            ("shop.test", "10.0.0.1", false),
+            ("other.test", "shop.test", false),
+            ("", "shop.test", false),
+        ] {
+            assert_eq!(names.reaches(asked, host), reaches, "{asked} {host}");
+        }
     }
 
     #[test]

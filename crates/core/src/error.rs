@@ -77,6 +77,8 @@ failures! {
     ExpectationFailed = "expectation-failed", 417, Downstream, false;
     /// More than a rate limit allows.
     RateLimited = "rate-limited", 429, Downstream, false;
+    /// Strict SNI, and the request is for a host that the connection's certificate is not for.
+    Misdirected = "misdirected", 421, Downstream, false;
     /// The head has more bytes or fields than the limits.
     HeadTooLarge = "head-too-large", 431, Downstream, false;
     /// The client is in a network that the listener denies.
@@ -330,7 +332,7 @@ mod tests {
     #[test]
     fn every_status_of_the_promise_is_made() {
         let made: BTreeSet<_> = Failure::ALL.into_iter().map(Failure::status).collect();
-        for status in [400, 401, 403, 404, 408, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505] {
+        for status in [400, 401, 403, 404, 408, 413, 414, 417, 421, 429, 431, 500, 501, 502, 503, 504, 505] {
             assert!(made.contains(&status), "{status}");
         }
     }

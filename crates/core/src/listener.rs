@@ -79,6 +79,8 @@ pub struct Tls {
     pub forwards_whole: bool,
     /// Whether fingerprints of ClientHellos are made.
     pub ja4: bool,
+    /// Whether clients get nothing but what the certificate is for that they have asked for.
+    pub strict_sni: bool,
     limit: Option<Rate>,
 }
 
@@ -226,6 +228,7 @@ impl Tls {
             requires_clients: document.client_auth.as_ref().is_some_and(|auth| auth.required),
             forwards_whole: document.client_auth.as_ref().is_some_and(|auth| auth.forward_whole),
             ja4: document.ja4,
+            strict_sni: document.strict_sni,
             limit,
         })
     }

@@ -24,7 +24,7 @@ use evenly_core::circuit::Permit;
 use evenly_core::error::Failure;
 use evenly_core::listener::Service;
 use evenly_core::max_forwards::forwards_left;
-use evenly_core::route::{Action, PoolIndex, Request, Route, RouteTable};
+use evenly_core::route::{Action, PoolIndex, Request, Route, RouteTable, host_name};
 use evenly_core::target::normalize_path;
 use evenly_core::template::Variables;
 use evenly_http1::{
@@ -131,6 +131,9 @@ fn routed(
     let call = Call::of(client, head);
     let scene = Scene { view, head, request_length: request_length(head, input.len()), known, call };
     let is_connect = head.target.form == TargetForm::Authority;
+    if !is_connect && is_misdirected(client, view, head.host) {
+        return scene.fail(client, opened, None, Failure::Misdirected);
+    }
     let Ok(path) = normalize_path(head.target.path) else {
         return scene.fail(client, opened, None, Failure::RequestBad);
     };
@@ -160,6 +163,20 @@ fn routed(
     };
     let sought = Sought { route, request: &request, variables: &variables };
     admit(client, &scene, &sought, opened)
+}
+
+/// Whether a request is for a host that the connection's certificate is not for, where that matters (strict SNI). It is judged
+/// by the certificates of today; a client whose has lost a name finds out by a new connection.
+fn is_misdirected(client: &Client, view: &View, authority: &str) -> bool {
+    let (Some(tls), Some(facts)) = (&client.listener.tls, client.stream.facts()) else { return false };
+    if !tls.strict_sni {
+        return false;
+    }
+    let (asked, host) = (facts.name.as_deref().unwrap_or_default(), host_name(authority));
+    // A request that names no host, as HTTP/1.0 allows, is for the one that the connection has named.
+    !host.is_empty()
+        && !host.eq_ignore_ascii_case(asked)
+        && view.termination(client.bind).is_some_and(|termination| !termination.names.reaches(asked, host))
 }
 
 /// What there is of a request's [`Tally`] before it is known who answers: the rest of it would only be carried about.

@@ -28,6 +28,8 @@ use std::sync::Arc;
 pub struct Termination {
     /// What clients get.
     pub config: Arc<ServerConfig>,
+    /// What its certificates are for.
+    pub names: Arc<Names>,
     /// What issuers of certificates get that have a question, while there is one.
     pub challenges: Option<Arc<Challenges>>,
     /// What may be issued on demand, if anything.
@@ -89,10 +91,15 @@ impl Terminations {
                 .map_err(inside(&format!("listeners[{i}].tls")))?;
             let on_demand = (!tls.on_demand.is_empty()).then(|| OnDemand {
                 patterns: Arc::new(Patterns::build(&tls.on_demand)),
-                names,
+                names: Arc::clone(&names),
                 demand: Arc::clone(&all.demand),
             });
-            all.listeners.push(Some(Termination { config, challenges: challenges.clone(), on_demand }));
+            all.listeners.push(Some(Termination {
+                config,
+                names,
+                challenges: challenges.clone(),
+                on_demand,
+            }));
         }
         Ok(all)
     }

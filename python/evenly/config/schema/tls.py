@@ -179,7 +179,8 @@ class ListenerTls(Table):
     )
     strict_sni: bool = Field(
         default=False,
-        description="Whether clients are refused that ask for no name, or for one that no certificate has.",
+        description="Whether clients are refused that ask for no name, or for one that no certificate has; and "
+        "requests answered with 421 for a host that the connection's certificate is not for.",
     )
     session_tickets: bool = Field(
         default=True,
