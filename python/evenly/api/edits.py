@@ -63,12 +63,19 @@ Before = Annotated[
 
 
 class Made(BaseModel):
-    """Every edit that is in force, as tables of the file; `null` stands for what is taken away."""
+    """All that is set at run time. Edits are tables of the file; `null` stands for what is taken away."""
 
     pools: dict[str, dict[str, Any] | None] = Field(description="By name.")
     endpoints: dict[str, dict[str, dict[str, Any] | None]] = Field(description="By pool and address.")
     routes: dict[str, dict[str, Any]] = Field(description="By name: `table`, and `before`, the route it goes before.")
-    states: dict[str, dict[str, dict[str, Any]]] = Field(description="What operators have set, by pool and address.")
+    states: dict[str, dict[str, dict[str, Any]]] = Field(
+        description="What operators have set, by pool and address. `gone`: since when there is no such endpoint, in "
+        "unix seconds."
+    )
+    splits: dict[str, dict[str, dict[str, int]]] = Field(
+        description="By route: `weights` that an operator has set, and those of the `file` then."
+    )
+    evacuations: dict[str, float] = Field(description="By zone, when it comes back, in unix seconds.")
 
 
 def routes(supervisor: Supervisor) -> APIRouter:
@@ -77,12 +84,12 @@ def routes(supervisor: Supervisor) -> APIRouter:
 
     @router.get("/edits")
     async def made() -> Made:
-        """Every edit that is in force."""
-        return Made.model_validate(edits_to_json(supervisor.configuration.edits, supervisor.states))
+        """All that is set at run time."""
+        return Made.model_validate(edits_to_json(supervisor.to_keep()))
 
     @router.delete("/edits")
     async def discard() -> Edited:
-        """Takes every edit back: what the file said when it was last read counts again. Operators' states stay."""
+        """Takes all edits back: what the file said when it was last read counts. What operators have set stays."""
         return await supervisor.edit(editing.discard, "all edits discarded")
 
     @router.put("/pools/{pool}")

@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import Field, RootModel
 
+from evenly.control.splits import HEAVIEST
 from evenly.control.status import SplitStatus
 from evenly.control.supervisor import Supervisor
 
 
-class Weights(RootModel[dict[str, Annotated[int, Field(ge=0, le=1_000_000)]]]):
+class Weights(RootModel[dict[str, Annotated[int, Field(ge=0, le=HEAVIEST)]]]):
     """A weight for each pool of the split."""
 
 

@@ -6,11 +6,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from evenly.config import Duration
+from evenly.control.evacuations import LONGEST, SHORTEST
 from evenly.control.status import ZoneStatus
 from evenly.control.supervisor import Supervisor
-
-SHORTEST, LONGEST = Duration.parse("1s"), Duration.parse("168h")
-"""A week is the longest: what is to be gone for longer belongs into the configuration."""
 
 
 class Evacuation(BaseModel):

@@ -8,10 +8,15 @@ from typing import Any
 
 from pydantic import Field
 
-from evenly.config import Document
+from evenly.config import Document, Problem
+from evenly.control.evacuations import Evacuations, zones
+from evenly.control.origin import Configuration
 from evenly.control.status import ChangedNames, DataplaneStatus, Report
 
 Item = dict[str, Any]
+
+SET = "set at run time"
+"""Stands in problems where a file's name would."""
 
 
 class Touched(Report):
@@ -58,6 +63,19 @@ def difference(old: Document, new: Document, status: DataplaneStatus, warnings: 
         touched=_touched(after["listeners"], endpoints, status),
         warnings=list(warnings),
     )
+
+
+def without_effect(running: Configuration, would: Configuration, evacuations: Evacuations) -> list[Problem]:
+    """What operators have set at run time that a reload would clear, or leave without effect."""
+    written = {route.name: route.split for route in would.resolved.settings.routes}
+    cleared = [
+        (f"routes.{route}.split", "would be cleared: its own weights are no longer those that it was set over")
+        for route, (_, weights) in running.splits.by_route.items()
+        if route not in would.splits.by_route and written.get(route) != weights
+    ]
+    left = evacuations.keys() - zones(would.document) if evacuations else ()
+    empty = [(f"zones.{zone}", "would stay evacuated without an endpoint in it") for zone in sorted(left)]
+    return [Problem(SET, None, None, place, message) for place, message in (*cleared, *empty)]
 
 
 def _by(items: list[Item], name: str = "name") -> dict[str, Item]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -19,10 +20,11 @@ from evenly.control.admin import OpenAdmin
 from evenly.control.binding import check_addresses, shared
 from evenly.control.dataplane import Dataplane
 from evenly.control.endpoints import Endpoints, found_of, known_of
-from evenly.control.origin import UNEDITED, Origin
+from evenly.control.evacuations import of_known_zones, that_last
+from evenly.control.origin import UNEDITED, Configuration, Origin
 from evenly.control.process import descriptors, events, signals, systemd
-from evenly.control.splits import Splits
-from evenly.control.states import as_health
+from evenly.control.reload import report_cleared
+from evenly.control.states import as_health, under
 from evenly.control.store import EDITS, Kept, Store
 from evenly.control.supervisor import Supervisor
 from evenly.control.upgrade.handover import Inheritance
@@ -78,18 +80,37 @@ async def start(origin: Origin, open_admin: OpenAdmin, predecessor: Predecessor 
         prepared = await endpoints.prepare(settings, directory, kept.found, hurry=True)
         endpoints.follow(prepared)
         configuration = configuration.with_found(found_of(known_of(prepared)))
-        configuration = configuration.with_splits(Splits.load(inherited.splits))
+        configuration = configuration.with_splits(kept.splits)
+        operated = _that_fits(kept, configuration, time.time(), is_successor=bool(inherited.health))
         sockets = inherited.only(configuration.addresses)
         missing = set(configuration.addresses) - {address for address, _ in sockets}
         check_addresses(configuration, missing, exclusive=predecessor is None)
         workers = configuration.resolved.workers
         one_each = [(address, shared(group, workers)) for address, group in sockets]
-        dataplane = Dataplane.start(configuration.document, one_each, inherited.health or as_health(kept.states))
+        health = inherited.health or as_health(operated.states, operated.evacuations, time.time())
+        dataplane = Dataplane.start(configuration.document, one_each, health)
         undo.callback(dataplane.stop)
         if predecessor is not None:
             predecessor.confirm()
         undo.pop_all()
-    return Supervisor(origin, configuration, dataplane, admin, open_admin, endpoints, kept.states)
+    if operated != kept:
+        with suppress(OSError):
+            await asyncio.to_thread(Store(configuration.resolved.state_directory).save_edits, operated)
+    return Supervisor(origin, configuration, dataplane, admin, open_admin, endpoints, operated)
+
+
+def _that_fits(kept: Kept, configuration: Configuration, now: float, *, is_successor: bool) -> Kept:
+    """What was set at run time, without what there is no place for any more; the log says what is dropped."""
+    report_cleared(kept.splits, configuration.splits)
+    states, _ = under(kept.states, configuration.document, now)
+    evacuations = that_last(kept.evacuations, now)
+    # A predecessor's packet path hands its zones over whoever is in them, as they stay over a reload.
+    if not is_successor:
+        known = of_known_zones(evacuations, configuration.resolved.settings, configuration.document)
+        for zone in evacuations.keys() - known.keys():
+            log.info("evacuation dropped", zone=zone, reason="no endpoint is in it any more")
+        evacuations = known
+    return replace(kept, states=states, splits=configuration.splits, evacuations=evacuations)
 
 
 def _load(written: Loaded) -> Kept:
@@ -106,7 +127,7 @@ def _load(written: Loaded) -> Kept:
         store.set_aside(EDITS, f"its edits do not go with the file any more: {error}")
         kept = replace(kept, edits=UNEDITED)
         with suppress(OSError):
-            store.save_edits(kept.edits, kept.states)
+            store.save_edits(kept)
     return kept
 
 

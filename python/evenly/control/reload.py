@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import structlog
 
 from evenly.control.binding import check_addresses
 from evenly.control.dataplane import Dataplane
 from evenly.control.origin import Configuration
-from evenly.control.states import as_health, returning
+from evenly.control.splits import Splits
+from evenly.control.states import as_health, under
 from evenly.control.status import Changes
 from evenly.control.store import States
 from evenly.discovery.watcher import NAMED
@@ -15,19 +18,28 @@ from evenly.discovery.watcher import NAMED
 log = structlog.get_logger("evenly")
 
 
-def apply(configuration: Configuration, dataplane: Dataplane, running: Configuration, states: States) -> Changes:
-    """Swaps `running` for another configuration. Blocking. Raises `ConfigError`, `ListenError` or `OSError`.
+def apply(
+    configuration: Configuration, dataplane: Dataplane, running: Configuration, states: States
+) -> tuple[Changes, States]:
+    """Swaps `running` for another configuration; `states` as it leaves them.
 
-    Endpoints that were away and are back are from the first moment what an operator had made of them (`states`).
+    Endpoints that were away and are back are from the first moment what an operator had made of them. Blocking. Raises
+    `ConfigError`, `ListenError` or `OSError`.
     """
     added = set(configuration.addresses) - set(running.addresses)
     check_addresses(configuration, added, exclusive=False)
-    back = returning(states, running.document, configuration.document)
+    states, back = under(states, configuration.document, time.time())
     changes = dataplane.apply(configuration.document, as_health(back))
     for pool, entries in back.items():
         shown = ", ".join(entries) if len(entries) <= NAMED else f"{len(entries):,}"
         log.info("endpoints back as they were set", pool=pool, endpoints=shown)
-    return changes
+    return changes, states
+
+
+def report_cleared(before: Splits, after: Splits) -> None:
+    """Says in the log whose weights count again because the file has others now."""
+    for route in before.by_route.keys() - after.by_route.keys():
+        log.info("split cleared", route=route, reason="its own weights have changed")
 
 
 def report(configuration: Configuration, running: Configuration, changes: Changes) -> None:

@@ -1,7 +1,8 @@
 """Weights of splits that an operator has set while the process runs, laid over those of the file.
 
-They hold over reloads and upgrades until the operator clears them or the file's own weights of that route change:
-whoever edits the file has the last word. Pure: what was said goes in, what is to run comes out.
+They hold over reloads, upgrades and, with `state_dir`, restarts, until the operator clears them or the file's own
+weights of that route change: whoever edits the file has the last word. Pure: what was said goes in, what is to run
+comes out.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from evenly.control.status import SplitStatus
 Weights = Mapping[str, int]
 """Weights by pool."""
 
+HEAVIEST = 1_000_000
+"""As in the file."""
 
-class SplitError(Exception):
+
+class SplitError(ValueError):
     """Weights that do not fit the route's split; the text says what was expected."""
 
 
@@ -69,11 +73,23 @@ class Splits:
             if route.split is not None
         ]
 
-    def dump(self) -> dict[str, list[dict[str, int]]]:
-        """As it is handed over to a successor."""
-        return {route: [dict(file), dict(weights)] for route, (file, weights) in self.by_route.items()}
+    def dump(self) -> dict[str, dict[str, dict[str, int]]]:
+        """For a successor, and for `state_dir`."""
+        return {
+            route: {"weights": dict(weights), "file": dict(file)} for route, (file, weights) in self.by_route.items()
+        }
 
     @classmethod
-    def load(cls, dumped: Mapping[str, list[dict[str, int]]]) -> Splits:
-        """What a predecessor handed over."""
-        return cls({route: (file, weights) for route, (file, weights) in dumped.items()})
+    def load(cls, dumped: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Splits:
+        """Reads what `dump` wrote. Raises `SplitError`, `ValueError` or what else wrong JSON leads to."""
+        splits = cls()
+        for route, each in dumped.items():
+            file, weights = ({pool: _weight(value) for pool, value in each[key].items()} for key in ("file", "weights"))
+            splits = splits.with_weights(route, file, weights)
+        return splits
+
+
+def _weight(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= HEAVIEST:
+        raise ValueError(f"expected a weight from 0 to {HEAVIEST}, found {value!r}")
+    return value

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 
 from evenly.config import Document, Settings
 from evenly.config.schema import EndpointAddress
+from evenly.control.evacuations import Evacuations
 from evenly.control.origin import Configuration
 from evenly.control.status import OperatorState, OperatorWeight
 from evenly.control.store import Operated, States
 from evenly.discovery.watcher import Known
+
+FORGOTTEN_AFTER_SECONDS = 7 * 86_400.0
+"""What a deployment or an outage has taken away is back within days. An address that comes back later is likely to be
+somebody else's, who should not find that it drains."""
+
+MOST_GONE = 10_000
+"""A megabyte or two. A tool that drains each container before it ends one leaves that many behind in some days."""
 
 
 def with_state(
@@ -35,20 +45,26 @@ def of_endpoint(states: States, pool: str, address: str) -> Operated:
     return states.get(pool, {}).get(address, Operated())
 
 
-def returning(states: States, before: Document, after: Document) -> States:
-    """What an operator had set of endpoints that come with `after`."""
+def under(states: States, document: Document, now: float) -> tuple[States, States]:
+    """What an operator had set, as another configuration leaves it; and of that, what is of endpoints that are back.
+
+    Endpoints that are gone are noted as such, and forgotten when they have been for too long or are too many.
+    """
     if not states:
-        return {}
-    joining = _addresses(after) - _addresses(before)
-    back = {
-        pool: {address: each for address, each in entries.items() if (pool, address) in joining}
-        for pool, entries in states.items()
-    }
-    return {pool: entries for pool, entries in back.items() if entries}
+        return states, {}
+    there = _addresses(document)
+    every = {(pool, address): each for pool, entries in states.items() for address, each in entries.items()}
+    back = {place: replace(each, gone=None) for place, each in every.items() if each.gone and place in there}
+    # A clock that was put back must not keep anything for longer.
+    gone = {place: min(each.gone or now, now) for place, each in every.items() if place not in there}
+    last = sorted((place for place in gone if now - gone[place] < FORGOTTEN_AFTER_SECONDS), key=gone.__getitem__)
+    left = {place: replace(every[place], gone=gone[place]) for place in last[-MOST_GONE:]}
+    kept = {place: back.get(place) or left.get(place) or each for place, each in every.items()}
+    return _by_pool({place: each for place, each in kept.items() if place in there or place in left}), _by_pool(back)
 
 
-def as_health(states: States) -> str:
-    """States in the form of `Dataplane.health`; "" if there are none."""
+def as_health(states: States, evacuations: Evacuations | None = None, now: float = 0) -> str:
+    """States and evacuated zones in the form of `Dataplane.health`; "" if there are none."""
     endpoints = [
         {
             "pool": pool,
@@ -61,7 +77,10 @@ def as_health(states: States) -> str:
         for pool, entries in states.items()
         for address, each in entries.items()
     ]
-    return json.dumps({"endpoints": endpoints, "evacuations": []}) if endpoints else ""
+    lasting = [
+        {"zone": zone, "left_ms": max(round((until - now) * 1000), 0)} for zone, until in (evacuations or {}).items()
+    ]
+    return json.dumps({"endpoints": endpoints, "evacuations": lasting}) if endpoints or lasting else ""
 
 
 def standing_in(running: Configuration, settings: Settings) -> dict[str, Known]:
@@ -76,6 +95,13 @@ def standing_in(running: Configuration, settings: Settings) -> dict[str, Known]:
             for each in running.resolved.endpoints[name]
         )
         found[name] = Known(written, time.time())
+    return found
+
+
+def _by_pool(states: Mapping[tuple[str, str], Operated]) -> States:
+    found: dict[str, dict[str, Operated]] = {}
+    for (pool, address), each in states.items():
+        found.setdefault(pool, {})[address] = each
     return found
 
 

@@ -1,4 +1,4 @@
-"""What outlives the process, in `state_dir`: edits and operators' states, and the last endpoints that discovery found.
+"""What outlives the process, in `state_dir`: what was set at run time, and the last endpoints that discovery found.
 
 Two files, because one changes with every deployment and the other when somebody types. Each is written beside itself
 and renamed, so that there is always a whole one; mode 0600, because edits may hold secrets. A file that cannot be read
@@ -7,12 +7,14 @@ is set aside with a line in the log, and the process starts without it: it must 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +22,8 @@ import structlog
 
 from evenly.config.edits import Edits, RouteEdit
 from evenly.config.schema import Endpoint
+from evenly.control.evacuations import Evacuations
+from evenly.control.splits import Splits
 from evenly.control.status import OperatorState
 from evenly.discovery.watcher import Known
 
@@ -45,10 +49,12 @@ class Operated:
 
     state: OperatorState | None = None
     weight: int | None = None
+    gone: float | None = None
+    """Since when no configuration has had the endpoint, in unix seconds."""
 
 
 States = Mapping[str, Mapping[str, Operated]]
-"""By pool and address; endpoints that are gone stay in it, for they may come back."""
+"""By pool and address; endpoints that are gone stay in it for a while, for they may come back."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +63,31 @@ class Kept:
 
     edits: Edits = field(default_factory=Edits)
     states: States = field(default_factory=dict)
+    splits: Splits = field(default_factory=Splits)
+    """Of which only those count whose routes are as they were."""
+    evacuations: Evacuations = field(default_factory=dict)
     found: Mapping[str, Known] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """For a successor."""
-        return {"edits": edits_to_json(self.edits, self.states), "found": found_to_json(self.found)}
+        return {"edits": edits_to_json(self), "found": found_to_json(self.found)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Kept:
         """Reads what `to_json` wrote. Raises one of `UNREADABLE` for anything else."""
-        edits, states = edits_from_json(data["edits"])
-        return cls(edits, states, found_from_json(data["found"]))
+        return replace(edits_from_json(data["edits"]), found=found_from_json(data["found"]))
+
+
+NOTHING = Kept()
+
+
+async def keep(directory: Path | None, save: Callable[[Store], bool]) -> bool:
+    """Whether something is kept from now on; why not is in the log."""
+    try:
+        return await asyncio.to_thread(save, Store(directory))
+    except OSError as error:
+        log.error("state not kept", directory=str(directory), problem=str(error))  # noqa: TRY400
+        return False
 
 
 class Store:
@@ -80,12 +100,12 @@ class Store:
         """What is there; whatever cannot be read counts as not there. Blocking."""
         if self.directory is None or not self.directory.is_dir():
             return Kept()
-        edits, states = self._read(EDITS, edits_from_json) or (Edits(), {})
-        return Kept(edits, states, self._read(FOUND, found_from_json) or {})
+        kept = self._read(EDITS, edits_from_json) or Kept()
+        return replace(kept, found=self._read(FOUND, found_from_json) or {})
 
-    def save_edits(self, edits: Edits, states: States) -> bool:
-        """Keeps them; whether there is a place to. Blocking. Raises `OSError`."""
-        return self._write(EDITS, edits_to_json(edits, states))
+    def save_edits(self, kept: Kept) -> bool:
+        """Keeps all but what was found; whether there is a place to. Blocking. Raises `OSError`."""
+        return self._write(EDITS, edits_to_json(kept))
 
     def save_found(self, found: Mapping[str, Known]) -> bool:
         """Keeps them; whether there is a place to. Blocking. Raises `OSError`."""
@@ -152,20 +172,23 @@ def _content(raw: bytes) -> Any:  # noqa: ANN401 - JSON
     return data["content"]
 
 
-def edits_to_json(edits: Edits, states: States) -> dict[str, Any]:
-    """As it stands in the file."""
+def edits_to_json(kept: Kept) -> dict[str, Any]:
+    """All but what was found, as it stands in the file."""
+    edits = kept.edits
     return {
         "pools": dict(edits.pools),
         "endpoints": {pool: dict(entries) for pool, entries in edits.endpoints.items()},
         "routes": {name: {"table": edit.table, "before": edit.before} for name, edit in edits.routes.items()},
         "states": {
-            pool: {address: {"state": each.state, "weight": each.weight} for address, each in entries.items()}
-            for pool, entries in states.items()
+            pool: {address: _operated_to_json(each) for address, each in entries.items()}
+            for pool, entries in kept.states.items()
         },
+        "splits": kept.splits.dump(),
+        "evacuations": dict(kept.evacuations),
     }
 
 
-def edits_from_json(data: Any) -> tuple[Edits, States]:  # noqa: ANN401 - JSON
+def edits_from_json(data: Any) -> Kept:  # noqa: ANN401 - JSON
     """Reads what `edits_to_json` wrote. Raises one of `UNREADABLE`."""
     edits = Edits(
         {name: _table(table) for name, table in data["pools"].items()},
@@ -176,13 +199,12 @@ def edits_from_json(data: Any) -> tuple[Edits, States]:  # noqa: ANN401 - JSON
         {name: RouteEdit(_table(edit["table"]), edit["before"]) for name, edit in data["routes"].items()},
     )
     states = {
-        pool: {
-            address: Operated(None if each["state"] is None else OperatorState(each["state"]), each["weight"])
-            for address, each in entries.items()
-        }
+        pool: {address: _operated_from_json(each) for address, each in entries.items()}
         for pool, entries in data["states"].items()
     }
-    return edits, states
+    # Files of an Evenly that kept neither are as good.
+    splits = Splits.load(data.get("splits", {}))
+    return Kept(edits, states, splits, {zone: _moment(until) for zone, until in data.get("evacuations", {}).items()})
 
 
 def found_to_json(found: Mapping[str, Known]) -> dict[str, Any]:
@@ -204,6 +226,24 @@ def found_from_json(data: Any) -> dict[str, Known]:  # noqa: ANN401 - JSON
         )
         for pool, entry in data.items()
     }
+
+
+def _operated_to_json(each: Operated) -> dict[str, Any]:
+    gone = {} if each.gone is None else {"gone": each.gone}
+    return {"state": each.state, "weight": each.weight} | gone
+
+
+def _operated_from_json(each: Any) -> Operated:  # noqa: ANN401 - JSON
+    state, weight, gone = each["state"], each["weight"], each.get("gone")
+    if weight is not None and type(weight) is not int:
+        raise TypeError(f"expected a weight, found {weight!r}")
+    return Operated(None if state is None else OperatorState(state), weight, None if gone is None else _moment(gone))
+
+
+def _moment(value: Any) -> float:  # noqa: ANN401 - JSON
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"expected unix seconds, found {value!r}")
+    return float(value)
 
 
 def _table(table: Any) -> dict[str, Any] | None:  # noqa: ANN401 - JSON

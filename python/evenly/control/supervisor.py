@@ -20,13 +20,14 @@ from evenly.control import exposition
 from evenly.control.admin import AdminError, AdminServer, OpenAdmin
 from evenly.control.binding import ListenError
 from evenly.control.dataplane import Dataplane, check
-from evenly.control.difference import Difference, difference
+from evenly.control.difference import Difference, difference, without_effect
 from evenly.control.editing import UnknownNameError
 from evenly.control.endpoints import Endpoints, found_of, known_of
+from evenly.control.evacuations import that_last, with_evacuation
 from evenly.control.origin import Configuration, Origin
 from evenly.control.process import systemd
 from evenly.control.process.watch import watch as watch_files
-from evenly.control.reload import apply, report
+from evenly.control.reload import apply, report, report_cleared
 from evenly.control.shown import ShownCertificates
 from evenly.control.states import of_endpoint, standing_in, with_state
 from evenly.control.status import (
@@ -41,7 +42,7 @@ from evenly.control.status import (
     Status,
     ZoneStatus,
 )
-from evenly.control.store import Kept, States, Store
+from evenly.control.store import NOTHING, Kept, keep
 from evenly.control.upgrade.handover import Inheritance
 from evenly.control.upgrade.successor import command, start_successor
 
@@ -66,7 +67,7 @@ class Supervisor:
         admin: AdminServer,
         open_admin: OpenAdmin,
         endpoints: Endpoints | None = None,
-        states: States | None = None,
+        kept: Kept = NOTHING,
     ) -> None:
         self.origin = origin
         self.configuration = configuration
@@ -74,7 +75,7 @@ class Supervisor:
         self.admin = admin
         self.endpoints = endpoints or Endpoints()
         self.phase = Phase.SERVING
-        self.states: States = states or {}
+        self.states, self.evacuations = kept.states, kept.evacuations
         self._open_admin = open_admin
         self._started = time.time()
         # Reloads, upgrades and changes to endpoints happen one after the other: each starts from what the last left.
@@ -174,7 +175,7 @@ class Supervisor:
         """Every zone that an endpoint is in."""
         return (await self.status()).zones
 
-    async def evacuate(self, zone: str, time: Duration | None) -> ZoneStatus:
+    async def evacuate(self, zone: str, length: Duration | None) -> ZoneStatus:
         """Evacuates a zone for so long, or takes it back; the zone afterwards.
 
         Raises `UnknownNameError` and `DrainingError`.
@@ -183,13 +184,16 @@ class Supervisor:
             self._must_serve()
             zones = {each.name: each for each in await self.zones()}
             evacuated = {name for name, each in zones.items() if each.evacuated_until is not None}
-            known = evacuated if time is None else {name for name, each in zones.items() if each.endpoints}
+            known = evacuated if length is None else {name for name, each in zones.items() if each.endpoints}
             if zone not in known:
-                raise UnknownNameError("zone" if time else "evacuated zone", zone, sorted(known))
-            await asyncio.to_thread(self.dataplane.evacuate, zone, None if time is None else time.milliseconds)
+                raise UnknownNameError("zone" if length else "evacuated zone", zone, sorted(known))
+            await asyncio.to_thread(self.dataplane.evacuate, zone, length.milliseconds if length else None)
             # One that no endpoint is in any more is gone with its evacuation.
-            after = {each.name: each for each in await self.zones()}
-            return after.get(zone) or ZoneStatus(name=zone, endpoints=0, healthy=0, evacuated_until=None)
+            zones = {each.name: each for each in await self.zones()}
+            after = zones.get(zone) or ZoneStatus(name=zone, endpoints=0, healthy=0, evacuated_until=None)
+            self.evacuations = with_evacuation(self.evacuations, zone, after.evacuated_until)
+            await self._keep_edits()
+            return after
 
     async def split(self, route: str) -> SplitStatus:
         """How a route splits its requests. Raises `UnknownNameError`."""
@@ -211,7 +215,6 @@ class Supervisor:
                 splits = splits.with_weights(route, file, weights)
             configuration = await asyncio.to_thread(running.with_splits, splits)
             await self._apply(configuration)
-            self.configuration = configuration
             log.info("split set", route=route, weights=weights, file=file)
             return await self.split(route)
 
@@ -250,6 +253,11 @@ class Supervisor:
             log.info("edited", edit=what, generation=changes.generation, edits=len(edits))
             return Edited(**dict(changes), kept=await self._keep_edits())
 
+    def to_keep(self) -> Kept:
+        """Everything that outlives the process, as it is now."""
+        running, lasting = self.configuration, that_last(self.evacuations, time.time())
+        return Kept(running.edits, self.states, running.splits, lasting, self.endpoints.known)
+
     async def difference(self, text: str, name: str, directory: Path) -> Difference:
         """What a reload would touch if this text stood in the file. Raises `ConfigError`."""
         running = self.configuration
@@ -257,6 +265,7 @@ class Supervisor:
         would = await asyncio.to_thread(self.origin.prepare, written, (), running.edits)
         would = would.with_found(running.found).with_splits(running.splits).with_answers(running.answers)
         warnings = [*would.resolved.warnings, *await asyncio.to_thread(check, would.document)]
+        warnings += without_effect(running, would, self.to_keep().evacuations)
         report = await asyncio.to_thread(self.dataplane.status)
         return difference(running.document, would.document, report, [str(each) for each in warnings])
 
@@ -344,10 +353,8 @@ class Supervisor:
             self.endpoints.discard(prepared)
             raise
         self.endpoints.follow(prepared)
-        self.configuration = configuration
         self.certificates.follow(configuration)
-        for route in running.splits.by_route.keys() - configuration.splits.by_route.keys():
-            log.info("split cleared", route=route, reason="its own weights have changed")
+        report_cleared(running.splits, configuration.splits)
         await self._move_admin(admin)
         return changes
 
@@ -364,7 +371,6 @@ class Supervisor:
                 except (ConfigError, OSError) as error:
                     log.error("endpoints not applied", problem=str(error))  # noqa: TRY400 - its text is the reason
                     return
-                self.configuration = configuration
                 log.info("endpoints applied", generation=changes.generation, pools=", ".join(changes.pools.changed))
             await self._keep_found()
 
@@ -377,29 +383,26 @@ class Supervisor:
             if self.phase is not Phase.SERVING:
                 return None
             configuration = await asyncio.to_thread(change, self.configuration)
-            changes = await self._apply(configuration)
-            self.configuration = configuration
-            return changes
+            return await self._apply(configuration)
 
     async def _apply(self, configuration: Configuration) -> Changes:
-        return await asyncio.to_thread(apply, configuration, self.dataplane, self.configuration, self.states)
+        """Makes it the running one, and keeps what it has changed of what operators have set."""
+        running = self.configuration
+        changes, states = await asyncio.to_thread(apply, configuration, self.dataplane, running, self.states)
+        self.configuration = configuration
+        if (states, configuration.splits) != (self.states, running.splits):
+            self.states = states
+            await self._keep_edits()
+        return changes
 
     async def _keep_edits(self) -> bool:
-        """Whether edits and states outlive the process from now on."""
-        edits = self.configuration.edits
-        return await self._keep(lambda store: store.save_edits(edits, self.states))
+        """Whether what was set at run time outlives the process from now on."""
+        kept = self.to_keep()
+        return await keep(self.configuration.resolved.state_directory, lambda store: store.save_edits(kept))
 
     async def _keep_found(self) -> bool:
         known = self.endpoints.known
-        return await self._keep(lambda store: store.save_found(known))
-
-    async def _keep(self, save: Callable[[Store], bool]) -> bool:
-        store = Store(self.configuration.resolved.state_directory)
-        try:
-            return await asyncio.to_thread(save, store)
-        except OSError as error:
-            log.error("state not kept", directory=str(store.directory), problem=str(error))  # noqa: TRY400
-            return False
+        return await keep(self.configuration.resolved.state_directory, lambda store: store.save_found(known))
 
     def _admin_for(self, configuration: Configuration) -> AdminServer:
         """The server that a configuration asks for: the one that is there, or another that listens already."""
@@ -430,9 +433,7 @@ class Supervisor:
 
     def _inheritance(self) -> Inheritance:
         admin = (self.admin.address, self.admin.descriptor())
-        kept = Kept(self.configuration.edits, self.states, self.endpoints.known)
-        splits = self.configuration.splits.dump()
-        return Inheritance(self.dataplane.sockets(), self.dataplane.health(), admin, kept, splits)
+        return Inheritance(self.dataplane.sockets(), self.dataplane.health(), admin, self.to_keep())
 
     def _end_within(self, seconds: float) -> None:
         self.phase = Phase.DRAINING

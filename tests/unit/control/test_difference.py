@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from evenly.config import ConfigError
-from evenly.control.difference import Difference, difference
+from evenly.control.difference import Difference, difference, without_effect
 from evenly.control.origin import Configuration, Origin
+from evenly.control.splits import Splits
 from evenly.control.status import ChangedNames, DataplaneStatus, EndpointStatus, ListenerStatus, PoolStatus
 from evenly.control.supervisor import Supervisor
 
@@ -127,3 +128,24 @@ def test_edits_and_what_was_found_stay(supervisor: Supervisor, file: Path, monke
     }
     with pytest.raises(ConfigError, match=r"new\.toml:5: pools\.app\.endpoint: unknown key"):
         asyncio.run(ask(text.replace("endpoints", "endpoint")))
+
+
+def test_what_was_set_at_run_time_and_would_be_no_more(tmp_path: Path) -> None:
+    """Weights that a file has others under now, unless they are the same; zones that nobody is in any more."""
+    split = 'pool = "app"', "split = { app = 1, still = 0 }"
+    written = BEFORE.replace(*split).replace('"10.0.0.1:80"', '{ address = "10.0.0.1:80", zone = "a" }')
+    splits = Splits().with_weights("rest", {"app": 1, "still": 0}, {"app": 1, "still": 3})
+    running = configuration(tmp_path, written).with_splits(splits)
+
+    def told(after: str) -> list[str]:
+        would = configuration(tmp_path, after).with_splits(running.splits)
+        return [str(each) for each in without_effect(running, would, {"a": 2e9})]
+
+    assert told(written + "# a remark\n") == []
+    assert told(written.replace("app = 1, still = 0", "app = 1, still = 3")) == []
+    cleared = "routes.rest.split: would be cleared: its own weights are no longer those that it was set over"
+    assert told(written.replace("app = 1, still = 0", "app = 2, still = 0")) == [f"set at run time: {cleared}"]
+    assert told(BEFORE) == [
+        f"set at run time: {cleared}",
+        "set at run time: zones.a: would stay evacuated without an endpoint in it",
+    ]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from evenly.control.dataplane import Dataplane
 from evenly.control.editing import ConflictError, UnknownNameError
 from evenly.control.life import _load
 from evenly.control.origin import Configuration, Origin
-from evenly.control.states import as_health, returning, with_state
+from evenly.control.states import FORGOTTEN_AFTER_SECONDS, MOST_GONE, as_health, under, with_state
 from evenly.control.status import Edited, OperatorState, OperatorWeight
 from evenly.control.store import Kept, Operated, Store
 from evenly.control.supervisor import Supervisor
@@ -167,7 +168,7 @@ def test_a_place_that_cannot_be_written_is_said(supervisor: Supervisor, file: Pa
 def test_edits_that_do_not_go_with_the_file_any_more_do_not_keep_it_from_serving(file: Path, tmp_path: Path) -> None:
     file.write_text(f'state_dir = "state"\n{file.read_text()}')
     states = {"app": {"127.0.0.1:9002": Operated(OperatorState.DRAINING)}}
-    Store(tmp_path / "state").save_edits(Edits().with_pool("app", None), states)
+    Store(tmp_path / "state").save_edits(Kept(Edits().with_pool("app", None), states))
     with capture_logs() as logs:
         assert _load(Origin.of_file(file).load()[0]) == Kept(Edits(), states)
     assert [entry["event"] for entry in logs] == ["state not used"]
@@ -199,18 +200,38 @@ def test_states() -> None:
 
 def test_what_was_set_is_set_again_when_an_endpoint_returns(supervisor: Supervisor, native: RecordingDataplane) -> None:
     asyncio.run(supervisor.set_endpoint("app", "127.0.0.1:9001", OperatorState.DRAINING, None))
-    before = supervisor.configuration.document
     edit(supervisor, remove("127.0.0.1:9001"))
-    gone = supervisor.configuration.document
-    assert returning(supervisor.states, before, gone) == {}
     assert native.taken_health == ""
+    assert supervisor.states["app"]["127.0.0.1:9001"].gone
     native.calls.clear()
     edit(supervisor, add("127.0.0.1:9001"))
     # With the document, so that no request comes first.
     assert native.calls == ["apply"]
     assert native.taken_health == as_health({"app": {"127.0.0.1:9001": Operated(OperatorState.DRAINING)}})
+    assert supervisor.states == {"app": {"127.0.0.1:9001": Operated(OperatorState.DRAINING)}}
     edit(supervisor, remove("127.0.0.1:9002"))
     assert native.taken_health == ""
+
+
+def test_what_was_set_of_endpoints_that_are_gone_is_forgotten(supervisor: Supervisor) -> None:
+    document = supervisor.configuration.document
+    drained, here = Operated(OperatorState.DRAINING), {"127.0.0.1:9001": Operated(weight=3)}
+    states, back = under({"app": here | {"10.0.0.1:80": drained}, "old": {"10.0.0.2:80": drained}}, document, 1e9)
+    gone = replace(drained, gone=1e9)
+    assert states == {"app": here | {"10.0.0.1:80": gone}, "old": {"10.0.0.2:80": gone}}
+    assert back == {}
+    later = 1e9 + FORGOTTEN_AFTER_SECONDS
+    assert under(states, document, later - 1) == (states, {})
+    assert under(states, document, later) == ({"app": here}, {})
+    # Noted when the clock went wrong.
+    assert under({"old": {"10.0.0.2:80": replace(drained, gone=2e9)}}, document, 1e9)[0] == {"old": states["old"]}
+
+
+def test_no_more_than_so_many_are_remembered_the_last_ones(supervisor: Supervisor) -> None:
+    document = supervisor.configuration.document
+    many = {f"10.0.{index >> 8}.{index & 255}:80": Operated(weight=0, gone=1e9 + index) for index in range(MOST_GONE)}
+    states, _ = under({"app": {"10.1.0.0:80": Operated(weight=0, gone=1e9 - 1)} | many}, document, 1e9 + MOST_GONE)
+    assert states == {"app": many}
 
 
 def test_a_process_without_a_file_is_edited_as_well(tmp_path: Path) -> None:

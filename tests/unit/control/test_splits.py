@@ -46,6 +46,7 @@ def test_they_hold_until_the_files_own_change(file: Path) -> None:
     asyncio.run(supervisor.reload())
     assert weights(native) == [["stable", 95], ["canary", 6]]
     assert asyncio.run(supervisor.split("shop")).weights == {"stable": 95, "canary": 6}
+    assert supervisor.to_keep().splits == Splits()
     with pytest.raises(UnknownNameError, match="shop"):
         asyncio.run(supervisor.set_split("none", {"stable": 1}))
 

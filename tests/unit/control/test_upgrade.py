@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from evenly.config.edits import Edits
+from evenly.control.splits import Splits
 from evenly.control.status import OperatorState
 from evenly.control.store import Kept, Operated
 from evenly.control.upgrade.handover import Inheritance, receive_inheritance, send_inheritance, send_message
@@ -68,7 +69,10 @@ def test_what_a_process_of_another_version_kept_does_not_stop_it(
 def test_what_was_kept_arrives(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     kept = Kept(
-        Edits().with_pool("blue", {"endpoints": []}), {"app": {"10.0.0.1:80": Operated(OperatorState.DRAINING)}}
+        Edits().with_pool("blue", {"endpoints": []}),
+        {"app": {"10.0.0.1:80": Operated(OperatorState.DRAINING)}},
+        Splits().with_weights("r", {"a": 1, "b": 0}, {"a": 0, "b": 1}),
+        {"zone a": 2e9},
     )
     send_inheritance(ours, Inheritance(health="[]", kept=kept))
     assert receive_inheritance(theirs).kept == kept

@@ -132,9 +132,9 @@ access_log = "-"
     state_dir: FilePath | None = Field(
         default=None,
         description="A directory, relative to the configuration file, for what must outlive the process: edits made "
-        "over the admin API, operators' states, and the last endpoints that discovery found, so that a restart serves "
-        "while a source is down. Made if it is not there; files in it are for this user alone. Each process needs its "
-        "own. Unset, these end with the process.",
+        "over the admin API, operators' states, weights of splits and evacuated zones, and the last endpoints that "
+        "discovery found, so that a restart serves while a source is down. Made if it is not there; files in it are "
+        "for this user alone. Each process needs its own. Unset, these end with the process.",
         examples=["/var/lib/evenly"],
     )
     access_log: AccessLogOrPath | None = Field(

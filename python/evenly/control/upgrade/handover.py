@@ -46,9 +46,7 @@ class Inheritance:
     admin: tuple[str, int] | None = None
     """The admin API's address, as its server names it, and its listening descriptor."""
     kept: Kept | None = None
-    """Edits, operators' states and discovered endpoints; `None` if there is no predecessor that could know."""
-    splits: dict[str, list[dict[str, int]]] = field(default_factory=dict)
-    """The operator's weights of splits, as `Splits.dump` writes them."""
+    """What was set at run time and what discovery has found; `None` if there is no predecessor that could know."""
 
     def only(self, addresses: Collection[str]) -> list[tuple[str, list[int]]]:
         """Listening descriptors for these addresses; the others are closed, for nobody would accept from them."""
@@ -94,7 +92,6 @@ def send_inheritance(channel: socket.socket, inheritance: Inheritance) -> None:
             "sockets": [[address, len(group)] for address, group in inheritance.sockets],
             "admin": None if inheritance.admin is None else inheritance.admin[0],
             "kept": None if inheritance.kept is None else inheritance.kept.to_json(),
-            "splits": inheritance.splits,
         },
     )
     descriptors = inheritance._descriptors()
@@ -118,7 +115,7 @@ def receive_inheritance(channel: socket.socket) -> Inheritance:
     remaining = iter(descriptors)
     sockets = [(address, [next(remaining) for _ in range(count)]) for address, count in counts]
     admin = None if message["admin"] is None else (str(message["admin"]), next(remaining))
-    return Inheritance(sockets, str(message["health"]), admin, _kept(message), message.get("splits", {}))
+    return Inheritance(sockets, str(message["health"]), admin, _kept(message))
 
 
 def _kept(message: dict[str, Any]) -> Kept | None:
