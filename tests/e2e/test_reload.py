@@ -1,12 +1,14 @@
 """A reload changes what it says and touches nothing else; a bad file changes nothing at all."""
 
 import asyncio
+import os
 import signal
+import subprocess
 
 import pytest
 import websockets
 
-from ..support.balancer import configuration, run_verb
+from ..support.balancer import START, configuration, console_script, run_verb
 from ..support.endpoint import OK, Endpoint
 from ..support.load import Load
 from ..support.server import pattern
@@ -164,6 +166,22 @@ def test_a_bad_file_changes_nothing(web, servers, mistake) -> None:
     assert serving.balancer.status()["generation"] == 1
     assert serving.connect().ask().text == "a"
     assert serving.balancer.reload(good + "\n[[routes]]\nrespond = {}\n")["generation"] == 2
+
+
+def test_a_pipe_in_place_of_the_file_holds_nothing_up(web, servers) -> None:
+    """Nobody waits for what it will say: it is refused, and the next good file counts."""
+    serving = web(*servers("a"))
+    file, text = serving.balancer.file, serving.balancer.file.read_text()
+    file.unlink()
+    os.mkfifo(file)
+    told = run_verb("check", str(file), expect=2)
+    assert f"{file}: a pipe, not a file" in told.stderr
+    serving.balancer.signal(signal.SIGHUP)
+    serving.balancer.wait_log("reload refused", problem=f"{file}: a pipe, not a file")
+    file.unlink()
+    assert serving.balancer.reload(text.replace("app", "other"))["pools"]["added"] == ["other"]
+    given = subprocess.run([console_script(), "check", "/dev/stdin"], input=text, text=True, check=True, timeout=START)
+    assert given.returncode == 0
 
 
 def test_an_address_in_use_changes_nothing(web, servers, endpoint) -> None:

@@ -27,7 +27,7 @@ def check(file: FileArgument, expanded: ExpandOption = False, as_json: JsonOptio
     # As `run` does, so that both find the same limit.
     descriptors.raise_limit()
     try:
-        configuration = Origin.of_file(file).read()
+        configuration = Origin.of_file(file, once=True).read()
         warnings = [*configuration.resolved.warnings, *dataplane.check(configuration.document)]
     except ConfigError as error:
         if not as_json:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from .files import open_file
 from .load import Loaded
 from .problems import Place, Problem
 from .schema import Settings
@@ -93,7 +94,7 @@ def _lines(loaded: Loaded, place: Place, name: str, problems: list[Problem], che
     """Number and text of each line that is right; empty ones and comments are passed over."""
     path = loaded.source.directory / name
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             raw = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None

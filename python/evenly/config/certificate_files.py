@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from .files import open_file
 from .load import Loaded
 from .problems import Place, Problem
 from .schema import Certificate, Settings
@@ -159,7 +160,7 @@ def _checked(
 def read_pem(path: Path, place: Place, problems: Problems) -> bytes | None:
     """A file's content, which is ASCII."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             raw = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None

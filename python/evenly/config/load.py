@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import consistency
+from .files import is_given, open_file
 from .positions import Positions
 from .problems import ConfigError, Place, Problem, dotted
 from .schema import Settings
@@ -74,11 +75,14 @@ class Loaded:
     warnings: list[Problem]
 
 
-def load(path: str | os.PathLike[str]) -> Loaded:
-    """Reads a file. Raises `ConfigError`."""
+def load(path: str | os.PathLike[str], *, once: bool = False) -> Loaded:
+    """Reads a file. Raises `ConfigError`.
+
+    `once`: nobody will read it again, so a pipe that this process was started with will do as well.
+    """
     name = os.fspath(path)
     try:
-        with Path(name).open("rb") as file:
+        with Path(name).open("rb") if once and is_given(name) else open_file(Path(name)) as file:
             raw = file.read(LARGEST_FILE + 1)
     except OSError as error:
         raise _whole(name, _reason(error)) from None

@@ -21,6 +21,7 @@ from .acme_checks import acme_key_files
 from .authority_files import Authorities, read_authorities
 from .authority_files import remarks as remarks_on_authorities
 from .certificate_files import ResolvedCertificate, read_certificates, remarks
+from .files import open_file
 from .load import Loaded
 from .problems import ConfigError, Place, Problem
 from .schema import AdminAddress, Duration, Endpoint, ErrorPage, Settings
@@ -279,7 +280,7 @@ def _read_acme_keys(loaded: Loaded, problems: list[tuple[Place, str]]) -> None:
 def _read_text(path: Path, largest: int, place: Place, problems: list[tuple[Place, str]]) -> str | None:
     """A small file's text, or `None` and a problem."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             raw = file.read(largest + 1)
         if len(raw) <= largest:
             return raw.decode()

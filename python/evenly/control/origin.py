@@ -90,9 +90,11 @@ class Origin:
     """The node's zone, whatever the configuration says."""
 
     @classmethod
-    def of_file(cls, path: Path, admin: AdminAddress | None = None, zone: str | None = None) -> Origin:
-        """A configuration file."""
-        return cls(str(path), path, lambda: load(path), admin, zone)
+    def of_file(
+        cls, path: Path, admin: AdminAddress | None = None, zone: str | None = None, *, once: bool = False
+    ) -> Origin:
+        """A configuration file; `once` is as in `load`."""
+        return cls(str(path), path, lambda: load(path, once=once), admin, zone)
 
     @classmethod
     def of_arguments(

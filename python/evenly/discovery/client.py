@@ -10,6 +10,7 @@ from pathlib import Path
 from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL
 from typing import TYPE_CHECKING
 
+from evenly.config.files import open_file
 from evenly.discovery.source import Reason, SourceError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ async def token(path: Path | None) -> str | None:
     """The token in a file, read each time, so that a renewed one counts. Raises `SourceError`."""
 
     def read(path: Path) -> bytes:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(LARGEST_TOKEN)
 
     if path is None:

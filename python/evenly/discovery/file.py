@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from evenly.config.files import open_file
 from evenly.config.schema import FileDiscovery
 from evenly.discovery.listing import LARGEST_ANSWER, parse
 from evenly.discovery.source import Place, Report, SourceError
@@ -46,7 +47,7 @@ class FileSource:
     def _look(self, path: Path) -> tuple[Identity, bytes | None]:
         """Its identity, and its content unless that has been read already. Raises `SourceError`."""
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 # Of what was opened: a path may name another file by now, which the next look is to find new.
                 status = os.fstat(file.fileno())
                 identity = (status.st_ino, status.st_size, status.st_mtime_ns)

@@ -1,9 +1,11 @@
 """Files that cannot be read, and what reading makes of those that can. Every single refusal is a golden."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
-from evenly.config import ConfigError, load
+from evenly.config import ConfigError, Machine, load, resolve
 from evenly.config.load import LARGEST_FILE
 
 from .writing import APP, WEB, read, refusal
@@ -24,6 +26,37 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     loop = tmp_path / "loop.toml"
     loop.symlink_to(loop)
     assert "symbolic links" in message_of(loop)
+
+
+@pytest.mark.timeout(10)
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe.toml", tmp_path / "link.toml"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    assert message_of(pipe) == f"{pipe}: a pipe, not a file"
+    assert message_of(link) == f"{link}: a pipe, not a file"
+    assert message_of("/dev/null") == "/dev/null: a device, not a file"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        assert message_of(tmp_path / "s") == f"{tmp_path / 's'}: a socket, not a file"
+
+
+@pytest.mark.timeout(10)
+def test_a_file_beside_it_is_a_regular_one_as_well(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "page.html")
+    (tmp_path / "evenly.toml").write_text(WEB + APP + '[error_pages]\n503 = { file = "page.html" }\n')
+    with pytest.raises(ConfigError, match="a pipe, not a file"):
+        resolve(load(tmp_path / "evenly.toml"), Machine.here())
+
+
+def test_only_who_reads_it_once_reads_a_pipe_that_was_given(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, (WEB + APP).encode())
+    os.close(write_end)
+    name = f"/dev/fd/{read_end}"
+    assert message_of(name) == f"{name}: a pipe, not a file"
+    assert load(name, once=True).settings == read(WEB + APP).settings
+    os.close(read_end)
 
 
 def test_a_file_that_is_too_large(tmp_path: Path) -> None:
