@@ -1,9 +1,44 @@
-//! The wall clock, as messages and logs write it. Rendered once a second for each thread, as it is asked for often.
+//! The clocks: that by which decisions are made, and the wall clock, as messages and logs write it. The latter is rendered
+//! once a second for each thread, as it is asked for often.
 
+use evenly_core::pool::Nanos;
+use rustix::time::{ClockId, clock_gettime};
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Time since the process began to serve, one for all its threads. Numbers, because sums of `Instant` and `Duration` are
+/// several times as many instructions, and a request needs half a dozen.
+#[derive(Clone, Copy)]
+pub struct Clock {
+    began: Nanos,
+}
+
+impl Clock {
+    /// Now is its zero.
+    pub fn start() -> Self {
+        Self { began: monotonic() }
+    }
+
+    /// The time.
+    #[inline]
+    pub fn now(self) -> Nanos {
+        monotonic().saturating_sub(self.began)
+    }
+}
+
+/// A duration as a number; 584 years at most.
+pub fn nanos(duration: Duration) -> Nanos {
+    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
+}
+
+#[inline]
+fn monotonic() -> Nanos {
+    let now = clock_gettime(ClockId::Monotonic);
+    // Neither is ever negative.
+    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
 
 /// The moment of the last rendering, and its texts.
 struct Rendered {

@@ -8,6 +8,7 @@ mod ports;
 pub use operator::EndpointChange;
 
 use crate::access_log::Log;
+use crate::clock::Clock;
 use crate::inheritance::{Inheritance, random_secret};
 use crate::metrics::{self, Scene, WorkerStats};
 use crate::permits::{ListenerPermits, Permits};
@@ -45,7 +46,7 @@ pub struct Dataplane {
     events: Arc<Events>,
     /// Signs affinity cookies where the configuration states no secret; lives as long as the process and its successors.
     secret: Secret,
-    started: Instant,
+    clock: Clock,
     is_draining: AtomicBool,
 }
 
@@ -92,7 +93,7 @@ impl Dataplane {
         inherited: Vec<(SocketAddr, Vec<OwnedFd>)>,
         health: &str,
     ) -> Result<Self, ApplyError> {
-        let started = Instant::now();
+        let clock = Clock::start();
         let inheritance = Inheritance::from_text(health);
         let secret = inheritance.secret().map_or_else(random_secret, Ok)?;
         let mut snapshot = Snapshot::build(parse(document, &secret)?, None)?;
@@ -113,7 +114,7 @@ impl Dataplane {
             terminations,
             originations,
             workers: Vec::new(),
-            service: Some(Service::start(Arc::clone(&events), started)?),
+            service: Some(Service::start(Arc::clone(&events), clock)?),
         };
         for (zone, left) in inheritance.evacuated() {
             control.service().zones().evacuate(zone, left, &snapshot.pools);
@@ -126,11 +127,11 @@ impl Dataplane {
         control.service().open_log(&snapshot);
         for (index, share) in shares.into_iter().enumerate() {
             let configuration = control.configuration(&snapshot, share);
-            control.workers.push(worker::start(index, seed(), started, configuration)?);
+            control.workers.push(worker::start(index, seed(), clock, configuration)?);
         }
         control.check(&snapshot);
         let control = Mutex::new(control);
-        Ok(Self { control, permits, sessions, events, secret, started, is_draining: AtomicBool::new(false) })
+        Ok(Self { control, permits, sessions, events, secret, clock, is_draining: AtomicBool::new(false) })
     }
 
     /// Builds a document without running it; the remarks on it.
@@ -236,7 +237,7 @@ impl Dataplane {
     /// All endpoints' states, affinity's tables, the secret of cookies and the evacuated zones, for a successor.
     pub fn health(&self) -> String {
         let control = self.control();
-        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let now = self.clock.now();
         let evacuated = control.service().zones().evacuated();
         Inheritance::of(&control.snapshot, &self.secret, now)
             .with_evacuated(evacuated)
@@ -296,7 +297,7 @@ impl Dataplane {
             service: control.service.as_ref(),
             connections: self.permits.open(),
             workers: control.workers.len(),
-            uptime: self.started.elapsed(),
+            uptime: Duration::from_nanos(self.clock.now()),
             is_draining: self.is_draining.load(Ordering::Relaxed),
             local: &|bind| control.ports.local(bind),
         };

@@ -7,7 +7,7 @@ use crate::tls::{Alpn, HTTP_1, HTTP_2, Target, originate};
 use crate::transparent::appear_as;
 use crate::worker::Worker;
 use evenly_core::error::Failure;
-use evenly_core::pool::{Endpoint, EndpointId, Pool};
+use evenly_core::pool::{Endpoint, EndpointId, Nanos, Pool};
 use evenly_core::proxy_protocol::Addresses;
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
@@ -15,7 +15,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// A connection to an endpoint.
@@ -39,8 +38,8 @@ pub struct Upstream {
 pub enum Owner {
     /// One client connection's, which a PROXY protocol header named.
     Connection(Box<Addresses>),
-    /// The client's whose address it comes from.
-    Client(IpAddr),
+    /// The client's whose address it comes from. Boxed, like the other: see the size below.
+    Client(Box<IpAddr>),
 }
 
 impl Upstream {
@@ -50,16 +49,18 @@ impl Upstream {
     }
 }
 
-/// An idle connection, with when it became idle.
+// Each is moved several times in every request, and what is larger is moved by a call of memcpy.
+const _: () = assert!(size_of::<Upstream>() <= 128 && size_of::<Idle>() <= 128);
+
+/// An idle connection, and how long it may be.
 struct Idle {
     stream: Stream,
     /// Numbers are given out again after a reload, so the number alone does not say where a connection leads.
     address: SocketAddr,
     owner: Option<Owner>,
     target: Option<Arc<Target>>,
-    since: Instant,
-    /// Copied from the pool, so that a sweep needs no snapshot.
-    timeout: Duration,
+    /// When it has been idle for too long.
+    until: Nanos,
 }
 
 /// A worker's idle upstream connections, by endpoint.
@@ -100,7 +101,7 @@ impl IdleConnections {
 
     /// Keeps a connection whose last exchange ended cleanly. At the endpoint's bound the one idle longest makes room;
     /// at the worker's, it is closed instead.
-    pub fn keep(&self, upstream: Upstream, pool: &Pool, now: Instant) {
+    pub fn keep(&self, upstream: Upstream, pool: &Pool, now: Nanos) {
         let most = pool.keepalive.max_idle as usize;
         if upstream.stream.frames_messages() {
             // It has ended, and its connection is not its own.
@@ -120,22 +121,20 @@ impl IdleConnections {
             self.total.set(self.total.get() - 1);
         }
         let Upstream { stream, address, owner, target, .. } = upstream;
-        let timeout = Duration::from_millis(pool.keepalive.idle_timeout_ms);
-        stack.push(Idle { stream, address, owner, target, since: now, timeout });
+        let until = now.saturating_add(pool.keepalive.idle_timeout_ms.saturating_mul(1_000_000));
+        stack.push(Idle { stream, address, owner, target, until });
         self.total.set(self.total.get() + 1);
     }
 
     /// Closes what is idle for too long or was closed by its endpoint, and everything to endpoints that are gone.
-    pub fn sweep(&self, now: Instant, is_known: impl Fn(EndpointId) -> bool) {
+    pub fn sweep(&self, now: Nanos, is_known: impl Fn(EndpointId) -> bool) {
         let mut total = 0;
         for (index, stack) in self.by_endpoint.borrow_mut().iter_mut().enumerate() {
             if stack.is_empty() {
                 continue;
             }
             let known = u32::try_from(index).is_ok_and(|id| is_known(EndpointId(id)));
-            let stays = |idle: &mut Idle| {
-                known && now.duration_since(idle.since) < idle.timeout && is_quiet(&idle.stream)
-            };
+            let stays = |idle: &mut Idle| known && now < idle.until && is_quiet(&idle.stream);
             stack.extract_if(.., |idle| !stays(idle)).for_each(|idle| part(idle.stream));
             total += stack.len();
             if stack.is_empty() {

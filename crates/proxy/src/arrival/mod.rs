@@ -25,7 +25,6 @@ use evenly_core::proxy_protocol::{Addresses, Outgoing, Transport, Version};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::net::TcpStream;
 
 /// Where a connection comes from.
@@ -151,7 +150,7 @@ async fn secure(
     let termination = view.as_ref().and_then(|view| view.termination(origin.bind));
     let (Some(tls), Some(termination)) = (&listener.tls, termination.cloned()) else { return };
     drop(view);
-    let now = worker.nanos(Instant::now());
+    let now = worker.now();
     let address = origin.peer.ip();
     if tls.rate.as_ref().is_some_and(|rate| !rate.admit(permit.hash_of(address), now)) {
         return refusal::refuse(worker, listener, stream, origin.peer, Failure::TlsLimit);

@@ -94,14 +94,14 @@ pub fn pick_for(
 }
 
 /// An endpoint has answered: its client belongs to it from here on. Appends the `Set-Cookie` lines that say so.
-pub fn renew(client: &Client, exchange: &mut Exchange, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
+pub fn renew(exchange: &mut Exchange, head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
     let (Some(bond), Some((_, address))) = (&mut exchange.bond, exchange.tally.endpoint) else { return };
     let snapshot = &exchange.view.snapshot;
     if let (Some(pool), Some(variants)) = (bond.due, &snapshot.variants[exchange.route]) {
         variants.write_cookie(out, pool, bond.is_https);
     }
     let (Some(affinity), Some(clue)) = (snapshot.affinity(exchange.pool), &mut bond.clue) else { return };
-    let (place, now) = (Place::of_address(address), client.worker.nanos(exchange.tally.started));
+    let (place, now) = (Place::of_address(address), exchange.tally.started);
     if affinity.learns() {
         let is_set_cookie = |name: &[u8]| name.eq_ignore_ascii_case(b"set-cookie");
         for field in head.fields.iter().filter(|field| is_set_cookie(field.name.as_bytes())) {

@@ -19,7 +19,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
 
 /// A connection that could not be had, or that broke before it brought a response.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +66,7 @@ impl Terms {
         let (version, source) = (pool.proxy_protocol, pool.source_for(client.peer.ip()));
         let owner = match version {
             Some(_) => Some(Owner::Connection(Box::new(client.addresses()))),
-            None => source.map(Owner::Client),
+            None => source.map(|ip| Owner::Client(Box::new(ip))),
         };
         Self { owner, version, source, target: view.target(endpoint).map(Arc::clone) }
     }
@@ -174,11 +173,11 @@ pub async fn connect(
     if !was_lost && let Some(upstream) = idle(client, endpoint, &terms) {
         return Ok(upstream);
     }
-    let began = Instant::now();
+    let began = client.worker.now();
     let due = client.deadline.at(exchange.connect_timeout()).min(exchange.due);
     let pool = Arc::clone(exchange.pool());
     let opened = open(client, (&pool, endpoint), terms, due, is_read).await;
-    exchange.tally.connect += began.elapsed();
+    exchange.tally.connect += client.worker.now().saturating_sub(began);
     opened.map_err(|lost| match lost.cause {
         Some(Cause::ConnectTimeout) if client.deadline.is_past(exchange.due) => {
             Lost::for_good(Failure::RequestDeadline)

@@ -13,7 +13,7 @@ use evenly_core::circuit::Permit;
 use evenly_core::error::{Failure, Side};
 use evenly_core::grpc;
 use evenly_core::outlier::Outcome;
-use evenly_core::pool::{Endpoint, EndpointId, Lease, Pool};
+use evenly_core::pool::{Endpoint, EndpointId, Lease, Nanos, Pool};
 use evenly_core::retry::Policy;
 use evenly_core::route::{Injected, Route};
 use evenly_http1::{BodyReader, Version};
@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A request on its way through the steps.
 pub struct Exchange {
@@ -126,15 +126,15 @@ impl Method {
 /// What is counted of an exchange, and what the access log says of it.
 pub struct Tally {
     /// When its first bytes were there.
-    pub started: Instant,
+    pub started: Nanos,
     /// For an endpoint with room.
-    pub queue: Duration,
+    pub queue: Nanos,
     /// For connecting to the endpoint; zero when a connection was reused.
-    pub connect: Duration,
+    pub connect: Nanos,
     /// From sending to the response's head.
-    pub upstream: Duration,
+    pub upstream: Nanos,
     /// When the last byte of the answer was sent; `None` until then.
-    pub ended: Option<Instant>,
+    pub ended: Option<Nanos>,
     /// Bytes from the client, head included.
     pub bytes_in: u64,
     /// Bytes to the client, head included.
@@ -157,12 +157,12 @@ pub struct Tally {
 
 impl Tally {
     /// Nothing counted yet.
-    pub fn new(started: Instant, line: Option<crate::access_log::Line>) -> Self {
+    pub fn new(started: Nanos, line: Option<crate::access_log::Line>) -> Self {
         Self {
             started,
-            queue: Duration::ZERO,
-            connect: Duration::ZERO,
-            upstream: Duration::ZERO,
+            queue: 0,
+            connect: 0,
+            upstream: 0,
             ended: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -179,11 +179,11 @@ impl Tally {
 
 impl Tally {
     /// The response's head has arrived.
-    pub fn arrived(&mut self, now: Instant) {
+    pub fn arrived(&mut self, now: Nanos) {
         let began = self.tries.failed().and_then(|failed| failed.began);
-        let (began, connect_before) = began.unwrap_or((self.started + self.queue, Duration::ZERO));
+        let (began, connect_before) = began.unwrap_or((self.started + self.queue, 0));
         let connect = self.connect.saturating_sub(connect_before);
-        self.upstream = now.saturating_duration_since(began).saturating_sub(connect);
+        self.upstream = now.saturating_sub(began).saturating_sub(connect);
     }
 }
 
@@ -194,9 +194,9 @@ impl Exchange {
         if let Some(permit) = self.permit.take() {
             self.pool().leave(permit, outcome == Outcome::Success);
         }
-        let nanos = u64::try_from(self.tally.upstream.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = self.tally.upstream;
         self.pool().observe(lease.endpoint(), outcome, nanos);
-        self.pool().observe_latency(lease.endpoint(), outcome, nanos, || worker.nanos(Instant::now()));
+        self.pool().observe_latency(lease.endpoint(), outcome, nanos, || worker.now());
     }
 
     /// The attempt failed, before or within the response. A reused connection that broke says nothing: its endpoint may
@@ -214,7 +214,7 @@ impl Exchange {
             // What is no failure of the endpoint's says nothing here: how long it took is not at hand.
             if outcome != Outcome::Success {
                 self.pool().observe(endpoint, outcome, 0);
-                self.pool().observe_latency(endpoint, outcome, 0, || worker.nanos(Instant::now()));
+                self.pool().observe_latency(endpoint, outcome, 0, || worker.now());
             }
         }
     }
@@ -248,9 +248,7 @@ impl Exchange {
     /// After how many seconds its client may try again.
     pub fn retry_after(&self, worker: &Worker, failure: Failure) -> Option<u32> {
         match &self.pool().circuit {
-            Some(circuit) if failure == Failure::CircuitOpen => {
-                Some(circuit.retry_after(worker.nanos(Instant::now())))
-            }
+            Some(circuit) if failure == Failure::CircuitOpen => Some(circuit.retry_after(worker.now())),
             _ => failure.retry_after(),
         }
     }

@@ -33,7 +33,6 @@ use evenly_core::pool::Lease;
 use evenly_http1::BodyReader;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Instant;
 
 /// Bodies up to this size are copied behind their head and sent with it: below it, copying costs less than a second
 /// piece to send.
@@ -91,7 +90,7 @@ pub async fn serve(desk: Rc<Desk>) {
 /// Answers a request whose head nobody has read: it did not come in time, or is too large.
 pub async fn refuse_unread(client: &mut Client, failure: Failure) -> Next {
     let view = client.worker.pin();
-    let mut planned = refuse(client, &view, Instant::now(), failure);
+    let mut planned = refuse(client, &view, client.worker.now(), failure);
     say(client, &mut planned, None).await
 }
 
@@ -186,7 +185,7 @@ fn pick(client: &Client, exchange: &mut Exchange) -> Result<Lease, Failure> {
         return retry::pick_another(client, exchange);
     }
     exchange.enter(&client.worker)?;
-    let now = client.worker.nanos(exchange.tally.started);
+    let now = exchange.tally.started;
     exchange.view.budget(exchange.pool).borrow_mut().deposit(now);
     if exchange.waits() && !exchange.view.waiting(exchange.pool).is_empty() {
         // Nobody is served before those that wait already.
@@ -230,14 +229,14 @@ async fn attempt(
             }
             Settled::Switch(text, length) => {
                 buffer.consume(length);
-                exchange.tally.arrived(Instant::now());
+                exchange.tally.arrived(client.worker.now());
                 exchange.observe(&client.worker, lease, Outcome::of_status(exchange.tally.status));
                 // Boxed: a tunnel's state would otherwise make every idle connection larger.
                 return Ok(Box::pin(tunnel(client, exchange, upstream, text, buffer)).await);
             }
             // Used where it is, like the connection: they are large.
             Settled::Final(ref mut response) => {
-                exchange.tally.arrived(Instant::now());
+                exchange.tally.arrived(client.worker.now());
                 if exchange.tally.call.is_none() {
                     exchange.observe(&client.worker, lease, Outcome::of_status(exchange.tally.status));
                 }
@@ -255,7 +254,7 @@ async fn attempt(
             }
             Settled::Again(is_whole) => {
                 if is_whole {
-                    client.worker.idle.keep(upstream, exchange.pool(), Instant::now());
+                    client.worker.idle.keep(upstream, exchange.pool(), client.worker.now());
                 }
                 return Err(Lost { is_settled: true, ..Lost::for_good(Failure::UpstreamStatus) });
             }
@@ -312,7 +311,7 @@ async fn respond(
         exchange.tally.failure = Some(failure);
         return Ok(grpc::cut(client, exchange, failure));
     }
-    exchange.tally.ended = Some(Instant::now());
+    exchange.tally.ended = Some(client.worker.now());
     let is_sent = upload.is_none() && !exchange.is_cut;
     response.keep_upstream &= is_sent && !excess;
     Ok(match (response.keep_client, is_sent) {

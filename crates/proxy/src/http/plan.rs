@@ -24,6 +24,7 @@ use evenly_core::circuit::Permit;
 use evenly_core::error::Failure;
 use evenly_core::listener::Service;
 use evenly_core::max_forwards::forwards_left;
+use evenly_core::pool::Nanos;
 use evenly_core::route::{Action, PoolIndex, Request, Route, RouteTable, host_name};
 use evenly_core::target::normalize_path;
 use evenly_core::template::Variables;
@@ -33,7 +34,6 @@ use evenly_http1::{
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What is to be done.
 #[allow(clippy::large_enum_variant, reason = "boxing the exchange would cost every request an allocation")]
@@ -63,7 +63,7 @@ pub struct Planned {
 /// Reads the head in `input`, finds its route and renders what the endpoint will get. `known`: what was found out since
 /// an earlier look at the same request.
 pub fn plan(client: &mut Client, view: &Rc<View>, input: &Buffer, known: Option<&Known>) -> Plan {
-    let started = known.and_then(|known| known.started).unwrap_or_else(Instant::now);
+    let started = known.and_then(|known| known.started).unwrap_or_else(|| client.worker.now());
     if !refresh(client, view) {
         return Plan::Answer(Box::new(refuse(client, view, started, Failure::Drained)));
     }
@@ -100,7 +100,7 @@ fn refresh(client: &mut Client, view: &View) -> bool {
 }
 
 /// A head that could not be read: nothing behind it can be, either.
-pub fn refuse(client: &Client, view: &View, started: Instant, failure: Failure) -> Planned {
+pub fn refuse(client: &Client, view: &View, started: Nanos, failure: Failure) -> Planned {
     let mut tally = Tally::new(started, None);
     let protocol = if client.stream.frames_messages() { client.protocol(Version::Http11) } else { "-" };
     tally.line = Line::unread(&client.worker, &client.listener, client.peer, protocol);
@@ -117,7 +117,7 @@ fn routed(
     view: &Rc<View>,
     head: &RequestHead<'_, '_>,
     input: &Buffer,
-    (started, known): (Instant, Option<&Known>),
+    (started, known): (Nanos, Option<&Known>),
 ) -> Plan {
     let named = known.and_then(|known| known.request_id.as_deref());
     let request_id = named.map_or_else(|| RequestId::of(client, head), RequestId::Given);
@@ -182,7 +182,7 @@ fn is_misdirected(client: &Client, view: &View, authority: &str) -> bool {
 /// What there is of a request's [`Tally`] before it is known who answers: the rest of it would only be carried about.
 pub struct Opened {
     /// When its first bytes were there.
-    pub started: Instant,
+    pub started: Nanos,
     /// Its part of its access-log line.
     pub line: Option<Line>,
 }

@@ -15,14 +15,14 @@ use evenly_core::queue::Place;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Waits for an endpoint with room.
 ///
 /// # Errors
 /// The queue is full, the wait was too long, the client went, or the pool lost its endpoints.
 pub async fn wait(client: &mut Client, exchange: &mut Exchange, is_read: bool) -> Result<Lease, Failure> {
-    let began = Instant::now();
+    let began = client.worker.now();
     let Some(Queue { size, timeout_ms }) = exchange.pool().queue.clone() else {
         return Err(Failure::NoEndpointFull);
     };
@@ -41,7 +41,7 @@ pub async fn wait(client: &mut Client, exchange: &mut Exchange, is_read: bool) -
         waiting.register(place, cx.waker());
         let is_first = waiting.is_first(place);
         if is_first {
-            let now = client.worker.nanos(Instant::now());
+            let now = client.worker.now();
             let ask = Ask { key: exchange.key, tried: &[], now };
             match pick_for(&exchange.view, exchange.pool, &mut exchange.bond, ask) {
                 Err(why) if why.is_full() => {}
@@ -64,7 +64,7 @@ pub async fn wait(client: &mut Client, exchange: &mut Exchange, is_read: bool) -
     })
     .await;
     drop(turn);
-    exchange.tally.queue = began.elapsed();
+    exchange.tally.queue = client.worker.now().saturating_sub(began);
     client.worker.stats.borrow_mut().queue_left(pool, matches!(outcome, Err(Failure::QueueTimeout)));
     outcome
 }

@@ -9,7 +9,6 @@ use evenly_core::affinity::Told;
 use evenly_core::error::Failure;
 use evenly_core::route::Route;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// Records an exchange with an endpoint.
 pub fn record(client: &Client, exchange: &mut Exchange) {
@@ -43,12 +42,10 @@ fn counted(client: &Client, tally: &Tally, route: u32, pool: u32) -> Record {
         failure: tally.failure,
         bytes_in: tally.bytes_in,
         bytes_out: tally.bytes_out,
-        queue_nanos: nanos(tally.queue),
-        connect_nanos: nanos(tally.connect),
-        upstream_nanos: nanos(tally.upstream),
-        total_nanos: nanos(
-            tally.ended.map_or_else(|| tally.started.elapsed(), |ended| ended - tally.started),
-        ),
+        queue_nanos: tally.queue,
+        connect_nanos: tally.connect,
+        upstream_nanos: tally.upstream,
+        total_nanos: tally.ended.unwrap_or_else(|| client.worker.now()).saturating_sub(tally.started),
         attempts: tally.tries.count() + u32::from(tally.endpoint.is_some()),
         affinity: Told::default(),
         grpc_status: tally.call.as_ref().and_then(|call| call.status),
@@ -69,8 +66,4 @@ fn write(client: &Client, tally: &Tally, line: Option<Line>, names: &Names<'_>, 
 
 fn endpoint(tally: &Tally) -> Option<SocketAddr> {
     tally.endpoint.map(|(_, address)| address)
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -11,14 +11,14 @@ use crate::pump::Pump;
 use evenly_core::affinity::Ask;
 use evenly_core::error::Failure;
 use evenly_core::grpc;
-use evenly_core::pool::{EndpointId, Lease};
+use evenly_core::pool::{EndpointId, Lease, Nanos};
 use evenly_core::retry::{Cause, Price, Try, retry_after};
 use evenly_core::route::Fields;
 use evenly_http1::{BodyLength, ResponseHead};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// The tries of a request that failed so far; nothing for most requests, which is why it is boxed.
 #[derive(Default)]
@@ -36,7 +36,7 @@ pub struct Failed {
     /// one goes there again, and does not count: the endpoint has seen nothing of the request yet. Once for a request.
     pub home: Option<usize>,
     /// When the next try began, and how long connecting had taken until then.
-    pub began: Option<(Instant, Duration)>,
+    pub began: Option<(Nanos, Nanos)>,
     /// How long to wait before it.
     pause: Duration,
     /// The request's body, if its endpoint stopped taking it before its end.
@@ -65,7 +65,7 @@ impl Tries {
     }
 
     /// The try that counts began then, when connecting had taken so long.
-    pub fn began(&mut self, at: Instant, connect: Duration) {
+    pub fn began(&mut self, at: Nanos, connect: Nanos) {
         self.entry().began = Some((at, connect));
     }
 
@@ -91,7 +91,7 @@ impl Tries {
 /// *Pick*, after a failure: an endpoint that was not tried yet; if there is none, any again. A client that belongs to an
 /// endpoint stays with it when only an old connection was lost, which says nothing of the endpoint.
 pub fn pick_another(client: &Client, exchange: &mut Exchange) -> Result<Lease, Failure> {
-    let now = client.worker.nanos(Instant::now());
+    let now = client.worker.now();
     let Some(failed) = exchange.tally.tries.failed() else { return Err(Failure::UpstreamClosed) };
     let is_home = failed.home == Some(failed.endpoints.len());
     let tried = &failed.endpoints[..failed.endpoints.len() - usize::from(is_home)];
@@ -195,7 +195,7 @@ pub async fn again(
         wait(client, upload.is_none(), pause).await?;
     }
     let connect = exchange.tally.connect;
-    exchange.tally.tries.entry().began = Some((Instant::now(), connect));
+    exchange.tally.tries.entry().began = Some((client.worker.now(), connect));
     Ok(())
 }
 
@@ -208,7 +208,7 @@ fn decide(
     retry_after: Option<Duration>,
 ) -> bool {
     let (Some(cause), Some((endpoint, _))) = (lost.cause, exchange.tally.endpoint) else { return false };
-    let now = client.worker.nanos(Instant::now());
+    let now = client.worker.now();
     let mut tried = exchange.tally.tries.failed().map(|failed| failed.endpoints.clone()).unwrap_or_default();
     tried.push(endpoint);
     let home = exchange.tally.tries.failed().and_then(|failed| failed.home);

@@ -145,7 +145,7 @@ fn response(
         }
     }
     coded.write(&mut text, head);
-    bond::renew(client, exchange, head, &mut text);
+    bond::renew(exchange, head, &mut text);
     if is_chunked {
         text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
@@ -190,7 +190,7 @@ fn switching(client: &Client, exchange: &mut Exchange, head: &ResponseHead<'_, '
     text.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
     text.extend_from_slice(head.upgrade.unwrap_or_default());
     text.extend_from_slice(b"\r\n");
-    bond::renew(client, exchange, head, &mut text);
+    bond::renew(exchange, head, &mut text);
     text.extend_from_slice(b"\r\n");
     text
 }

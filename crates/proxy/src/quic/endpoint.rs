@@ -289,7 +289,7 @@ impl Endpoint {
         if listener.max_per_client.is_some_and(|most| !permit.count_client(peer.ip(), most)) {
             return refuse(Failure::ClientLimit);
         }
-        let now = self.worker.nanos(Instant::now());
+        let now = self.worker.now();
         if rate.is_some_and(|rate| !rate.admit(permit.hash_of(peer.ip()), now)) {
             return refuse(Failure::TlsLimit);
         }

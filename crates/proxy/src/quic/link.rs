@@ -47,7 +47,7 @@ impl Link {
 
     /// The worker's time, in milliseconds.
     pub fn now(&self) -> u64 {
-        self.endpoint.worker().nanos(Instant::now()) / 1_000_000
+        self.endpoint.worker().now() / 1_000_000
     }
 
     /// From where the client's packets come now, and how long a round trip takes there.

@@ -2,26 +2,26 @@
 //! What is decided, and how, stands in `evenly_core::circuit` and `evenly_core::concurrency`.
 
 use super::events::{Event, Events, Level, Subject};
+use crate::clock::Clock;
 use evenly_core::circuit::{Phase, Transition};
-use evenly_core::pool::{Nanos, Pool};
+use evenly_core::pool::Pool;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What sweeps the circuits of all pools.
 pub(super) struct Circuits {
-    /// The workers' beginning of time.
-    epoch: Instant,
+    /// The workers'.
+    clock: Clock,
     events: Arc<Events>,
 }
 
 impl Circuits {
-    pub fn new(epoch: Instant, events: Arc<Events>) -> Self {
-        Self { epoch, events }
+    pub fn new(clock: Clock, events: Arc<Events>) -> Self {
+        Self { clock, events }
     }
 
     /// Sweeps those of these pools.
     pub fn sweep(&self, pools: &[Arc<Pool>]) {
-        let now = Nanos::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
+        let now = self.clock.now();
         for pool in pools {
             if let Some(transition) = pool.circuit.as_ref().and_then(|circuit| circuit.sweep(now)) {
                 self.tell(pool, transition);

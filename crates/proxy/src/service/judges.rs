@@ -3,6 +3,7 @@
 
 use super::checks::Checks;
 use super::events::{Event, Events, Level, Subject};
+use crate::clock::Clock;
 use evenly_core::outlier::{Change, Judge};
 use evenly_core::pool::{Pool, PoolId};
 use evenly_core::snapshot::Snapshot;
@@ -10,7 +11,7 @@ use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Between two sweeps: how long an endpoint that fails keeps its traffic. A sweep reads a few counters of each endpoint.
@@ -19,8 +20,8 @@ const SWEEP: Duration = Duration::from_millis(100);
 /// The judges of all pools.
 pub(super) struct Judges {
     pools: RefCell<FxHashMap<PoolId, (Arc<Pool>, Judge)>>,
-    /// The workers' beginning of time.
-    epoch: Instant,
+    /// The workers'.
+    clock: Clock,
     wake: Notify,
     checks: Arc<Checks>,
     events: Arc<Events>,
@@ -28,8 +29,8 @@ pub(super) struct Judges {
 
 impl Judges {
     /// Nothing to judge yet.
-    pub fn new(epoch: Instant, checks: Arc<Checks>, events: Arc<Events>) -> Self {
-        Self { pools: RefCell::default(), epoch, wake: Notify::new(), checks, events }
+    pub fn new(clock: Clock, checks: Arc<Checks>, events: Arc<Events>) -> Self {
+        Self { pools: RefCell::default(), clock, wake: Notify::new(), checks, events }
     }
 
     /// Judges the pools of `snapshot` from now on. A pool that is judged no more gets one last sweep, which acquits all.
@@ -66,7 +67,7 @@ impl Judges {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.clock.now()
     }
 
     fn tell(&self, pool: &Pool, changes: Vec<Change>) {

@@ -27,6 +27,7 @@ pub use log_writer::{LogHandle, LogRing, LogTotals};
 pub use probe::{CheckFailure, Step};
 pub use zones::Zones;
 
+use crate::clock::Clock;
 use crate::tls::Targets;
 use circuits::Circuits;
 use evenly_core::snapshot::Snapshot;
@@ -35,7 +36,6 @@ use log_writer::LogWriter;
 use prober::Prober;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 use std::{io, thread};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zones::EXPIRY_TICK;
@@ -52,11 +52,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the threads; they idle until the first [`Service::apply`]. `epoch` is the workers' beginning of time.
+    /// Starts the threads; they idle until the first [`Service::apply`]. `clock` is the workers'.
     ///
     /// # Errors
     /// A thread or its runtime cannot be made (descriptors, memory).
-    pub fn start(events: Arc<Events>, epoch: Instant) -> io::Result<Self> {
+    pub fn start(events: Arc<Events>, clock: Clock) -> io::Result<Self> {
         let log = LogWriter::start(Arc::clone(&events))?;
         let checks = Arc::<Checks>::default();
         let (snapshots, inbox) = unbounded_channel();
@@ -72,11 +72,11 @@ impl Service {
             match runtime {
                 Ok(runtime) => {
                     let _ = ready.send(Ok(()));
-                    let judges = Judges::new(epoch, Arc::clone(&found), Arc::clone(&told));
+                    let judges = Judges::new(clock, Arc::clone(&found), Arc::clone(&told));
                     runtime.block_on(run(
                         Rc::new(Prober::new(found, told)),
                         Rc::new(judges),
-                        (&watched, &Circuits::new(epoch, swept)),
+                        (&watched, &Circuits::new(clock, swept)),
                         inbox,
                     ));
                 }

@@ -1,6 +1,7 @@
 //! Health checks as a whole, over real sockets.
 
 use super::*;
+use crate::clock::Clock;
 use crate::metrics::sample;
 use crate::tls::Targets;
 use evenly_core::pool::{Endpoint, EndpointState};
@@ -10,7 +11,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Far longer than anything here takes; a test that waits for it has failed.
 const LONG: Duration = Duration::from_secs(20);
@@ -59,7 +60,7 @@ impl Running {
     fn new() -> Self {
         let events = Arc::<Events>::default();
         Self {
-            service: Service::start(Arc::clone(&events), Instant::now()).unwrap(),
+            service: Service::start(Arc::clone(&events), Clock::start()).unwrap(),
             events,
             told: VecDeque::new(),
         }

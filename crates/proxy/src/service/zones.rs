@@ -1,6 +1,7 @@
 //! Evacuated zones, and that each comes back in time: the service thread sees to it, whatever becomes of whoever asked.
 
 use super::events::{Event, Events, Level, Subject};
+use crate::clock::nanos;
 use evenly_core::pool::{Evacuations, Nanos, Pool};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -77,8 +78,4 @@ impl Zones {
         // A holder that panicked left at worst an endpoint unmarked, which the next snapshot marks.
         self.evacuations.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

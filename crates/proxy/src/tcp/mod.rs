@@ -22,7 +22,7 @@ use evenly_core::hash_key::HashKey;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::outlier::Outcome;
 use evenly_core::passthrough::Passthrough;
-use evenly_core::pool::{Endpoint, EndpointId, Lease, NoEndpoint};
+use evenly_core::pool::{Endpoint, EndpointId, Lease, Nanos, NoEndpoint};
 use evenly_core::proxy_protocol::Addresses;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -30,12 +30,12 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is counted of a connection.
 struct Tally {
-    started: Instant,
-    connect: Duration,
+    started: Nanos,
+    connect: Nanos,
     endpoint: Option<(EndpointId, SocketAddr)>,
     bytes: (u64, u64),
     is_resent: bool,
@@ -52,8 +52,8 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, _permit: 
     let Service::Tcp(routes) = &listener.service else { return };
     let _open = worker.open(listener.id);
     let mut tally = Tally {
-        started: Instant::now(),
-        connect: Duration::ZERO,
+        started: worker.now(),
+        connect: 0,
         endpoint: None,
         bytes: (0, 0),
         is_resent: false,
@@ -200,7 +200,7 @@ impl Connection<'_> {
             tally.affinity = clue.told;
             let endpoint = Arc::clone(lease.endpoint());
             tally.endpoint = Some((endpoint.id(), endpoint.address()));
-            let began = Instant::now();
+            let began = self.worker.now();
             let due = deadline.at(timeout);
             deadline.set_at(due);
             let introduction =
@@ -218,14 +218,14 @@ impl Connection<'_> {
                 Poll::Pending => Poll::Pending,
             });
             let dialled = dialled.await;
-            tally.connect += began.elapsed();
+            let took = self.worker.now().saturating_sub(began);
+            tally.connect += took;
             match dialled {
                 Ok(upstream) => {
-                    let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
                     self.observe(pool, &endpoint, Outcome::Success, took);
                     self.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
                     if let Some(affinity) = affinity {
-                        let now = self.worker.nanos(Instant::now());
+                        let now = self.worker.now();
                         affinity.answered(&mut clue, Place::of(&endpoint), now);
                     }
                     return Ok((lease, upstream));
@@ -248,7 +248,7 @@ impl Connection<'_> {
 
     fn pick(&self, pool: usize, clue: &mut Clue, tried: &[EndpointId]) -> Result<Lease, NoEndpoint> {
         let key = Some(HashKey::of_address(self.origin.peer.ip().to_canonical()));
-        let now = self.worker.nanos(Instant::now());
+        let now = self.worker.now();
         let mut picker = self.view.picker(pool).borrow_mut();
         match self.view.snapshot.affinity(pool) {
             Some(affinity) => pick(affinity, clue, &mut picker, Ask { key, tried, now }),
@@ -261,13 +261,12 @@ impl Connection<'_> {
     fn observe(&self, pool: usize, endpoint: &Endpoint, outcome: Outcome, nanos: u64) {
         let pool = self.view.pool(pool);
         pool.observe(endpoint, outcome, nanos);
-        pool.observe_latency(endpoint, outcome, nanos, || self.worker.nanos(Instant::now()));
+        pool.observe_latency(endpoint, outcome, nanos, || self.worker.now());
     }
 
     /// *Record*.
     fn record(&self, tally: &Tally) {
         let pool = self.pool.map(|place| self.view.pool(place));
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let record = Record {
             listener: self.listener.id.0,
             route: NONE,
@@ -278,9 +277,9 @@ impl Connection<'_> {
             bytes_in: tally.bytes.0,
             bytes_out: tally.bytes.1,
             queue_nanos: 0,
-            connect_nanos: nanos(tally.connect),
+            connect_nanos: tally.connect,
             upstream_nanos: 0,
-            total_nanos: nanos(tally.started.elapsed()),
+            total_nanos: self.worker.now().saturating_sub(tally.started),
             attempts: 1 + u32::from(tally.is_resent),
             affinity: tally.affinity,
             grpc_status: None,

@@ -289,7 +289,7 @@ impl Relay {
     fn pick(&self, flow: Flow, exclude: Option<EndpointId>) -> Result<(Lease, Told), Lost> {
         let client = flow.client.ip().to_canonical();
         let key = Some(HashKey::of_address(client));
-        let now = self.worker.nanos(Instant::now());
+        let now = self.worker.now();
         let mut picker = self.site.view.picker(self.site.pool).borrow_mut();
         let picked = match self.site.view.snapshot.affinity(self.site.pool) {
             Some(affinity) => {

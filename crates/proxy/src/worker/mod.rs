@@ -13,6 +13,7 @@ pub mod waiting;
 
 use crate::access_log::Log;
 use crate::arrival::Tarpit;
+use crate::clock::Clock;
 use crate::compress::Coders;
 use crate::http::{Handlers, Passwords, SharedConnections};
 use crate::metrics::WorkerStats;
@@ -27,7 +28,7 @@ use buffers::Buffers;
 use deadlines::{Deadlines, TICK};
 use evenly_core::circuit::Permit;
 use evenly_core::listener::ListenerId;
-use evenly_core::pool::Pool;
+use evenly_core::pool::{Nanos, Pool};
 use evenly_core::random::Random;
 use evenly_core::snapshot::Snapshot;
 use mirrors::Mirrors;
@@ -37,7 +38,6 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::{Duration, Instant};
 use std::{io, thread};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use view::View;
@@ -47,7 +47,7 @@ const TICKS_PER_SWEEP: u32 = 20;
 
 /// For how long a listener's last view is kept after a reload took it away. Its idle connections end within a second;
 /// those with something long under way are served no further request after that.
-const RETIRED: Duration = Duration::from_secs(60);
+const RETIRED: Nanos = 60_000_000_000;
 
 /// What the dataplane asks of a worker. The queue is unbounded, but every sender waits for its answer.
 pub enum Command {
@@ -135,7 +135,7 @@ pub struct Worker {
     /// By address: the last view of listeners that a reload took away, for their connections' last requests.
     retired: RefCell<FxHashMap<SocketAddr, Retired>>,
     /// The beginning of the worker's time, for the balancers' nanoseconds. Equal for all workers.
-    epoch: Instant,
+    clock: Clock,
 }
 
 impl Worker {
@@ -163,19 +163,20 @@ impl Worker {
         self.draining.get()
     }
 
-    /// Nanoseconds since the process began to serve.
-    pub fn nanos(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
+    /// The time.
+    #[inline]
+    pub fn now(&self) -> Nanos {
+        self.clock.now()
     }
 
     /// The pool that takes a request of another or of its own, and counts it if it is another's; where that was a choice, with
     /// what its circuit has let the request in with. See [`View::taking`].
     #[inline]
-    pub fn taking(&self, view: &View, pool: usize, started: Instant) -> (usize, Option<Permit>) {
+    pub fn taking(&self, view: &View, pool: usize, started: Nanos) -> (usize, Option<Permit>) {
         if view.snapshot.fallbacks[pool].is_none() {
             return (pool, None);
         }
-        let (taking, permit) = view.taking(pool, self.nanos(started));
+        let (taking, permit) = view.taking(pool, started);
         if taking != pool {
             self.stats.borrow_mut().pool_fell_back(view.pool(pool).id.0);
         }
@@ -200,7 +201,7 @@ impl Worker {
 
     fn apply(&self, configuration: Configuration) {
         let previous = self.pin();
-        let since = Instant::now();
+        let since = self.now();
         let Configuration { snapshot, permits, terminations, targets, log, .. } = configuration;
         let tls = (terminations, targets);
         let view = View::new(snapshot, permits, tls, Some(&previous), &mut self.random.borrow_mut());
@@ -218,7 +219,7 @@ impl Worker {
 /// The last view of a listener that is gone.
 struct Retired {
     view: Rc<View>,
-    since: Instant,
+    since: Nanos,
 }
 
 /// A counted connection.
@@ -237,7 +238,7 @@ impl Drop for Open {
 ///
 /// # Errors
 /// The thread or its runtime cannot be made (descriptors, memory).
-pub fn start(index: usize, seed: u64, epoch: Instant, first: Configuration) -> io::Result<WorkerHandle> {
+pub fn start(index: usize, seed: u64, clock: Clock, first: Configuration) -> io::Result<WorkerHandle> {
     let (commands, inbox) = unbounded_channel();
     let (ready, started) = std::sync::mpsc::sync_channel(1);
     let thread = thread::Builder::new().name(format!("evenly-worker-{index}")).spawn(move || {
@@ -252,7 +253,7 @@ pub fn start(index: usize, seed: u64, epoch: Instant, first: Configuration) -> i
                 match Alarm::new() {
                     Ok(alarm) => {
                         let _ = ready.send(Ok(()));
-                        run(alarm, seed, epoch, first, inbox).await;
+                        run(alarm, seed, clock, first, inbox).await;
                     }
                     Err(error) => {
                         let _ = ready.send(Err(error));
@@ -271,7 +272,7 @@ pub fn start(index: usize, seed: u64, epoch: Instant, first: Configuration) -> i
 async fn run(
     alarm: Alarm,
     seed: u64,
-    epoch: Instant,
+    clock: Clock,
     first: Configuration,
     mut inbox: UnboundedReceiver<Command>,
 ) {
@@ -296,7 +297,7 @@ async fn run(
         draining: Cell::new(false),
         view: RefCell::new(Rc::new(view)),
         retired: RefCell::default(),
-        epoch,
+        clock,
     });
     let mut acceptors = Acceptors::default();
     acceptors.update(&worker, sockets);
@@ -361,10 +362,10 @@ async fn tick(worker: Rc<Worker>) {
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(TICKS_PER_SWEEP) {
             let view = worker.pin();
-            let now = Instant::now();
+            let now = worker.now();
             worker.idle.sweep(now, |id| view.has_endpoint(id));
             worker.shared.sweep(|id| view.has_endpoint(id));
-            worker.retired.borrow_mut().retain(|_, retired| now.duration_since(retired.since) < RETIRED);
+            worker.retired.borrow_mut().retain(|_, retired| now.saturating_sub(retired.since) < RETIRED);
         }
     }
 }

@@ -19,18 +19,19 @@ use evenly_core::access::{
     Claim, ForwardAuth, Guard, Identity, Judgement, hide_parameter, without_parameter,
 };
 use evenly_core::error::Failure;
+use evenly_core::pool::Nanos;
 use evenly_http1::RequestHead;
 use service::{Answered, Service};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What was found out about a request before it is looked at again; nothing at the first look.
 #[derive(Default)]
 pub struct Known {
     /// When its first bytes were there.
-    pub started: Option<Instant>,
+    pub started: Option<Nanos>,
     /// Its name, so that it has one only.
     pub request_id: Option<Box<str>>,
     password: Option<Result<bool, Busy>>,
@@ -79,7 +80,7 @@ pub fn judge(
     if matches!(known.password, Some(Err(Busy))) {
         return refuse(opened, (Failure::AuthBusy, None));
     }
-    let now = client.worker.nanos(opened.started);
+    let now = opened.started;
     let mut verdict = |claim: &Claim| match known.password {
         Some(Ok(verdict)) => Some(verdict),
         _ => client.worker.passwords.look_up(&client.worker, claim, now),

@@ -1,13 +1,14 @@
 //! Verifies passwords on a thread beside the worker, and remembers what came of it.
 
 use super::Busy;
+use crate::clock::nanos;
 use crate::metrics::Password;
 use crate::worker::Worker;
 use evenly_core::access::{Claim, Tag, Verdicts};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Passwords that wait for a worker's helper at once. At some 50 ms each the last has its verdict within a second; what
@@ -120,7 +121,8 @@ impl Place {
         let Some(Ok(is_right)) = self.worker.alarm.within(LATE, verifying).await else { return Err(Busy) };
         let passwords = &self.worker.passwords;
         if !cache.is_zero() {
-            passwords.remember(self.tag, is_right, self.worker.nanos(Instant::now() + cache));
+            let until = self.worker.now().saturating_add(nanos(cache));
+            passwords.remember(self.tag, is_right, until);
         }
         let others =
             passwords.waiting.borrow_mut().get_mut(&self.tag).map(std::mem::take).unwrap_or_default();

@@ -19,7 +19,7 @@ use evenly_core::affinity::pick::by_balancer;
 use evenly_core::error::{Failure, Side};
 use evenly_core::hash_key::HashKey;
 use evenly_core::outlier::Outcome as Observed;
-use evenly_core::pool::{Endpoint, EndpointId, Pool};
+use evenly_core::pool::{Endpoint, EndpointId, Nanos, Pool};
 use evenly_core::retry::{Cause, Price, Try};
 use evenly_http1::{BodyReader, FieldKind, HeadLimits, MAX_FIELDS, Slots, parse_response};
 use std::future::poll_fn;
@@ -28,7 +28,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Bytes of an answer's body that are passed on to the client. A page that asks for a password fits; a service whose
 /// denial is larger counts as failed.
@@ -118,7 +118,7 @@ impl Service {
     pub async fn ask(self, client: &mut Client, view: &Rc<View>, client_ip: IpAddr) -> Answered {
         let timeout = self.forward.timeout;
         let chosen = self.forward.pool.0 as usize;
-        let (place, permit) = client.worker.taking(view, chosen, Instant::now());
+        let (place, permit) = client.worker.taking(view, chosen, client.worker.now());
         let mut asked = None;
         let alarm = Rc::clone(&client.worker.alarm);
         let permit = permit.or_else(|| client.worker.enter(view.pool(place)));
@@ -163,9 +163,9 @@ impl Service {
         let pool = view.pool(place);
         let key = Some(HashKey::of_address(client_ip));
         let (mut tried, mut is_stale): (Vec<EndpointId>, bool) = (Vec::new(), false);
-        view.budget(place).borrow_mut().deposit(client.worker.nanos(Instant::now()));
+        view.budget(place).borrow_mut().deposit(client.worker.now());
         loop {
-            let (began, now) = (Instant::now(), client.worker.nanos(Instant::now()));
+            let now = client.worker.now();
             let ask = Ask { key, tried: &tried, now };
             let lease = by_balancer(&mut view.picker(place).borrow_mut(), ask)?;
             let endpoint = Arc::clone(lease.endpoint());
@@ -174,7 +174,7 @@ impl Service {
             drop(lease);
             let (answer, lost) = match outcome {
                 Ok((status, answered)) => {
-                    observe(client, pool, &endpoint, (status, began));
+                    observe(client, pool, &endpoint, (status, now));
                     if !pool.retry.retries_status(status) {
                         return Ok(answered);
                     }
@@ -228,7 +228,7 @@ impl Service {
         buffer.consume(answering.length);
         let body = body(worker, &mut upstream, &mut answering, buffer).await.map_err(Lost::for_good)?;
         if answering.keep_alive && body.is_clean {
-            worker.idle.keep(upstream, pool, Instant::now());
+            worker.idle.keep(upstream, pool, worker.now());
         }
         let Answering { status, fields, .. } = answering;
         match (status, body.is_whole) {
@@ -300,7 +300,7 @@ impl Service {
 /// Whether another try follows; if so it is paid for.
 fn may_try_again(client: &Client, (view, place): (&View, usize), tried: &[EndpointId], lost: &Lost) -> bool {
     let Some(cause) = lost.cause else { return false };
-    let (pool, now) = (view.pool(place), client.worker.nanos(Instant::now()));
+    let (pool, now) = (view.pool(place), client.worker.now());
     let failed = Try {
         number: u32::try_from(tried.len()).unwrap_or(u32::MAX),
         cause,
@@ -326,11 +326,11 @@ fn may_try_again(client: &Client, (view, place): (&View, usize), tried: &[Endpoi
 }
 
 /// An answer has come: tells outlier detection, and the balancer that learns from latency.
-fn observe(client: &Client, pool: &Pool, endpoint: &Endpoint, (status, began): (u16, Instant)) {
-    let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+fn observe(client: &Client, pool: &Pool, endpoint: &Endpoint, (status, began): (u16, Nanos)) {
+    let now = client.worker.now();
+    let nanos = now.saturating_sub(began);
     pool.observe(endpoint, Observed::of_status(status), nanos);
-    let now = || client.worker.nanos(began) + nanos;
-    pool.observe_latency(endpoint, Observed::of_status(status), nanos, now);
+    pool.observe_latency(endpoint, Observed::of_status(status), nanos, || now);
 }
 
 /// Nothing came of a try: counts it, and tells outlier detection.
@@ -338,7 +338,7 @@ fn failed(client: &Client, pool: &Pool, endpoint: &Endpoint, failure: Failure) {
     client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, failure);
     if failure.side() == Side::Upstream {
         pool.observe(endpoint, Observed::LocalOriginFailure, 0);
-        let now = || client.worker.nanos(Instant::now());
+        let now = || client.worker.now();
         pool.observe_latency(endpoint, Observed::LocalOriginFailure, 0, now);
     }
 }

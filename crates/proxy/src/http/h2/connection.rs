@@ -17,7 +17,7 @@ use evenly_http2::{Connection, ErrorCode, Event, Limits, Reason, Step, StreamId}
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Reads of one turn, after which the worker's other connections come first.
 const TURN_READS: u32 = 4;
@@ -368,5 +368,5 @@ pub async fn request(mut client: Box<Client>, head: Option<Text>) {
 }
 
 fn millis(client: &Client) -> u64 {
-    client.worker.nanos(Instant::now()) / 1_000_000
+    client.worker.now() / 1_000_000
 }

@@ -19,7 +19,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Reads of one turn, after which the worker's other connections come first.
 const TURN_READS: u32 = 4;
@@ -55,7 +55,7 @@ pub(super) fn begin(
     target: Option<Arc<Target>>,
     set: Rc<Set>,
 ) -> Rc<Shared> {
-    let now = worker.nanos(Instant::now()) / 1_000_000;
+    let now = worker.now() / 1_000_000;
     let scheme = if target.is_some() { Scheme::Https } else { Scheme::Http };
     let connection = Connection::client(limits(http2.max_streams), scheme, now);
     let shared = Rc::new(Shared::new(Mux::new(connection, None, None, None), target, set));
@@ -221,7 +221,7 @@ impl Task {
 
     /// Takes the protocol through what came; false when that breaks its rules.
     fn take(&mut self, input: &[u8]) -> bool {
-        let now = self.worker.nanos(Instant::now()) / 1_000_000;
+        let now = self.worker.now() / 1_000_000;
         let mut rest = input;
         loop {
             let mut guard = self.shared.mux.state();

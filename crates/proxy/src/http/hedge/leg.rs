@@ -16,23 +16,22 @@ use crate::io;
 use crate::upstream::Upstream;
 use crate::worker::buffers::Buffer;
 use evenly_core::error::Failure;
-use evenly_core::pool::Lease;
+use evenly_core::pool::{Lease, Nanos};
 use evenly_core::retry::Cause;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 /// A try under way.
 pub(super) struct Leg {
     /// Its endpoint.
     pub lease: Lease,
     /// When it began.
-    pub began: Instant,
+    pub began: Nanos,
     /// How long connecting took; zero when a connection was reused.
-    pub connect: Duration,
+    pub connect: Nanos,
     /// The tick at which it is late with what it does now.
     pub due: u64,
     stage: Stage,
@@ -65,7 +64,7 @@ impl Leg {
             }
         };
         let due = client.deadline.at(due);
-        Self { lease, began: Instant::now(), connect: Duration::ZERO, due, stage }
+        Self { lease, began: client.worker.now(), connect: 0, due, stage }
     }
 
     /// Whether it has neither an answer nor failed.
@@ -116,7 +115,7 @@ impl Leg {
         match std::mem::replace(&mut self.stage, none) {
             Stage::Dialling(mut dialling) => match dialling.as_mut().poll(cx) {
                 Poll::Ready(Ok(upstream)) => {
-                    self.connect = self.began.elapsed();
+                    self.connect = client.worker.now().saturating_sub(self.began);
                     self.due = client.deadline.at(exchange.idle_timeout());
                     (Stage::Sending(upstream, 0), true)
                 }

@@ -12,6 +12,7 @@ use super::client::Client;
 use super::connect::Lost;
 use super::exchange::Exchange;
 use super::upload::{put_host, write_host};
+use crate::clock::nanos;
 use crate::pump::Pump;
 use crate::upstream::Upstream;
 use crate::worker::alarm::Sleep;
@@ -23,7 +24,7 @@ use leg::Leg;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Whether a request had a second try beside the first, and which was faster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +92,7 @@ pub async fn race(client: &mut Client, exchange: &mut Exchange, lease: Lease) ->
 /// After how long the second try begins, if that is known.
 fn delay(client: &Client, exchange: &Exchange) -> Option<Duration> {
     let (hedge, delays) = (exchange.pool().hedge?, exchange.view.delays(exchange.pool)?);
-    let after = delays.borrow_mut().after(&hedge, client.worker.nanos(Instant::now()))?;
+    let after = delays.borrow_mut().after(&hedge, client.worker.now())?;
     client.worker.stats.borrow_mut().hedge_delay(exchange.pool().id.0, nanos(after));
     Some(after)
 }
@@ -160,7 +161,7 @@ impl Race {
 
     /// The first try takes long: another one, if there is another endpoint with room, and budget.
     fn begin_second(&mut self, client: &Client, exchange: &Exchange) -> Option<Leg> {
-        let (first, now) = (self.first.lease.endpoint().id(), client.worker.nanos(Instant::now()));
+        let (first, now) = (self.first.lease.endpoint().id(), client.worker.now());
         let picker = exchange.view.picker(exchange.pool);
         let lease = picker.borrow_mut().pick_another(exchange.key, &[first], now).ok()?;
         let pool = exchange.pool().id.0;
@@ -186,8 +187,8 @@ impl Race {
         let is_told =
             first.is_running() || first.answer().is_some_and(|answer| !says_failure(exchange, answer));
         if let Some(delays) = exchange.view.delays(exchange.pool).filter(|_| is_told && !is_given_up) {
-            let now = client.worker.nanos(Instant::now());
-            delays.borrow_mut().observe(nanos(first.began.elapsed()), now);
+            let now = client.worker.now();
+            delays.borrow_mut().observe(now.saturating_sub(first.began), now);
         }
         let has_won = second.is_some() && matches!(ended, Ended::WithSecond);
         if second.is_some() {
@@ -217,7 +218,7 @@ impl Race {
 
 /// The other one counts. `is_given_up`: not even that, as nobody waits for an answer any more.
 fn let_go(leg: &Leg, client: &Client, exchange: &mut Exchange, is_given_up: bool) {
-    let (endpoint, took) = (leg.lease.endpoint(), nanos(leg.began.elapsed()));
+    let (endpoint, took) = (leg.lease.endpoint(), client.worker.now().saturating_sub(leg.began));
     if let Some(answer) = leg.answer() {
         let status = status(answer).unwrap_or_default();
         exchange.pool().observe(endpoint, Outcome::of_status(status), took);
@@ -228,7 +229,7 @@ fn let_go(leg: &Leg, client: &Client, exchange: &mut Exchange, is_given_up: bool
             client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, lost.failure);
         }
     } else if !is_given_up {
-        exchange.pool().observe_cancelled(endpoint, took, client.worker.nanos(Instant::now()));
+        exchange.pool().observe_cancelled(endpoint, took, client.worker.now());
     }
     exchange.tally.tries.beside(endpoint.id());
 }
@@ -242,8 +243,4 @@ fn says_failure(exchange: &Exchange, answer: &[u8]) -> bool {
 fn status(answer: &[u8]) -> Option<u16> {
     let digits = answer.get(9..12)?;
     std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -18,7 +18,6 @@ use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// All that a copy needs; it outlives the exchange that it was made of.
@@ -79,7 +78,7 @@ impl Copy {
     }
 
     async fn ask(&mut self, mirror: &Mirror) -> Result<Outcome, Mirrored> {
-        let now = self.worker.nanos(Instant::now());
+        let now = self.worker.now();
         let picker = self.view.picker(mirror.pool.0 as usize);
         let lease = picker.borrow_mut().pick(self.key, None, now).map_err(|_| Mirrored::NoEndpoint)?;
         let endpoint = lease.endpoint();
@@ -134,7 +133,7 @@ impl Copy {
         self.worker.stats.borrow_mut().mirror_answered(upstream.endpoint.0, head.status);
         if head.keep_alive && is_clean {
             let pool = self.view.pool(mirror.pool.0 as usize);
-            self.worker.idle.keep(upstream, pool, Instant::now());
+            self.worker.idle.keep(upstream, pool, self.worker.now());
         }
         Ok(Outcome { status: head.status, length, hash: tee.hash_value() })
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::clock::Clock;
 use crate::metrics::Record;
 use crate::metrics::sample::{self, record};
 use crate::service::{Events, Service};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn rendered(snapshot: &Arc<Snapshot>, stats: &WorkerStats) -> String {
-    let service = Service::start(Arc::<Events>::default(), Instant::now()).unwrap();
+    let service = Service::start(Arc::<Events>::default(), Clock::start()).unwrap();
     service.apply(Arc::clone(snapshot), Targets::default());
     let mut out = String::new();
     let scene = Scene {

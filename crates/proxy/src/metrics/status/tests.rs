@@ -1,4 +1,5 @@
 use super::*;
+use crate::clock::Clock;
 use crate::metrics::sample::{self, record};
 use crate::metrics::{NONE, Record};
 use crate::service::{Events, Service as ServiceThreads};
@@ -7,7 +8,7 @@ use evenly_core::error::Failure;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[test]
 fn the_status_has_the_fields_that_the_native_stub_promises() {
@@ -16,7 +17,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
     let drained = &snapshot.pools[0].members[1].endpoint;
     drained.set_admin(AdminState::Draining);
     drained.set_weight_override(Some(7));
-    let service = ServiceThreads::start(Arc::<Events>::default(), Instant::now()).unwrap();
+    let service = ServiceThreads::start(Arc::<Events>::default(), Clock::start()).unwrap();
     service.apply(Arc::clone(&snapshot), Targets::default());
     let mut stats = WorkerStats::default();
     stats.connection_opened(0);

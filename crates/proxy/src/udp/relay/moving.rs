@@ -8,7 +8,6 @@ use evenly_core::pool::{EndpointState, Tier};
 use evenly_core::sessions::{Due, SessionId, Tick};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
 
 impl Relay {
     /// Whether a session's endpoint is none for it any more. One that drains keeps what it has.
@@ -36,7 +35,7 @@ impl Relay {
             return false;
         }
         // In panic every endpoint is as good as the others.
-        let now = self.worker.nanos(Instant::now());
+        let now = self.worker.now();
         let tier = self.site.view.picker(self.site.pool).borrow_mut().tier(now);
         !matches!(tier, Ok(Tier::Panic))
     }
