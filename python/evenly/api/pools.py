@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from evenly.control.status import EndpointStatus, OperatorState, OperatorWeight, PoolStatus
+from evenly.control.status import EndpointSet, OperatorState, OperatorWeight, PoolStatus
 from evenly.control.supervisor import Supervisor
 
 
@@ -52,7 +52,7 @@ def routes(supervisor: Supervisor) -> APIRouter:
         return await supervisor.pool(pool)
 
     @router.put("/{pool}/endpoints/{address}")
-    async def set_endpoint(pool: str, address: str, change: EndpointChange) -> EndpointStatus:
+    async def set_endpoint(pool: str, address: str, change: EndpointChange) -> EndpointSet:
         """Sets an endpoint's state, weight or both; the answer is the endpoint afterwards."""
         return await supervisor.set_endpoint(pool, address, change.state, change.wanted_weight)
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field, RootModel
 
 from evenly.control.splits import HEAVIEST
-from evenly.control.status import SplitStatus
+from evenly.control.status import SplitSet, SplitStatus
 from evenly.control.supervisor import Supervisor
 
 
@@ -26,12 +26,12 @@ def routes(supervisor: Supervisor) -> APIRouter:
         return await supervisor.split(route)
 
     @router.put("/{route}/split")
-    async def set_split(route: str, weights: Weights) -> SplitStatus:
+    async def set_split(route: str, weights: Weights) -> SplitSet:
         """Sets the weights, until they are cleared or the file's own change."""
         return await supervisor.set_split(route, weights.root)
 
     @router.delete("/{route}/split")
-    async def clear_split(route: str) -> SplitStatus:
+    async def clear_split(route: str) -> SplitSet:
         """Goes back to the file's weights."""
         return await supervisor.set_split(route, None)
 

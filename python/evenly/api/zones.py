@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from evenly.config import Duration
 from evenly.control.evacuations import LONGEST, SHORTEST
-from evenly.control.status import ZoneStatus
+from evenly.control.status import ZoneSet, ZoneStatus
 from evenly.control.supervisor import Supervisor
 
 
@@ -40,12 +40,12 @@ def routes(supervisor: Supervisor) -> APIRouter:
         return await supervisor.zones()
 
     @router.put("/{zone}/evacuation")
-    async def evacuate(zone: str, evacuation: Evacuation) -> ZoneStatus:
+    async def evacuate(zone: str, evacuation: Evacuation) -> ZoneSet:
         """Sends a zone's endpoints no traffic as long as there are others; again moves the end."""
         return await supervisor.evacuate(zone, Duration.parse(evacuation.time))
 
     @router.delete("/{zone}/evacuation")
-    async def restore(zone: str) -> ZoneStatus:
+    async def restore(zone: str) -> ZoneSet:
         """Takes an evacuated zone back into service now."""
         return await supervisor.evacuate(zone, None)
 

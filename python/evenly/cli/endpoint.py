@@ -10,7 +10,7 @@ import typer
 
 from evenly.cli.client import find
 from evenly.cli.terminal import output, warn
-from evenly.control.status import Edited, EndpointStatus, OperatorState
+from evenly.control.status import Edited, EndpointSet, Keeping, OperatorState
 
 PoolArgument = Annotated[str, typer.Argument(metavar="POOL", help="The pool's name.", show_default=False)]
 EndpointArgument = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Its address.", show_default=False)]
@@ -21,9 +21,10 @@ def set_state(
 ) -> None:
     """Sets it and prints what the endpoint is now."""
     answer = find(admin, file, token).request("PUT", place_of(pool, address), {"state": str(state)})
-    endpoint = EndpointStatus.model_validate(answer)
+    endpoint = EndpointSet.model_validate(answer)
     under_way = f", {endpoint.in_flight:,} under way" if endpoint.in_flight else ""
     output.print(f"{pool} {endpoint.address} is {endpoint.state}{under_way}")
+    warn_unsaved(endpoint)
 
 
 def place_of(pool: str, address: str) -> str:
@@ -35,5 +36,12 @@ def say_edited(what: str, answer: Any) -> None:  # noqa: ANN401 - JSON
     """Says what an edit did, and whether it will last."""
     edited = Edited.model_validate(answer)
     output.print(f"generation {edited.generation}: {what}", markup=False)
-    if not edited.kept:
-        warn("it ends with the process: `state_dir` is not set, or could not be written")
+    warn_unsaved(edited)
+    if not edited.kept and not edited.unsaved:
+        warn("it ends with the process: `state_dir` is not set")
+
+
+def warn_unsaved(keeping: Keeping) -> None:
+    """Says so if what was set is not on the disk, where it should be."""
+    if keeping.unsaved:
+        warn(f"it ends with the process unless it can be written before: {keeping.unsaved}")

@@ -9,9 +9,10 @@ from urllib.parse import quote
 import typer
 
 from evenly.cli.client import AdminOption, FileOption, TokenOption, find
+from evenly.cli.endpoint import warn_unsaved
 from evenly.cli.status_table import duration
 from evenly.cli.terminal import output
-from evenly.control.status import ZoneStatus
+from evenly.control.status import ZoneSet
 
 ZoneArgument = Annotated[str, typer.Argument(metavar="ZONE", help="The zone's name.", show_default=False)]
 ForOption = Annotated[
@@ -39,7 +40,7 @@ def evacuate(
     path = f"/api/zones/{quote(zone, safe='')}/evacuation"
     api = find(admin, file, token_file)
     answer = api.request("DELETE", path) if cancel else api.request("PUT", path, {"time": length})
-    state = ZoneStatus.model_validate(answer)
+    state = ZoneSet.model_validate(answer)
     if state.evacuated_until is None:
         output.print(f"zone {zone} is back in service")
     else:
@@ -47,3 +48,4 @@ def evacuate(
         output.print(
             f"zone {zone} is evacuated for {left}: {state.endpoints} endpoints get no traffic while others can"
         )
+    warn_unsaved(state)

@@ -8,9 +8,10 @@ from urllib.parse import quote
 import typer
 
 from evenly.cli.client import AdminOption, FileOption, TokenOption, find
+from evenly.cli.endpoint import warn_unsaved
 from evenly.cli.status_table import split_line
 from evenly.cli.terminal import output
-from evenly.control.status import SplitStatus
+from evenly.control.status import SplitSet, SplitStatus
 
 RouteArgument = Annotated[str, typer.Argument(metavar="ROUTE", help="The route's name.", show_default=False)]
 WeightsArgument = Annotated[
@@ -38,13 +39,13 @@ def split(
         raise typer.BadParameter("expected either weights or --clear")
     path = f"/api/routes/{quote(route, safe='')}/split"
     api = find(admin, file, token_file)
-    if clear:
-        answer = api.request("DELETE", path)
-    elif weights:
-        answer = api.request("PUT", path, _parse(weights))
-    else:
-        answer = api.request("GET", path)
-    output.print(split_line(SplitStatus.model_validate(answer)))
+    if not clear and not weights:
+        output.print(split_line(SplitStatus.model_validate(api.request("GET", path))))
+        return
+    answer = api.request("DELETE", path) if clear else api.request("PUT", path, _parse(weights or []))
+    after = SplitSet.model_validate(answer)
+    output.print(split_line(after))
+    warn_unsaved(after)
 
 
 def _parse(weights: list[str]) -> dict[str, int]:

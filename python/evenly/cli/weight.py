@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from evenly.cli.client import AdminOption, FileOption, TokenOption, find
-from evenly.cli.endpoint import EndpointArgument, PoolArgument, place_of
+from evenly.cli.endpoint import EndpointArgument, PoolArgument, place_of, warn_unsaved
 from evenly.cli.terminal import output
-from evenly.control.status import EndpointStatus
+from evenly.control.status import EndpointSet
 
 WeightArgument = Annotated[
     int | None, typer.Argument(metavar="WEIGHT", min=0, max=65_535, help="0 gets no traffic.", show_default=False)
@@ -34,5 +34,6 @@ def weight(
     if (weight is None) != clear:
         raise typer.BadParameter("expected either a weight or --clear")
     answer = find(admin, file, token_file).request("PUT", place_of(pool, endpoint), {"weight": weight})
-    now = EndpointStatus.model_validate(answer)
+    now = EndpointSet.model_validate(answer)
     output.print(f"{pool} {now.address} has weight {now.weight}", markup=False)
+    warn_unsaved(now)

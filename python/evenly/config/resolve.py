@@ -166,6 +166,7 @@ def resolve(
         warnings=[
             *loaded.warnings,
             *_capped_connections(loaded, machine),
+            *_unwritable_state(loaded),
             *remarks(loaded, certificates, now or datetime.now(UTC)),
             *remarks_on_authorities(loaded, authorities, now or datetime.now(UTC)),
         ],
@@ -314,6 +315,22 @@ def _capped_connections(loaded: Loaded, machine: Machine) -> list[Problem]:
         return []
     message = f"cut to {half:,}, half of the file descriptor limit of {machine.descriptors:,}"
     return [loaded.source.problem(("max_connections",), message)]
+
+
+def _unwritable_state(loaded: Loaded) -> list[Problem]:
+    """A place where nothing could be kept, as far as that can be told without writing to it."""
+    directory = state_directory(loaded)
+    if directory is None:
+        return []
+    # Folders that are not there yet are made.
+    there = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
+    if not there.is_dir():
+        problem = f"{there} is not a directory"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        problem = f"this user may not write to {there}"
+    else:
+        return []
+    return [loaded.source.problem(("state_dir",), f"{problem}; what is set at run time would end with the process")]
 
 
 def _usable_cores() -> int:

@@ -93,10 +93,11 @@ async def start(origin: Origin, open_admin: OpenAdmin, predecessor: Predecessor 
         if predecessor is not None:
             predecessor.confirm()
         undo.pop_all()
-    if operated != kept:
-        with suppress(OSError):
-            await asyncio.to_thread(Store(configuration.resolved.state_directory).save_edits, operated)
-    return Supervisor(origin, configuration, dataplane, admin, open_admin, endpoints, operated)
+    supervisor = Supervisor(origin, configuration, dataplane, admin, open_admin, endpoints, operated)
+    # A predecessor may not have been able to write what it has handed over.
+    if operated != kept or predecessor is not None:
+        await supervisor.keeper.save_edits()
+    return supervisor
 
 
 def _that_fits(kept: Kept, configuration: Configuration, now: float, *, is_successor: bool) -> Kept:

@@ -42,6 +42,13 @@ class Report(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Keeping(Report):
+    """What becomes of something that was set at run time."""
+
+    kept: bool = Field(description="Whether it outlives the process; needs `state_dir`.")
+    unsaved: str = Field(description="Why it could not be written to `state_dir`, which is tried again; else empty.")
+
+
 class EndpointTlsStatus(Report):
     """TLS with an endpoint."""
 
@@ -365,7 +372,17 @@ class Changes(Report):
     warnings: list[DocumentWarning] = []
 
 
-class Edited(Changes):
+class Edited(Changes, Keeping):
     """What an edit did."""
 
-    kept: bool = Field(description="Whether it outlives the process; needs `state_dir`.")
+
+class EndpointSet(EndpointStatus, Keeping):
+    """An endpoint after an operator has set something of it."""
+
+
+class SplitSet(SplitStatus, Keeping):
+    """A split after its weights were set or cleared."""
+
+
+class ZoneSet(ZoneStatus, Keeping):
+    """A zone after it was evacuated or taken back."""

@@ -7,8 +7,8 @@ is set aside with a line in the log, and the process starts without it: it must 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import errno
 import json
 import math
 import os
@@ -81,15 +81,6 @@ class Kept:
 NOTHING = Kept()
 
 
-async def keep(directory: Path | None, save: Callable[[Store], bool]) -> bool:
-    """Whether something is kept from now on; why not is in the log."""
-    try:
-        return await asyncio.to_thread(save, Store(directory))
-    except OSError as error:
-        log.error("state not kept", directory=str(directory), problem=str(error))  # noqa: TRY400
-        return False
-
-
 class Store:
     """A directory, or nothing to keep in."""
 
@@ -140,7 +131,10 @@ class Store:
     def _write(self, name: str, content: Any) -> bool:  # noqa: ANN401 - JSON
         if self.directory is None:
             return False
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         text = json.dumps({"version": VERSION, "content": content}, ensure_ascii=False, separators=(",", ":"))
         # mkstemp makes it with mode 0600.
         descriptor, beside = tempfile.mkstemp(prefix=f".{name}.", dir=self.directory)

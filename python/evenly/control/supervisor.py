@@ -24,6 +24,7 @@ from evenly.control.difference import Difference, difference, without_effect
 from evenly.control.editing import UnknownNameError
 from evenly.control.endpoints import Endpoints, found_of, known_of
 from evenly.control.evacuations import that_last, with_evacuation
+from evenly.control.keeper import Keeper
 from evenly.control.origin import Configuration, Origin
 from evenly.control.process import systemd
 from evenly.control.process.watch import watch as watch_files
@@ -33,16 +34,18 @@ from evenly.control.states import of_endpoint, standing_in, with_state
 from evenly.control.status import (
     Changes,
     Edited,
-    EndpointStatus,
+    EndpointSet,
     OperatorState,
     OperatorWeight,
     Phase,
     PoolStatus,
+    SplitSet,
     SplitStatus,
     Status,
+    ZoneSet,
     ZoneStatus,
 )
-from evenly.control.store import NOTHING, Kept, keep
+from evenly.control.store import NOTHING, Kept
 from evenly.control.upgrade.handover import Inheritance
 from evenly.control.upgrade.successor import command, start_successor
 
@@ -76,6 +79,7 @@ class Supervisor:
         self.endpoints = endpoints or Endpoints()
         self.phase = Phase.SERVING
         self.states, self.evacuations = kept.states, kept.evacuations
+        self.keeper = Keeper(lambda: self.configuration.resolved.state_directory, self.to_keep)
         self._open_admin = open_admin
         self._started = time.time()
         # Reloads, upgrades and changes to endpoints happen one after the other: each starts from what the last left.
@@ -111,11 +115,12 @@ class Supervisor:
         await self.certificates.close()
         if not self._handed_over and self.endpoints.known:
             # Not after a handover: the file is the successor's then.
-            await self._keep_found()
+            await self.keeper.save_found()
         if self._handed_over:
             # The successor answers there now.
             await self.admin.close(handed_over=True)
         await self._drain()
+        await self.keeper.close()
         if not self._handed_over:
             await self.admin.close(handed_over=False)
         for task in self._tasks:
@@ -155,7 +160,7 @@ class Supervisor:
 
     async def set_endpoint(
         self, pool: str, address: str, state: OperatorState | None, weight: int | OperatorWeight | None
-    ) -> EndpointStatus:
+    ) -> EndpointSet:
         """Sets what is not `None`; the endpoint afterwards. Raises `UnknownNameError` and `DrainingError`."""
         async with self._changing:
             self._must_serve()
@@ -168,14 +173,15 @@ class Supervisor:
             await asyncio.to_thread(self.dataplane.set_endpoint, pool, address, wanted, each.weight)
             log.info("endpoint set", pool=pool, endpoint=address, state=str(wanted), weight=each.weight)
             self.states = states
-            await self._keep_edits()
-            return next(each for each in (await self.pool(pool)).endpoints if each.address == address)
+            keeping = await self.keeper.save_edits()
+            after = next(each for each in (await self.pool(pool)).endpoints if each.address == address)
+            return EndpointSet(**dict(after), **dict(keeping))
 
     async def zones(self) -> list[ZoneStatus]:
         """Every zone that an endpoint is in."""
         return (await self.status()).zones
 
-    async def evacuate(self, zone: str, length: Duration | None) -> ZoneStatus:
+    async def evacuate(self, zone: str, length: Duration | None) -> ZoneSet:
         """Evacuates a zone for so long, or takes it back; the zone afterwards.
 
         Raises `UnknownNameError` and `DrainingError`.
@@ -192,8 +198,7 @@ class Supervisor:
             zones = {each.name: each for each in await self.zones()}
             after = zones.get(zone) or ZoneStatus(name=zone, endpoints=0, healthy=0, evacuated_until=None)
             self.evacuations = with_evacuation(self.evacuations, zone, after.evacuated_until)
-            await self._keep_edits()
-            return after
+            return ZoneSet(**dict(after), **dict(await self.keeper.save_edits()))
 
     async def split(self, route: str) -> SplitStatus:
         """How a route splits its requests. Raises `UnknownNameError`."""
@@ -202,7 +207,7 @@ class Supervisor:
             raise UnknownNameError("route with a split", route, sorted(splits))
         return splits[route]
 
-    async def set_split(self, route: str, weights: dict[str, int] | None) -> SplitStatus:
+    async def set_split(self, route: str, weights: dict[str, int] | None) -> SplitSet:
         """Sets the weights of a route's split, or with `None` goes back to the file's; the split afterwards.
 
         Raises `UnknownNameError`, `SplitError` and `DrainingError`.
@@ -216,7 +221,7 @@ class Supervisor:
             configuration = await asyncio.to_thread(running.with_splits, splits)
             await self._apply(configuration)
             log.info("split set", route=route, weights=weights, file=file)
-            return await self.split(route)
+            return SplitSet(**dict(await self.split(route)), **dict(self.keeper.keeping))
 
     async def expanded(self) -> str:
         """The running configuration as TOML, every default written out."""
@@ -251,7 +256,7 @@ class Supervisor:
             edits = change(running)
             changes = await self._swap(await asyncio.to_thread(self.origin.edited, running, edits))
             log.info("edited", edit=what, generation=changes.generation, edits=len(edits))
-            return Edited(**dict(changes), kept=await self._keep_edits())
+            return Edited(**dict(changes), **dict(await self.keeper.save_edits()))
 
     def to_keep(self) -> Kept:
         """Everything that outlives the process, as it is now."""
@@ -274,7 +279,7 @@ class Supervisor:
 
         Raises `UpgradeError` or `DrainingError`; then this process goes on as if nothing had happened.
         """
-        async with self._changing:
+        async with self._changing, self.keeper.still():
             self._must_serve()
             log.info("upgrading", command=" ".join(command()))
             with ExitStack() as sent:
@@ -288,6 +293,7 @@ class Supervisor:
             systemd.notify(f"MAINPID={successor.pid}")
             log.info("upgraded", pid=os.getpid(), successor=successor.pid)
             self._handed_over = True
+            self.keeper.leave()
             self._end_within(self.configuration.resolved.upgrade_timeout.seconds)
             return successor.pid
 
@@ -329,8 +335,8 @@ class Supervisor:
         changes = await self._swap(configuration)
         report(configuration, running, changes)
         if configuration.resolved.state_directory != running.resolved.state_directory:
-            await self._keep_edits()
-            await self._keep_found()
+            await self.keeper.save_edits()
+            await self.keeper.save_found()
         return changes
 
     async def _swap(self, configuration: Configuration) -> Changes:
@@ -372,7 +378,7 @@ class Supervisor:
                     log.error("endpoints not applied", problem=str(error))  # noqa: TRY400 - its text is the reason
                     return
                 log.info("endpoints applied", generation=changes.generation, pools=", ".join(changes.pools.changed))
-            await self._keep_found()
+            await self.keeper.save_found()
 
     async def _alter(self, change: Callable[[Configuration], Configuration]) -> Changes | None:
         """Makes the running configuration another one that touches no socket; `None` once the process drains.
@@ -392,17 +398,8 @@ class Supervisor:
         self.configuration = configuration
         if (states, configuration.splits) != (self.states, running.splits):
             self.states = states
-            await self._keep_edits()
+            await self.keeper.save_edits()
         return changes
-
-    async def _keep_edits(self) -> bool:
-        """Whether what was set at run time outlives the process from now on."""
-        kept = self.to_keep()
-        return await keep(self.configuration.resolved.state_directory, lambda store: store.save_edits(kept))
-
-    async def _keep_found(self) -> bool:
-        known = self.endpoints.known
-        return await keep(self.configuration.resolved.state_directory, lambda store: store.save_found(known))
 
     def _admin_for(self, configuration: Configuration) -> AdminServer:
         """The server that a configuration asks for: the one that is there, or another that listens already."""

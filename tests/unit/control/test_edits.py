@@ -159,9 +159,10 @@ def test_they_are_kept_where_there_is_a_place(supervisor: Supervisor, file: Path
 
 def test_a_place_that_cannot_be_written_is_said(supervisor: Supervisor, file: Path, tmp_path: Path) -> None:
     file.write_text(f'state_dir = "evenly.toml"\n{file.read_text()}')
-    asyncio.run(supervisor.reload())
     with capture_logs() as logs:
-        assert not edit(supervisor, add()).kept
+        asyncio.run(supervisor.reload())
+        edited = edit(supervisor, add())
+    assert (edited.kept, edited.unsaved) == (False, f"{file}: Not a directory")
     assert "state not kept" in [entry["event"] for entry in logs]
 
 
