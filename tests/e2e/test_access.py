@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import subprocess
 
 import pytest
@@ -140,6 +141,18 @@ def run_verb_hash(password: str) -> str:
         [console_script(), "hash-password"], input=password + "\n", capture_output=True, text=True, check=True
     )
     return done.stdout.strip()
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_password_that_is_not_utf_8_is_refused(locale) -> None:
+    """It is said in a line, as everything else that is mistaken."""
+    from ..support.balancer import START, console_script
+
+    command = [console_script(), "hash-password"]
+    environment = os.environ | {"LC_ALL": locale}
+    done = subprocess.run(command, input=b"caf\xe9\n", capture_output=True, env=environment, timeout=START)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode().strip().endswith("expected a password in UTF-8")
 
 
 def test_hash_password_and_a_users_file(run, port, servers, tmp_path) -> None:

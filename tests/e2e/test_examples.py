@@ -1,5 +1,6 @@
 """Every example and every whole configuration in the documents is one that Evenly accepts; the examples serve, too."""
 
+import base64
 import os
 import re
 import tomllib
@@ -85,3 +86,20 @@ def test_example(example: Path, run, port, servers, authority, tmp_path: Path) -
     with authority.connect(address, "shop.example.com") if "tls" in listener else Peer.connect(address) as client:
         response = client.ask("/", host="shop.example.com")
         assert (response.status, response.text) == (200, "ready")
+
+
+def test_the_password_and_the_key_that_the_example_names(run, port, servers) -> None:
+    """The commands of the page come in; others do not."""
+    folder = ROOT / "examples/12-access"
+    page = (folder / "README.md").read_text()
+    (password,) = re.findall(r"curl -i -u (ada:\S+) ", page)
+    (key,) = re.findall(r"curl -i -H '(X-Api-Key: [^']+)'", page)
+    bound, backend = port(), servers("ready")[0]
+    text = (folder / "evenly.toml").read_text()
+    assert f'The password is "{password.removeprefix("ada:")}"' in text
+    run(text.replace("0.0.0.0:8080", str(bound)).replace("10.0.0.1:9000", str(backend)))
+    with Peer.connect(bound.address) as client:
+        for said, status in ((password, 200), (f"{password}x", 401)):
+            basic = base64.b64encode(said.encode()).decode()
+            assert client.ask("/staff/", f"Authorization: Basic {basic}").status == status
+        assert [client.ask("/api/", field).status for field in (key, f"{key}x")] == [200, 403]

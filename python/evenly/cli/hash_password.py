@@ -22,14 +22,20 @@ def hash_password(name: NameArgument = None) -> None:
     # Imported here, because the packet path is what hashes; verbs that ask over the API do without it.
     from evenly.control import dataplane
 
-    if name is not None and not re.fullmatch(r"[^\x00-\x1f\x7f:]{1,128}", name):
-        complain("expected a name of at most 128 characters, without colons and controls")
+    if name is not None and not re.fullmatch(r"[^\x00-\x1f\x7f:\ud800-\udfff]{1,128}", name):
+        complain("expected a name of at most 128 characters, in UTF-8, without colons and controls")
         raise typer.Exit(MISTAKEN)
-    password = _asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    try:
+        password = _asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+        raw = password.encode()
+    except UnicodeError as error:
+        # Browsers send UTF-8, so the hash of anything else would fit nothing that they send.
+        complain("expected a password in UTF-8")
+        raise typer.Exit(MISTAKEN) from error
     if not password or any(ord(character) < 0x20 or ord(character) == 0x7F for character in password):
         complain("expected a password that is not empty and has no control characters")
         raise typer.Exit(MISTAKEN)
-    hashed = dataplane.hash_password(password.encode())
+    hashed = dataplane.hash_password(raw)
     # Not through the console: it would break long lines.
     typer.echo(hashed if name is None else f"{name}:{hashed}")
 
