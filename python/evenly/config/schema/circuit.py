@@ -66,4 +66,6 @@ def _widen(value: object) -> object:
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
-CircuitBreaker = Annotated[CircuitOptions | None, widened(_widen, bool, CircuitOptions | None)]
+CircuitBreaker = Annotated[
+    CircuitOptions | None, widened(_widen, bool, CircuitOptions | None, "true, false or a table")
+]

@@ -45,5 +45,10 @@ queue = { size = 200, timeout = "1s" }
 # `false` is the same as leaving it out, which is what a switch should say.
 AdaptiveConcurrency = Annotated[
     ConcurrencyOptions | None,
-    widened(lambda v: {True: {}, False: None}[v] if isinstance(v, bool) else v, bool, ConcurrencyOptions | None),
+    widened(
+        lambda v: {True: {}, False: None}[v] if isinstance(v, bool) else v,
+        bool,
+        ConcurrencyOptions | None,
+        "true, false or a table",
+    ),
 ]

@@ -244,5 +244,10 @@ HealthCheck = Annotated[
     | Annotated[UdpCheck, Tag("<udp>")]
     | Annotated[DnsCheck, Tag("<dns>")],
     Discriminator(_tag),
-    widened(_widen, str, HttpCheck | GrpcCheck | TcpCheck | UdpCheck | DnsCheck),
+    widened(
+        _widen,
+        str,
+        HttpCheck | GrpcCheck | TcpCheck | UdpCheck | DnsCheck,
+        'a path such as "/healthz", a type such as "tcp", or a table',
+    ),
 ]

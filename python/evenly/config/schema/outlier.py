@@ -87,4 +87,6 @@ def _widen(value: object) -> object:
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
-OutlierDetection = Annotated[OutlierOptions | None, widened(_widen, bool, OutlierOptions | None)]
+OutlierDetection = Annotated[
+    OutlierOptions | None, widened(_widen, bool, OutlierOptions | None, "true, false or a table")
+]

@@ -13,7 +13,7 @@ from .health_check import HealthCheck
 from .outlier import OutlierDetection
 from .pool_tls import PoolTls, ServerName
 from .retry import Hedge, Queue, Retry, RetryBudget, RetryOrAttempts
-from .table import Bounds, Table, integer, listed, refused, widened, written
+from .table import Bounds, Table, integer, listed, refused, table_like, widened, written
 from .units import Duration, Percent, Timeout, durations
 from .words import EndpointAddress, Name, PoolName
 
@@ -234,7 +234,7 @@ hash_balance_factor = 1.25
         ),
         examples=[1.25],
     )
-    affinity: Affinity | None = Field(
+    affinity: Annotated[Affinity, table_like('a table such as { cookie = "evenly" }')] | None = Field(
         default=None,
         description="How clients are known again, so that each stays with its endpoint; not with the hash balancers, "
         "which send a key to its endpoint by themselves.",

@@ -137,7 +137,13 @@ retry = 1
 
 
 RetryOrAttempts = Annotated[
-    Retry, widened(lambda v: {"attempts": v} if isinstance(v, int) and not isinstance(v, bool) else v, int, Retry)
+    Retry,
+    widened(
+        lambda v: {"attempts": v} if isinstance(v, int) and not isinstance(v, bool) else v,
+        int,
+        Retry,
+        "a number of attempts or a table",
+    ),
 ]
 
 
@@ -175,7 +181,12 @@ retry_budget = { share = "10%" }
 # `false` is the same as leaving it out, which is what a switch should say.
 Hedge = Annotated[
     HedgeOptions | None,
-    widened(lambda v: {True: {}, False: None}[v] if isinstance(v, bool) else v, bool, HedgeOptions | None),
+    widened(
+        lambda v: {True: {}, False: None}[v] if isinstance(v, bool) else v,
+        bool,
+        HedgeOptions | None,
+        "true, false or a table",
+    ),
 ]
 
 

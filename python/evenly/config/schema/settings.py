@@ -96,7 +96,9 @@ access_log = { path = "/var/log/evenly/access.log", format = "text" }
     )
 
 
-AccessLogOrPath = Annotated[AccessLog, widened(lambda v: {"path": v} if isinstance(v, str) else v, str, AccessLog)]
+AccessLogOrPath = Annotated[
+    AccessLog, widened(lambda v: {"path": v} if isinstance(v, str) else v, str, AccessLog, 'a path, "-" or a table')
+]
 
 
 class Settings(Table):

@@ -161,9 +161,27 @@ def alternatives(words: tuple[str, ...] | list[str]) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
 
 
-def widened(widen: Callable[[Any], object], short: Any, long: Any) -> BeforeValidator:  # noqa: ANN401
-    """A short form: `widen` turns it into the long one and leaves everything else alone."""
-    return BeforeValidator(widen, json_schema_input_type=short | long)
+def widened(widen: Callable[[Any], object], short: Any, long: Any, what: str = "") -> BeforeValidator:  # noqa: ANN401
+    """A short form: `widen` turns it into the long one and leaves everything else alone.
+
+    `what` completes "expected …" where the long form is a table: what is neither is told of both.
+    """
+    return BeforeValidator(_table_or(what, widen) if what else widen, json_schema_input_type=short | long)
+
+
+def table_like(what: str) -> BeforeValidator:
+    """A table without a short form, where one is often taken for granted; `what` completes "expected …"."""
+    return BeforeValidator(_table_or(what, lambda value: value))
+
+
+def _table_or(what: str, widen: Callable[[Any], object]) -> Callable[[Any], object]:
+    def read(value: object) -> object:
+        widened = widen(value)
+        if isinstance(widened, dict | BaseModel | None):
+            return widened
+        raise expected(what)
+
+    return read
 
 
 def listed(value: object) -> object:
