@@ -1,8 +1,10 @@
 """Routes: the first match in file order wins, by host, path, method, header, cookie and query; then its action."""
 
+import re
+
 import pytest
 
-from ..support.balancer import Balancer, Web
+from ..support.balancer import Balancer, Web, run_verb
 from ..support.ports import Port
 
 # Each route answers with its own name, so that the answer says which one won.
@@ -193,3 +195,30 @@ def test_routes_of_one_listener(run, port) -> None:
         assert client.ask().text == "one"
     with Peer.connect(two.address) as client:
         assert client.ask().text == "{not a variable}"
+
+
+def test_what_is_wrong_with_routes_is_told_at_once(tmp_path) -> None:
+    """Each at its own line, also what only the packet path knows of."""
+    file = tmp_path / "evenly.toml"
+    file.write_text("""[listeners.web]
+bind = ":8080"
+[pools.app]
+endpoints = ["10.0.0.1:9000"]
+[[routes]]
+path = "/../g"
+pool = "app"
+[[routes]]
+path = "/good"
+pool = "app"
+[[routes]]
+path_regex = "("
+pool = "app"
+[[routes]]
+redirect = "https://{urii}"
+""")
+    told = run_verb("check", str(file), expect=2).stderr
+    assert re.findall(r"evenly\.toml:(\d+): (routes\[\d\]\.\w+)", "".join(told.split("\n"))) == [
+        ("6", "routes[0].path"),
+        ("12", "routes[2].path_regex"),
+        ("15", "routes[3].redirect"),
+    ]

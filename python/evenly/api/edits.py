@@ -102,13 +102,13 @@ def routes(supervisor: Supervisor) -> APIRouter:
         """Removes a pool that no route and no listener uses; what is under way on it is finished."""
         return await supervisor.edit(partial(editing.delete_pool, name=pool), f"pool {pool} removed")
 
-    @router.post("/pools/{pool}/endpoints/{address}", status_code=201)
+    @router.post("/pools/{pool}/endpoints/{address:path}", status_code=201)
     async def add_endpoint(pool: str, address: str, options: EndpointTable = None) -> Edited:
         """Adds an endpoint to a pool."""
         change = partial(editing.add_endpoint, pool=pool, address=address, options=options or {})
         return await supervisor.edit(change, f"endpoint {address} added to {pool}")
 
-    @router.delete("/pools/{pool}/endpoints/{address}")
+    @router.delete("/pools/{pool}/endpoints/{address:path}")
     async def remove_endpoint(pool: str, address: str) -> Edited:
         """Removes an endpoint; what is under way on it is finished."""
         change = partial(editing.remove_endpoint, pool=pool, address=address)

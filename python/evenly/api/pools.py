@@ -51,7 +51,7 @@ def routes(supervisor: Supervisor) -> APIRouter:
         """One pool."""
         return await supervisor.pool(pool)
 
-    @router.put("/{pool}/endpoints/{address}")
+    @router.put("/{pool}/endpoints/{address:path}")
     async def set_endpoint(pool: str, address: str, change: EndpointChange) -> EndpointSet:
         """Sets an endpoint's state, weight or both; the answer is the endpoint afterwards."""
         return await supervisor.set_endpoint(pool, address, change.state, change.wanted_weight)

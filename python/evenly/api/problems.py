@@ -33,8 +33,12 @@ def install(app: FastAPI) -> None:
     """Turns every error that a route can raise into a problem: the only place where a status is chosen for one."""
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
-        answer = problem(error.status_code, str(error.detail))
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        detail = str(error.detail)
+        if error.status_code == 404:
+            # No route: what is not there by name is an `UnknownNameError`.
+            detail = f"the admin API has no {request.url.path}; names of pools, routes and zones have no slash"
+        answer = problem(error.status_code, detail)
         answer.headers.update(error.headers or {})
         return answer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -64,6 +65,11 @@ class Admin:
         except httpx.TimeoutException as error:
             raise AdminRequestError(f"Evenly at {self.address} did not answer within {timeout:g} s") from error
         except httpx.TransportError as error:
+            if unix and not _may_connect(self.address):
+                raise AdminRequestError(
+                    f"this user may not use the admin socket {self.address}: "
+                    "run it as the user that Evenly runs as, or as root"
+                ) from error
             raise AdminRequestError(
                 f"nothing answers at {self.address} ({error}); start it with `evenly run`, or say where with --admin"
             ) from error
@@ -90,14 +96,38 @@ def find(admin: str | None, file: Path | None, token_file: Path | None) -> Admin
     """
     token = None if token_file is None else _read_token(token_file)
     if admin is not None:
-        return Admin(admin.removeprefix("http://").removeprefix("unix:").rstrip("/"), token)
+        return Admin(_address(admin), token)
     machine = Machine.here()
     if file is not None:
         # Endpoints do not matter here, so names stay names.
         settings = resolve(load(file), machine, lambda _: ["0.0.0.0"]).admin
         return Admin(str(settings.bind), token or settings.token)
     own = machine.runtime_directory / "admin.sock"
-    return Admin(str(next((path for path in (own, SYSTEM_SOCKET) if path.exists()), own)), token)
+    return Admin(str(next((path for path in (own, SYSTEM_SOCKET) if _is_there(path)), own)), token)
+
+
+def _address(text: str) -> str:
+    """A socket's path, absolute, or "HOST:PORT", which has no slash."""
+    plain = text.removeprefix("http://").removeprefix("unix:").rstrip("/")
+    return os.path.abspath(plain) if "/" in plain or Path(plain).is_socket() else plain  # noqa: PTH100 - links stay
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there may be a socket: one in a folder that is closed to this user counts."""
+    try:
+        path.stat()
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return True
+
+
+def _may_connect(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError as error:
+            return not isinstance(error, PermissionError)
+    return True
 
 
 def _read_token(path: Path) -> str:

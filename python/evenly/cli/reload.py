@@ -18,7 +18,8 @@ def reload(admin: AdminOption = None, file: FileOption = None, token_file: Token
 def describe(changes: Changes) -> str:
     """What changed in one line: "pools: app changed; routes: old removed"."""
     nouns = {"listeners": changes.listeners, "pools": changes.pools, "routes": changes.routes}
-    parts = [f"{noun}: {describe_names(names)}" for noun, names in nouns.items() if describe_names(names)]
+    parts = [f"process: {', '.join(changes.process)} changed"] if changes.process else []
+    parts += [f"{noun}: {describe_names(names)}" for noun, names in nouns.items() if describe_names(names)]
     return "; ".join(parts) or "nothing changed"
 
 

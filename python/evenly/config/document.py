@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from . import access_document as admitting
 from . import pool_document as pooling
@@ -74,6 +74,11 @@ class Document:
         }
         kept = {name: part for name, part in self._parts.items() if name not in changed}
         return _written({**self._tree, **changed}, self.source, kept)
+
+    def differing(self, other: Self) -> set[str]:
+        """The keys of the document whose values are others there."""
+        names = self._parts.keys() | other._parts.keys()
+        return {name for name in names if self._parts.get(name) != other._parts.get(name)}
 
     def problem(self, path: str, message: str) -> Problem:
         """What Rust says about a place in the document, at the user's own place and line."""

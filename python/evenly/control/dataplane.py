@@ -7,12 +7,17 @@ queue) belong in a thread when an event loop runs.
 from __future__ import annotations
 
 import json
+import re
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 from evenly import _native
 from evenly.config import ConfigError, Document, Problem
+from evenly.config.problems import SHOWN
 from evenly.control.status import Changes, DataplaneStatus, OperatorState
+
+_ROUTE = re.compile(r"routes\[(\d+)\]")
 
 Sockets = list[tuple[str, list[int]]]
 """Listening descriptors by the address they are bound to ("0.0.0.0:8080"); several workers, several descriptors."""
@@ -112,4 +117,25 @@ class Dataplane:
 def _refusal(document: Document, error: _native.DocumentError) -> ConfigError:
     """The packet path's refusal at the user's own line."""
     path, message = error.args
-    return ConfigError([document.problem(path, message)])
+    return ConfigError([document.problem(path, message), *_in_other_routes(document, path)])
+
+
+def _in_other_routes(document: Document, path: str) -> Iterator[Problem]:
+    """What else is wrong with routes: the packet path stops at the first, so it is asked again without that one."""
+    tree = json.loads(document.text)
+    left = list(range(len(tree["routes"])))
+    found = _ROUTE.match(path)
+    for _ in range(SHOWN):
+        if found is None:
+            # It is in another part, and perhaps only there because routes are left out.
+            return
+        del left[int(found[1])]
+        try:
+            _native.check(json.dumps(tree | {"routes": [tree["routes"][index] for index in left]}))
+        except _native.DocumentError as error:
+            path, message = error.args
+        else:
+            return
+        found = _ROUTE.match(path)
+        if found is not None:
+            yield document.problem(f"routes[{left[int(found[1])]}]{path[found.end() :]}", message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -44,13 +44,16 @@ class Difference(Report):
     warnings: list[str] = Field([], description="What works in the new configuration but is probably not meant.")
 
 
-def difference(old: Document, new: Document, status: DataplaneStatus, warnings: Sequence[str] = ()) -> Difference:
-    """Compares what runs with what would run."""
+def difference(
+    old: Document, new: Document, status: DataplaneStatus, warnings: Sequence[str] = (), process: Iterable[str] = ()
+) -> Difference:
+    """Compares what runs with what would run; `process` are options of its own that the documents do not have."""
     before, after = json.loads(old.text), json.loads(new.text)
     nouns = {noun: _changed(_by(before[noun]), _by(after[noun])) for noun in ("listeners", "routes", "pools")}
     nouns["routes"] = _with_moved(nouns["routes"], before["routes"], after["routes"])
     process = sorted(
-        name for name in before.keys() | after.keys() if name not in nouns and before.get(name) != after.get(name)
+        {name for name in before.keys() | after.keys() if name not in nouns and before.get(name) != after.get(name)}
+        | set(process)
     )
     endpoints = _endpoints(_by(before["pools"]), _by(after["pools"]))
     return Difference(
@@ -63,6 +66,27 @@ def difference(old: Document, new: Document, status: DataplaneStatus, warnings: 
         touched=_touched(after["listeners"], endpoints, status),
         warnings=list(warnings),
     )
+
+
+def own_options(before: Configuration, after: Configuration) -> set[str]:
+    """Options that differ and are of the control plane alone."""
+    old, new = before.resolved, after.resolved
+    return {
+        name
+        for name, differs in {
+            "admin": old.admin != new.admin,
+            "state_dir": old.state_directory != new.state_directory,
+            "shutdown_timeout": old.shutdown_timeout != new.shutdown_timeout,
+            "upgrade_timeout": old.upgrade_timeout != new.upgrade_timeout,
+        }.items()
+        if differs
+    }
+
+
+def changed_options(before: Configuration, after: Configuration) -> list[str]:
+    """Options of the process that a reload has changed; the number of workers is one that it cannot."""
+    by_name = {"listeners", "pools", "routes"}
+    return sorted(before.document.differing(after.document) - by_name - {"workers"} | own_options(before, after))
 
 
 def without_effect(running: Configuration, would: Configuration, evacuations: Evacuations) -> list[Problem]:

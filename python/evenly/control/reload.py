@@ -11,7 +11,7 @@ from evenly.control.dataplane import Dataplane
 from evenly.control.origin import Configuration
 from evenly.control.splits import Splits
 from evenly.control.states import as_health, under
-from evenly.control.status import Changes
+from evenly.control.status import Changes, DocumentWarning
 from evenly.control.store import States
 from evenly.discovery.watcher import NAMED
 
@@ -42,6 +42,13 @@ def report_cleared(before: Splits, after: Splits) -> None:
         log.info("split cleared", route=route, reason="its own weights have changed")
 
 
+def at_users_places(changes: Changes, configuration: Configuration) -> Changes:
+    """The same, with warnings at the places that the user wrote: `pools.app`, not `pools[0]`."""
+    problems = [configuration.document.problem(each.path, each.message) for each in changes.warnings]
+    warnings = [DocumentWarning(path=each.path, message=each.message) for each in problems]
+    return changes.model_copy(update={"warnings": warnings})
+
+
 def report(configuration: Configuration, running: Configuration, changes: Changes) -> None:
     """Says in the log what a reload did, and what it could not do."""
     counts = {
@@ -50,6 +57,8 @@ def report(configuration: Configuration, running: Configuration, changes: Change
         for verb, names in getattr(changes, noun)
         if names
     }
+    if changes.process:
+        counts["process_changed"] = ", ".join(changes.process)
     log.info("reloaded", generation=changes.generation, **counts)
     for problem in configuration.resolved.warnings:
         log.warning("configuration", problem=str(problem))

@@ -369,6 +369,7 @@ class Changes(Report):
     listeners: ChangedNames = ChangedNames()
     pools: ChangedNames = ChangedNames()
     routes: ChangedNames = ChangedNames()
+    process: list[str] = Field([], description="Options of the process itself that changed.")
     warnings: list[DocumentWarning] = []
 
 

@@ -20,7 +20,7 @@ from evenly.control import exposition
 from evenly.control.admin import AdminError, AdminServer, OpenAdmin
 from evenly.control.binding import ListenError
 from evenly.control.dataplane import Dataplane, check
-from evenly.control.difference import Difference, difference, without_effect
+from evenly.control.difference import Difference, changed_options, difference, own_options, without_effect
 from evenly.control.editing import UnknownNameError
 from evenly.control.endpoints import Endpoints, found_of, known_of
 from evenly.control.evacuations import that_last, with_evacuation
@@ -28,7 +28,7 @@ from evenly.control.keeper import Keeper
 from evenly.control.origin import Configuration, Origin
 from evenly.control.process import systemd
 from evenly.control.process.watch import watch as watch_files
-from evenly.control.reload import apply, report, report_cleared
+from evenly.control.reload import apply, at_users_places, report, report_cleared
 from evenly.control.shown import ShownCertificates
 from evenly.control.states import of_endpoint, standing_in, with_state
 from evenly.control.status import (
@@ -255,6 +255,7 @@ class Supervisor:
             running = self.configuration
             edits = change(running)
             changes = await self._swap(await asyncio.to_thread(self.origin.edited, running, edits))
+            changes = at_users_places(changes, self.configuration)
             log.info("edited", edit=what, generation=changes.generation, edits=len(edits))
             return Edited(**dict(changes), **dict(await self.keeper.save_edits()))
 
@@ -272,7 +273,8 @@ class Supervisor:
         warnings = [*would.resolved.warnings, *await asyncio.to_thread(check, would.document)]
         warnings += without_effect(running, would, self.to_keep().evacuations)
         report = await asyncio.to_thread(self.dataplane.status)
-        return difference(running.document, would.document, report, [str(each) for each in warnings])
+        told, own = [str(each) for each in warnings], own_options(running, would)
+        return difference(running.document, would.document, report, told, own)
 
     async def upgrade(self) -> int:
         """Starts a successor, hands over to it, and drains; its process id.
@@ -337,7 +339,7 @@ class Supervisor:
         if configuration.resolved.state_directory != running.resolved.state_directory:
             await self.keeper.save_edits()
             await self.keeper.save_found()
-        return changes
+        return at_users_places(changes, self.configuration)
 
     async def _swap(self, configuration: Configuration) -> Changes:
         """Makes another configuration the running one. Raises as `reload`; then the running one stays."""
@@ -362,7 +364,7 @@ class Supervisor:
         self.certificates.follow(configuration)
         report_cleared(running.splits, configuration.splits)
         await self._move_admin(admin)
-        return changes
+        return changes.model_copy(update={"process": changed_options(running, configuration)})
 
     async def _apply_found(self) -> None:
         """Makes what discovery has found the running configuration, and keeps it."""

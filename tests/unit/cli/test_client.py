@@ -1,7 +1,10 @@
 """The verbs that ask a running process: where they look for it, and what they say when it refuses."""
 
 import asyncio
+import errno
 import json
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,3 +98,46 @@ def test_the_configurations_token_is_used(tmp_path: Path, file: Path) -> None:
     (tmp_path / "token").write_text("0123456789abcdef\n")
     file.write_text(file.read_text() + 'token_file = "token"\n')
     assert find(None, file, None) == Admin(str(tmp_path / "admin.sock"), "0123456789abcdef")
+
+
+def test_a_socket_by_a_relative_path(evenly: Evenly, served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a slash, or by its name alone where there is such a socket."""
+    path = Path(served)
+    monkeypatch.chdir(path.parent)
+    assert evenly("status", "--admin", path.name)[0] == 0
+    monkeypatch.chdir(path.parent.parent)
+    assert evenly("status", "--admin", f"{path.parent.name}/{path.name}")[0] == 0
+    assert find("no/such.sock", None, None).address == str(path.parent.parent / "no/such.sock")
+    assert find("localhost:9901", None, None).address == "localhost:9901"
+
+
+def test_who_may_not_use_the_socket_is_told_so(evenly: Evenly, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that nothing runs."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    code, _, err = evenly("status", "--admin", "/run/evenly/admin.sock")
+    assert code == 1
+    assert err.startswith("error: this user may not use the admin socket /run/evenly/admin.sock: run it as the user")
+
+
+def test_an_address_with_a_slash_is_told_what_an_address_is(evenly: Evenly, served: str) -> None:
+    """It is one name, whatever is in it."""
+    code, _, err = evenly("add", "app", "../../etc:1", "--admin", served)
+    assert code == 2
+    assert "../../etc:1" in err or "expected an address" in err
+    assert "Not Found" not in err
+    code, _, err = evenly("drain", "app", "../../etc:1", "--admin", served)
+    assert (code, "expected the endpoint to be one of 127.0.0.1:9001" in err) == (1, True)
+    code, _, err = evenly("drain", "a/b", "127.0.0.1:9001", "--admin", served)
+    assert (code, "names of pools, routes and zones have no slash" in err) == (1, True)
+
+
+def test_a_reload_names_options_of_the_process(evenly: Evenly, served: str, file: Path) -> None:
+    """As `evenly diff` does before."""
+    file.write_text(f'shutdown_timeout = "7s"\naccess_log = "{file.parent}/access.log"\n{file.read_text()}')
+    code, out, _ = evenly("reload", "--admin", served)
+    assert code == 0
+    assert "process: access_log, shutdown_timeout changed" in out
