@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from evenly import __version__
 from evenly.api import certificates, edits, observe, pools, problems, process, routes, zones
+from evenly.api.bound import Bound
 from evenly.control.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def create(supervisor: Supervisor) -> FastAPI:
     app.include_router(certificates.issuers(supervisor))
     app.include_router(process.routes(supervisor))
     problems.install(app)
+    app.add_middleware(Bound)
     return app
 
 

@@ -1,6 +1,7 @@
 """The admin API's routes, asked without a socket."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,27 @@ def test_text_that_is_no_text_is_refused(supervisor: Supervisor, native: Recordi
         answer = ask(supervisor, "PUT", path, raw=b'{"endpoints": [], "hash_key": "\\ud800"}')
         assert (answer.status_code, "half of a surrogate pair" in answer.json()["detail"]) == (422, True)
     assert native.calls == []
+
+
+def test_a_body_has_a_bound(supervisor: Supervisor) -> None:
+    """Whether its length is announced or not; who is at the bound is judged by what it says."""
+    from evenly.api.bound import LARGEST_BODY
+
+    def put(length: int, *, announced: bool) -> httpx.Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b" " * (length - 1)
+            yield b"3"
+
+        async def request() -> httpx.Response:
+            transport = httpx.ASGITransport(create(supervisor), raise_app_exceptions=False)
+            headers = {"Content-Type": "application/json"} | ({"Content-Length": str(length)} if announced else {})
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return await client.put("/api/pools/new", content=pieces(), headers=headers)
+
+        return asyncio.run(request())
+
+    for announced in (True, False):
+        assert put(LARGEST_BODY, announced=announced).status_code == 422
+        answer = put(LARGEST_BODY + 1, announced=announced)
+        assert (answer.status_code, answer.json()["detail"]) == (413, "expected a body of at most 32 MiB")
+    assert [pool.name for pool in asyncio.run(supervisor.status()).pools] == ["app"]
