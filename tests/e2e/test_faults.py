@@ -19,6 +19,7 @@ def test_an_abort_in_place_of_the_answer(web, servers) -> None:
         assert (answer.status, answer.text) == (410, "410 Gone\n")
     entry = serving.balancer.access(target="/gone")
     assert (entry["status"], entry["reason"]) == (410, "fault-aborted")
+    assert "fault_delay_ms" not in entry
     assert backend.served == 0
     assert serving.balancer.metric("evenly_faults_total", kind="abort") == 3
     assert serving.balancer.metric("evenly_terminations_total", reason="fault-aborted") == 3
@@ -61,13 +62,17 @@ def test_a_delay(web, servers) -> None:
     began = time.monotonic()
     assert serving.connect().ask("/late", method="POST", body=b"body").text == "app"
     assert 0.3 <= time.monotonic() - began < 2
-    assert "reason" not in serving.balancer.access(target="/late")
+    entry = serving.balancer.access(target="/late")
+    assert "reason" not in entry
+    assert 300 <= entry["fault_delay_ms"] <= entry["total_ms"]
     assert serving.balancer.metric("evenly_faults_total", kind="delay") == 1
     gone = serving.connect()
     gone.send("GET /gone HTTP/1.1\r\nHost: a\r\n\r\n")
     serving.balancer.until(lambda: serving.balancer.metric("evenly_faults_total", kind="delay") == 2)
     gone.reset()
-    assert serving.balancer.access(target="/gone")["reason"] == "client-gone"
+    entry = serving.balancer.access(target="/gone")
+    assert entry["reason"] == "client-gone"
+    assert entry["fault_delay_ms"] <= entry["total_ms"]
     assert backend.requests["/gone"] == 0
 
 

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::metrics::Record;
 use crate::tls::Facts;
 use std::io::Write;
+use std::time::Duration;
 
 /// Writes what is known from the request. Returns the length, as all that follows is appended.
 pub(super) fn begin(out: &mut Vec<u8>, asked: &Asked<'_>) -> usize {
@@ -57,6 +58,11 @@ pub(super) fn hedged(out: &mut Vec<u8>, word: &str) {
     field(out, "hedge", word.as_bytes());
 }
 
+/// Writes for how long the route's fault injection held it up.
+pub(super) fn delayed(out: &mut Vec<u8>, delay: Duration) {
+    milliseconds(out, "fault_delay_ms", delay.as_micros());
+}
+
 /// Writes what is known at the end.
 pub(super) fn finish(out: &mut Vec<u8>, record: &Record, names: &Names<'_>) {
     field(out, "route", names.route.unwrap_or_default().as_bytes());
@@ -82,10 +88,13 @@ pub(super) fn finish(out: &mut Vec<u8>, record: &Record, names: &Names<'_>) {
         ("total_ms", record.total_nanos),
     ];
     for (name, nanos) in times {
-        let micros = nanos / 1000;
-        let _ = write!(out, ",\"{name}\":{}.{:03}", micros / 1000, micros % 1000);
+        milliseconds(out, name, u128::from(nanos / 1000));
     }
     let _ = writeln!(out, ",\"attempts\":{},\"resent\":{}}}", record.attempts, record.attempts > 1);
+}
+
+fn milliseconds(out: &mut Vec<u8>, name: &str, micros: u128) {
+    let _ = write!(out, ",\"{name}\":{}.{:03}", micros / 1000, micros % 1000);
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {

@@ -16,6 +16,7 @@ use evenly_core::listener::Listener;
 use evenly_http1::{FieldKind, RequestHead};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// A worker's access log.
 pub struct Log {
@@ -148,6 +149,13 @@ impl Line {
     pub fn hedged(&mut self, word: &str) {
         if self.format == LogFormat::Json {
             json::hedged(&mut self.text, word);
+        }
+    }
+
+    /// Says for how long it was held up on purpose; text lines have no place for it.
+    pub fn delayed(&mut self, delay: Duration) {
+        if self.format == LogFormat::Json {
+            json::delayed(&mut self.text, delay);
         }
     }
 

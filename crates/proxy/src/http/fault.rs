@@ -7,7 +7,7 @@ use evenly_core::route::{Injected, Request, Route};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the route injects into this request.
 pub fn draw(client: &Client, route: &Route, request: &Request<'_>) -> Option<Box<Injected>> {
@@ -18,14 +18,19 @@ pub fn draw(client: &Client, route: &Route, request: &Request<'_>) -> Option<Box
 /// Waits and aborts as drawn. An error is the failure with its status; `is_read` as in `handle::fail`.
 pub async fn inject(
     client: &mut Client,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     injected: Injected,
     is_read: bool,
 ) -> Result<(), (Failure, u16)> {
     let route = exchange.route().id.0;
     if let Some(delay) = injected.delay {
         client.worker.stats.borrow_mut().fault_delayed(route);
-        wait(client, delay, is_read).await.map_err(|failure| (failure, failure.status()))?;
+        let began = Instant::now();
+        let waited = wait(client, delay, is_read).await;
+        if let Some(line) = &mut exchange.tally.line {
+            line.delayed(began.elapsed());
+        }
+        waited.map_err(|failure| (failure, failure.status()))?;
     }
     let Some(status) = injected.abort else { return Ok(()) };
     client.worker.stats.borrow_mut().fault_aborted(route);
