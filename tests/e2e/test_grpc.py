@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
+from ..support.balancer import run_verb
 from ..support.endpoint import Endpoint
 from ..support.grpc_server import GrpcServer
 from ..support.http2 import Http2Client
@@ -109,6 +110,10 @@ def test_statuses_of_the_endpoint_pass_and_are_counted(calls, greeters) -> None:
         )
     assert refused(serving.missing, b"", timeout=10).code() is Status.UNIMPLEMENTED
     assert serving.balancer.access(target="/test.Echo/Missing")["grpc_status"] == 12
+    told = dict.fromkeys(("INTERNAL", "NOT_FOUND", "UNAVAILABLE", "UNIMPLEMENTED"), 1)
+    serving.balancer.until(lambda: serving.balancer.status()["pools"][0]["grpc"] == told)
+    shown = run_verb("status", "--admin", str(serving.balancer.admin_path)).stdout
+    assert "  gRPC: 4 calls · 0 OK · 1 INTERNAL, 1 NOT_FOUND, 2 other\n" in shown
 
 
 def test_deadlines_and_cancellation(calls, greeters) -> None:

@@ -51,6 +51,9 @@ def test_an_attacker_is_cut_off(web, servers, attack, reasons) -> None:
                 sum(metric("evenly_http2_errors_total", scope="connection", reason=reason) for reason in reasons) == 1
             )
         )
+        (told,) = (each["http2"] for each in serving.balancer.status()["listeners"])
+        assert told["connections"] == 2
+        assert sum(told["ended_connections"].get(reason, 0) for reason in reasons) == 1
         assert good.ask().text == "a"
         assert serving.balancer.memory() - before < 4 << 20
         assert serving.balancer.access(status=None)["reason"] in ("http2-abuse", "http2-bad")

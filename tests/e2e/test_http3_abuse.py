@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from ..support.balancer import run_verb
 from ..support.http3 import (
     CANCEL_PUSH,
     DATA,
@@ -61,6 +62,7 @@ def test_a_connection_is_ended_with_the_code_of_the_rfc(h3, endpoint, sent, word
     bad = serving.h3(is_raw=True)
     code_of(bad, sent)
     assert serving.balancer.metric("evenly_http3_errors_total", scope="connection", code=word) == 1
+    assert serving.balancer.status()["listeners"][0]["http3"]["ended_connections"] == {word: 1}
     is_abuse = word == "excessive_load"
     assert serving.balancer.access(reason="http3-abuse" if is_abuse else "http3-bad")["protocol"] == "HTTP/3.0"
     assert good.get("/own").status == 200
@@ -98,6 +100,8 @@ def test_what_could_be_read_in_two_ways_goes_nowhere(h3, endpoint, field) -> Non
     assert bad.answer(0).reset == 0x10E
     assert not bad.closed
     assert serving.balancer.metric("evenly_http3_errors_total", scope="stream", code="message_error") == 1
+    shown = run_verb("status", "--admin", str(serving.balancer.admin_path)).stdout
+    assert "  web: 1 HTTP/3 streams ended for faults: 1 message_error\n" in shown
     stream = good.begin("/")
     _, request = endpoint.serve()
     assert request.first == "GET / HTTP/1.1"

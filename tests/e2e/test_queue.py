@@ -2,6 +2,7 @@
 
 import time
 
+from ..support.balancer import run_verb
 from ..support.endpoint import OK, Endpoint
 from ..support.wire import Peer
 
@@ -46,6 +47,7 @@ def test_its_bounds(web, endpoint) -> None:
     serving, first, peer = full(web, endpoint, '{ size = 1, timeout = "2s" }')
     began = time.monotonic()
     second = ask(serving, "/second")
+    assert serving.balancer.status()["pools"][0]["queue"]["waiting"] == 1
     assert serving.connect().ask("/third").status == 503
     assert serving.balancer.access(target="/third")["reason"] == "queue-full"
     assert second.read_response().status == 503
@@ -53,6 +55,8 @@ def test_its_bounds(web, endpoint) -> None:
     assert serving.balancer.access(target="/second")["reason"] == "queue-timeout"
     assert serving.balancer.metric("evenly_pool_queue_timeouts_total", pool="app") == 1
     assert serving.balancer.metric("evenly_pool_queue_full_total", pool="app") == 1
+    told = run_verb("status", "--admin", str(serving.balancer.admin_path)).stdout
+    assert "  queue: 0 of 1 wait · 1 waited so far · 1 too long · 1 turned away\n" in told
     peer.send(OK)
     assert first.read_response().status == 200
 

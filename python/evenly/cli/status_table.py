@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -12,12 +14,14 @@ from evenly.control.status import (
     ConcurrencyStatus,
     EndpointStatus,
     HedgeStatus,
+    Http2Status,
     Http3Status,
     LevelStatus,
     ListenerStatus,
     MirrorStatus,
     Phase,
     PoolStatus,
+    QueueStatus,
     RetryStatus,
     SplitStatus,
     Status,
@@ -47,7 +51,7 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
     before = {} if since is None else {pool.name: pool for pool in since[0].pools}
     parts: list[RenderableType] = [_head(status, now), Text(), _listeners(status.listeners)]
     parts += [_handshakes(listener.name, listener.tls) for listener in status.listeners if listener.tls is not None]
-    parts += [_http3(listener.name, listener.http3) for listener in status.listeners if listener.http3 is not None]
+    parts += [line for listener in status.listeners for line in (*_http2(listener), *_http3(listener))]
     if status.splits:
         parts += [Text(), *map(split_line, status.splits)]
     if status.mirrors:
@@ -59,7 +63,8 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
     for pool in status.pools:
         parts += [Text(), _pool_title(pool), *_serving(pool), *_source(pool, now), *_circuit(pool.circuit)]
         parts += map(_level, pool.levels)
-        parts += [*_concurrency(pool.concurrency), *_retries(pool.retries), *_hedge(pool.hedge)]
+        parts += [*_concurrency(pool.concurrency), *_queue(pool.queue), *_grpc(pool.grpc)]
+        parts += [*_retries(pool.retries), *_hedge(pool.hedge)]
         parts += [_endpoints(pool, before.get(pool.name), elapsed)]
         parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy" or endpoint.reason]
         parts += [
@@ -141,9 +146,45 @@ def _handshakes(listener: str, tls: TlsStatus) -> Text:
     return Text.assemble((f"  {listener}: {tls.handshakes:,} handshakes · {tls.resumed:,} resumed · ", "dim"), failed)
 
 
-def _http3(listener: str, http3: Http3Status) -> Text:
-    facts = f"{http3.connections:,} connections by HTTP/3 · {http3.migrations:,} changes of address"
-    return Text(f"  {listener}: {facts}", "dim")
+def _http2(listener: ListenerStatus) -> list[Text]:
+    """Who speaks it, and what clients did that they should not."""
+    http2 = listener.http2
+    if http2 is None or not http2.connections:
+        return []
+    return [
+        Text(f"  {listener.name}: {http2.connections:,} connections by HTTP/2", "dim"),
+        *_ended(listener, "HTTP/2", http2),
+    ]
+
+
+def _http3(listener: ListenerStatus) -> list[Text]:
+    """The same, and how it goes with their packets."""
+    http3 = listener.http3
+    if http3 is None or not (http3.connections or http3.retries or http3.lost_packets):
+        return []
+    facts = [(http3.migrations, "migrations"), (http3.retries, "retries")]
+    told = "".join(f" · {count:,} {what}" for count, what in facts if count)
+    lost = f" · {http3.lost_packets:,} packets lost" if http3.lost_packets else ""
+    head = f"  {listener.name}: {http3.connections:,} connections by HTTP/3{told}"
+    return [Text.assemble((head, "dim"), (lost, "red")), *_ended(listener, "HTTP/3", http3)]
+
+
+def _ended(listener: ListenerStatus, protocol: str, spoken: Http2Status | Http3Status) -> list[Text]:
+    """What was ended because of what clients did."""
+    nouns = (("streams", spoken.ended_streams), ("connections", spoken.ended_connections))
+    return [
+        Text(f"  {listener.name}: {sum(counts.values()):,} {protocol} {noun} ended for faults: {_most(counts)}", "red")
+        for noun, counts in nouns
+        if counts
+    ]
+
+
+def _most(counts: Mapping[str, int], shown: int = 2) -> str:
+    """The most frequent of them, and how many others."""
+    ordered = sorted(counts.items(), key=lambda each: -each[1])
+    others = sum(count for _, count in ordered[shown:])
+    told = [f"{count:,} {word}" for word, count in ordered[:shown]]
+    return ", ".join([*told, f"{others:,} other"] if others else told)
 
 
 def _pool_title(pool: PoolStatus) -> Text:
@@ -214,6 +255,25 @@ def _concurrency(concurrency: ConcurrencyStatus | None) -> list[Text]:
     style = "yellow" if concurrency.in_flight >= concurrency.limit else ""
     taken = (f"{concurrency.in_flight:,} of {concurrency.limit:,} under way", style)
     return [Text.assemble("  adaptive limit: ", taken, times)]
+
+
+def _queue(queue: QueueStatus | None) -> list[Text]:
+    """How many requests wait for an endpoint with room, and how many did in vain; nothing while none ever had to."""
+    if queue is None or not (queue.waited or queue.full):
+        return []
+    now = (f"{queue.waiting:,} of {queue.size:,} wait", "yellow" if queue.waiting else "")
+    vain = [(queue.timeouts, "too long"), (queue.full, "turned away")]
+    failed = "".join(f" · {count:,} {what}" for count, what in vain if count)
+    return [Text.assemble("  queue: ", now, f" · {queue.waited:,} waited so far", (failed, "red"))]
+
+
+def _grpc(calls: dict[str, int] | None) -> list[Text]:
+    """How calls of gRPC ended."""
+    if not calls:
+        return []
+    failed = {status: count for status, count in calls.items() if status != "OK"}
+    told = (f" · {_most(failed)}" if failed else "", "red")
+    return [Text.assemble(f"  gRPC: {sum(calls.values()):,} calls · {calls.get('OK', 0):,} OK", told)]
 
 
 def _retries(retries: RetryStatus) -> list[Text]:

@@ -140,6 +140,16 @@ class ConcurrencyStatus(Report):
     last: float | None = Field(description="The same as of now.")
 
 
+class QueueStatus(Report):
+    """Requests that find every endpoint of a pool full."""
+
+    waiting: int = Field(description="How many wait now.")
+    size: int = Field(description="How many may.")
+    waited: int = Field(description="How many ever had to, since the process started.")
+    timeouts: int = Field(description="Of these, how many waited until the deadline.")
+    full: int = Field(description="How many found no place to wait.")
+
+
 class RetryStatus(Report):
     """Tries of a pool's requests after a first one that failed."""
 
@@ -167,6 +177,8 @@ class PoolStatus(Report):
     levels: list[LevelStatus] = Field(description="By priority and zone; empty when all endpoints are alike in that.")
     circuit: CircuitStatus | None = Field(None, description="Its circuit breaker, if it has one.")
     concurrency: ConcurrencyStatus | None = Field(None, description="Its adaptive limit, if it has one.")
+    queue: QueueStatus | None = Field(None, description="Its queue, if it has one.")
+    grpc: dict[str, int] | None = Field(None, description="Calls of gRPC that ended, by status; null if none did.")
     retries: RetryStatus = Field(RetryStatus(causes={}, refused=0), description="Tries after failed ones.")
     hedge: HedgeStatus | None = Field(None, description="Tries beside slow ones, if it hedges.")
     endpoints: list[EndpointStatus]
@@ -192,11 +204,20 @@ class TlsStatus(Report):
     failures: int = Field(description="Handshakes that failed.")
 
 
-class Http3Status(Report):
-    """HTTP/3 with a listener's clients."""
+class Http2Status(Report):
+    """HTTP/2 with a listener's clients."""
 
     connections: int = Field(description="Connections that spoke it, since the process started.")
+    ended_streams: dict[str, int] = Field(description="Streams ended because of what the client did, by reason.")
+    ended_connections: dict[str, int] = Field(description="Connections ended because of that, by reason.")
+
+
+class Http3Status(Http2Status):
+    """HTTP/3 with a listener's clients; reasons are error codes."""
+
     migrations: int = Field(description="Changes of clients' addresses that their connections survived.")
+    retries: int = Field(description="Clients that had to show that they are where they say.")
+    lost_packets: int = Field(description="Packets that were lost here.")
 
 
 class RevocationStatus(Report):
@@ -298,6 +319,7 @@ class ListenerStatus(Report):
     accepted: int = Field(description="Client connections since the process started.")
     requests: int = Field(description="Requests since the process started; for tcp, connections.")
     tls: TlsStatus | None = Field(None, description="Handshakes, where TLS is terminated.")
+    http2: Http2Status | None = Field(None, description="HTTP/2, where it is spoken.")
     http3: Http3Status | None = Field(None, description="HTTP/3, where it is spoken.")
 
 

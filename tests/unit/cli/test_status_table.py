@@ -8,11 +8,13 @@ from evenly.control.status import (
     DiscoveryStatus,
     EndpointStatus,
     HedgeStatus,
+    Http2Status,
     Http3Status,
     ListenerStatus,
     MirrorStatus,
     Phase,
     PoolStatus,
+    QueueStatus,
     RetryStatus,
     Status,
     TlsStatus,
@@ -73,11 +75,67 @@ def test_a_pool_says_who_gets_its_traffic_in_panic() -> None:
 
 def test_a_listener_says_what_it_speaks() -> None:
     told = status(endpoint("10.0.0.1:9000", 1))
-    spoken = {"tls": TlsStatus(handshakes=8, resumed=2, failures=1), "http3": Http3Status(connections=3, migrations=1)}
-    text = drawn(told.model_copy(update={"listeners": [told.listeners[0].model_copy(update=spoken)]}), NOW)
+    none = {"ended_streams": {}, "ended_connections": {}}
+    quiet = {"migrations": 0, "retries": 0, "lost_packets": 0}
+
+    def spoken(**protocols: object) -> str:
+        tls = TlsStatus(handshakes=8, resumed=2, failures=1)
+        listener = told.listeners[0].model_copy(update={"tls": tls, **protocols})
+        return drawn(told.model_copy(update={"listeners": [listener]}), NOW)
+
+    text = spoken(
+        http2=Http2Status.model_validate({"connections": 7} | none),
+        http3=Http3Status.model_validate({"connections": 3} | none | quiet | {"migrations": 1}),
+    )
     assert "http over tls and quic" in text
     assert "web: 8 handshakes · 2 resumed · 1 failed" in text
-    assert "web: 3 connections by HTTP/3 · 1 changes of address" in text
+    assert "web: 7 connections by HTTP/2\n" in text
+    assert "web: 3 connections by HTTP/3 · 1 migrations\n" in text
+    text = spoken(
+        http2=Http2Status.model_validate({"connections": 0} | none),
+        http3=Http3Status.model_validate({"connections": 0} | none | quiet),
+    )
+    assert "by HTTP/" not in text
+
+
+def test_a_listener_says_what_clients_did() -> None:
+    told = status(endpoint("10.0.0.1:9000", 1))
+    http2 = Http2Status(
+        connections=1200,
+        ended_streams={"protocol": 1, "malformed": 20, "refused": 3, "flow_control": 2, "stream_state": 4},
+        ended_connections={"rapid_reset": 5},
+    )
+    http3 = Http3Status(
+        connections=0, ended_streams={}, ended_connections={"quic": 2}, migrations=0, retries=3, lost_packets=4
+    )
+    listener = told.listeners[0].model_copy(update={"http2": http2, "http3": http3})
+    text = drawn(told.model_copy(update={"listeners": [listener]}), NOW)
+    assert (
+        "  web: 1,200 connections by HTTP/2\n"
+        "  web: 30 HTTP/2 streams ended for faults: 20 malformed, 4 stream_state, 6 other\n"
+        "  web: 5 HTTP/2 connections ended for faults: 5 rapid_reset\n"
+        "  web: 0 connections by HTTP/3 · 3 retries · 4 packets lost\n"
+        "  web: 2 HTTP/3 connections ended for faults: 2 quic\n"
+    ) in text
+
+
+def test_a_pool_says_who_waits_and_how_calls_ended() -> None:
+    told = status(endpoint("10.0.0.1:9000", 1))
+
+    def drawn_with(**update: object) -> str:
+        return drawn(told.model_copy(update={"pools": [told.pools[0].model_copy(update=update)]}), NOW)
+
+    idle = QueueStatus(waiting=0, size=100, waited=0, timeouts=0, full=0)
+    assert "queue" not in drawn_with(queue=idle)
+    busy = QueueStatus(waiting=3, size=100, waited=1200, timeouts=2, full=5)
+    assert "  queue: 3 of 100 wait · 1,200 waited so far · 2 too long · 5 turned away\n" in drawn_with(queue=busy)
+    past = busy.model_copy(update={"waiting": 0, "timeouts": 0, "full": 0})
+    assert "  queue: 0 of 100 wait · 1,200 waited so far\n" in drawn_with(queue=past)
+    assert "  gRPC: 1,000 calls · 1,000 OK\n" in drawn_with(grpc={"OK": 1000})
+    calls = {"OK": 1000, "CANCELLED": 2, "UNKNOWN": 1, "INTERNAL": 4, "UNAVAILABLE": 30}
+    ended = "gRPC: 1,037 calls · 1,000 OK · 30 UNAVAILABLE, 4 INTERNAL, 3 other"
+    assert f"  {ended}\n" in drawn_with(grpc=calls)
+    assert "  gRPC: 2 calls · 0 OK · 2 UNAVAILABLE\n" in drawn_with(grpc={"UNAVAILABLE": 2})
 
 
 def test_a_status_fits_on_80_columns_and_says_why_one_is_out() -> None:

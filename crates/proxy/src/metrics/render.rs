@@ -11,6 +11,7 @@ mod http3;
 mod levels;
 mod tls;
 
+pub(super) use http3::QUIC;
 pub(super) use levels::place;
 
 use super::access;

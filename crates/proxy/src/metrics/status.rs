@@ -1,6 +1,8 @@
 //! What `evenly status` shows, as the JSON that `_native.pyi` states.
 
 mod mirrors;
+mod protocols;
+mod queue;
 mod tries;
 mod zones;
 
@@ -61,10 +63,8 @@ fn listener(scene: &Scene<'_>, stats: &WorkerStats, listener: &Listener) -> Valu
         "connections": counted.open(),
         "accepted": counted.opened,
         "requests": counted.requests,
-        "http3": listener.http3.then(|| json!({
-            "connections": counted.h3.opened,
-            "migrations": counted.h3.migrated,
-        })),
+        "http2": protocols::http2(listener, &counted.h2),
+        "http3": protocols::http3(listener, &counted.h3),
         "tls": listener.tls.as_ref().map(|_| json!({
             "handshakes": counted.tls.total(),
             "resumed": counted.tls.resumed(),
@@ -90,6 +90,8 @@ fn pool(
         "levels": zones::levels(scene, pool),
         "circuit": pool.circuit.as_ref().map(|circuit| self::circuit(&circuit.report(now))),
         "concurrency": pool.concurrency.as_ref().map(|concurrency| self::concurrency(concurrency.report())),
+        "queue": queue::queue(pool, stats),
+        "grpc": protocols::grpc(pool, stats),
         "retries": tries::retries(pool, stats),
         "hedge": tries::hedge(pool, stats),
         "endpoints": endpoints,

@@ -10,7 +10,7 @@ use evenly_http3::Code;
 const SCOPES: [&str; 2] = ["stream", "connection"];
 
 /// Errors of QUIC itself, behind those of [`Code::ALL`].
-const QUIC: &str = "quic";
+pub(in crate::metrics) const QUIC: &str = "quic";
 
 /// Its name, what it means, and where it is.
 type Counter = (&'static str, &'static str, fn(&H3Stats) -> u64);

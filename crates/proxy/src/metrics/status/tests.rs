@@ -1,10 +1,13 @@
 use super::*;
 use crate::clock::Clock;
+use crate::metrics::counts::Lost;
 use crate::metrics::sample::{self, record};
 use crate::metrics::{NONE, Record};
 use crate::service::{Events, Service as ServiceThreads};
 use crate::tls::Targets;
 use evenly_core::error::Failure;
+use evenly_http2::Reason;
+use evenly_http3::Code;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +16,9 @@ use std::time::Duration;
 #[test]
 fn the_status_has_the_fields_that_the_native_stub_promises() {
     let endpoints = [SocketAddr::from(([10, 0, 0, 1], 80)), SocketAddr::from(([10, 0, 0, 2], 80))];
-    let snapshot = sample::snapshot(&["shop"], &endpoints, &Value::Null, None);
+    let mut snapshot = sample::snapshot(&["shop"], &endpoints, &Value::Null, None);
+    let app = Arc::get_mut(&mut Arc::get_mut(&mut snapshot).unwrap().pools[0]).unwrap();
+    app.queue = Some(evenly_core::document::Queue { size: 5, timeout_ms: 1 });
     let drained = &snapshot.pools[0].members[1].endpoint;
     drained.set_admin(AdminState::Draining);
     drained.set_weight_override(Some(7));
@@ -22,7 +27,13 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
     let mut stats = WorkerStats::default();
     stats.connection_opened(0);
     stats.endpoint_failure(0, Failure::ResponseBad);
-    stats.record(&record(0, 200));
+    stats.record(&Record { grpc_status: Some(14), ..record(0, 200) });
+    (0..3).for_each(|_| stats.queue_entered(0));
+    stats.queue_left(0, true);
+    stats.queue_left(0, false);
+    stats.queue_full(0);
+    stats.h2_opened(0);
+    stats.h2_failed(0, Reason::RapidReset, true);
     stats.record(&Record { listener: 1, route: NONE, pool: 1, endpoint: NONE, ..record(0, 0) });
     let scene = Scene {
         snapshot: &snapshot,
@@ -46,16 +57,18 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
     let no_retries = json!({
         "causes": {"connect-failure": 0, "reset": 0, "timeout": 0, "status": 0}, "refused": 0,
     });
+    let http2 = json!({"connections": 1, "ended_streams": {}, "ended_connections": {"rapid_reset": 1}});
+    let queue = json!({"waiting": 1, "size": 5, "waited": 3, "timeouts": 1, "full": 1});
     let expected = json!({
         "generation": 1, "workers": 2, "connections": 5, "requests": 2,
         "zone": null, "zones": [], "mirrors": [],
         "listeners": [
-            {"name": "web", "protocol": "http", "bind": ["127.0.0.1:8080"], "connections": 1, "accepted": 1, "requests": 1, "tls": null, "http3": null},
-            {"name": "db", "protocol": "tcp", "bind": ["127.0.0.1:8080"], "connections": 0, "accepted": 0, "requests": 1, "tls": null, "http3": null},
+            {"name": "web", "protocol": "http", "bind": ["127.0.0.1:8080"], "connections": 1, "accepted": 1, "requests": 1, "tls": null, "http2": http2, "http3": null},
+            {"name": "db", "protocol": "tcp", "bind": ["127.0.0.1:8080"], "connections": 0, "accepted": 0, "requests": 1, "tls": null, "http2": null, "http3": null},
         ],
         "pools": [
             {"name": "app", "balance": "round-robin", "affinity": null, "fallback": null, "serving": "healthy", "levels": [], "circuit": null,
-                "concurrency": null, "retries": no_retries, "hedge": null, "endpoints": [
+                "concurrency": null, "queue": queue, "grpc": {"UNAVAILABLE": 1}, "retries": no_retries, "hedge": null, "endpoints": [
                 {"address": "10.0.0.1:80", "weight": 1, "backup": false, "zone": null, "priority": 0, "evacuated": false,
                     "share": 100, "state": "healthy", "reason": "", "since": 0,
                     "in_flight": 0, "requests": 1, "failures": 1, "tls": null},
@@ -64,10 +77,30 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
                     "reason": "set by the operator", "since": 0, "in_flight": 0, "requests": 0, "failures": 0, "tls": null},
             ]},
             {"name": "db", "balance": "round-robin", "affinity": null, "fallback": null, "serving": "no-endpoint-empty", "levels": [], "circuit": null,
-                "concurrency": null, "retries": no_retries, "hedge": null, "endpoints": []},
+                "concurrency": null, "queue": null, "grpc": null, "retries": no_retries, "hedge": null, "endpoints": []},
         ],
     });
     assert_eq!(status, expected);
+}
+
+#[test]
+fn http3_says_what_clients_did_and_what_was_lost() {
+    let mut stats = WorkerStats::default();
+    stats.h3_opened(0);
+    stats.quic_retried(0);
+    stats.quic_migrated(0);
+    stats.quic_lost(0, Lost::Unsent);
+    stats.h3_failed(0, Code::FRAME_ERROR, false);
+    let mut snapshot = sample::snapshot(&["shop"], &[], &Value::Null, None);
+    let counted = &stats.listeners.get(0).unwrap().h3;
+    assert_eq!(protocols::http3(&snapshot.listeners[0], counted), Value::Null);
+    let listener = Arc::get_mut(&mut Arc::get_mut(&mut snapshot).unwrap().listeners[0]).unwrap();
+    listener.http3 = true;
+    assert_eq!(
+        protocols::http3(listener, counted),
+        json!({"connections": 1, "migrations": 1, "retries": 1, "lost_packets": 1,
+            "ended_streams": {"frame_error": 1}, "ended_connections": {}})
+    );
 }
 
 #[test]
