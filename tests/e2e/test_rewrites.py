@@ -1,8 +1,12 @@
 """What a route changes on the way: path, host, and header fields in both directions, with variables."""
 
+import socket
+
 import pytest
 
 from ..support.endpoint import OK
+from ..support.http2 import Http2Client
+from ..support.wire import DEADLINE
 
 
 def forwarded(web, endpoint, route: str, request: str = "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n", answer=OK):
@@ -80,3 +84,45 @@ def test_a_variable_cannot_break_the_head(web, endpoint) -> None:
     )
     assert received.all("X-Evil") == []
     assert received.one("X-Copy") == "tab\there|a%0d%0aX-Evil:%201"
+
+
+LEAVING = [
+    ('path = "/files*"\nrewrite = { prefix = "/public/" }', "/files../private/a.txt"),
+    ('path = "/files*"\nrewrite = { prefix = "/public/" }', "/files%2e%2E/private/a.txt"),
+    ('path = "/files*"\nrewrite = { prefix = "/public/" }', "/files.."),
+    ('path = "/files*"\nrewrite = { prefix = "/public/" }', "/files./a.txt"),
+    ('rewrite = { regex = "^/files(.*)", replacement = "/public/$1" }', "/files../private/a.txt"),
+]
+
+
+@pytest.mark.parametrize(("route", "path"), LEAVING)
+def test_no_rewrite_leads_out_of_its_prefix(web, endpoint, route, path) -> None:
+    """A dot segment that a rewrite has made is answered 400, never resolved; the connection goes on."""
+    routes = f'[[routes]]\npool = "app"\n{route}\n'
+    serving = web(endpoint, routes=routes, top='access_log = "-"')
+    client = serving.connect()
+    assert client.ask(path).status == 400
+    assert serving.balancer.access(status=400)["reason"] == "request-bad"
+    assert not endpoint.is_asked()
+    client.send("GET /files...x/a.txt HTTP/1.1\r\nHost: a\r\n\r\n")
+    _, request = endpoint.serve()
+    assert request.target == "/public/...x/a.txt"
+    assert client.read_response().status == 200
+
+
+def test_no_rewrite_leads_out_of_its_prefix_by_http2(web, endpoint) -> None:
+    """The same for requests that come by HTTP/2."""
+    route, path = LEAVING[0]
+    serving = web(endpoint, routes=f'[[routes]]\npool = "app"\n{route}\n')
+    with socket.create_connection(serving.port.address, DEADLINE) as connected:
+        client = Http2Client(connected)
+        assert client.wait(client.begin(path)).status == 400
+    assert not endpoint.is_asked()
+
+
+def test_no_rewrite_leads_out_of_its_prefix_by_http3(h3, endpoint) -> None:
+    """And by HTTP/3."""
+    route, path = LEAVING[0]
+    client, _ = h3(endpoint, routes=f'[[routes]]\npool = "app"\n{route}\n')
+    assert client.get(path).status == 400
+    assert not endpoint.is_asked()

@@ -7,13 +7,14 @@
 
 use std::borrow::Cow;
 
-/// A path that is answered 400: an escape that is not `%` and two hex digits, or an escaped NUL.
+/// A path that is answered 400: an escape that is not `%` and two hex digits, an escaped NUL, or a dot segment that a
+/// rewrite has made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadPath;
 
 impl std::fmt::Display for BadPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the path has a '%' without two hex digits after it, or an escaped NUL")
+        f.write_str("the path has a '%' without two hex digits after it, an escaped NUL, or a dot segment made by a rewrite")
     }
 }
 
@@ -30,6 +31,22 @@ pub fn normalize_path(path: &str) -> Result<Cow<'_, str>, BadPath> {
         return Ok(Cow::Borrowed(path));
     }
     rewritten(path).map(Cow::Owned)
+}
+
+/// The normal form of a path that somebody has put together and that may have no dot segment.
+///
+/// # Errors
+/// [`BadPath`] as above, and for a dot segment: removing it could lead out of what the path was put below.
+pub(crate) fn normalize_joined(path: &str) -> Result<Cow<'_, str>, BadPath> {
+    if !may_need_work(path.as_bytes()) || is_normal(path.as_bytes())? {
+        return Ok(Cow::Borrowed(path));
+    }
+    let mut out = String::with_capacity(path.len());
+    decode(path, &mut out)?;
+    if out.split('/').any(|segment| is_dots(segment.as_bytes())) {
+        return Err(BadPath);
+    }
+    Ok(Cow::Owned(out))
 }
 
 /// Whether there is a `%` or `.` at all. Blocks of 16 without an exit inside let the compiler use vector compares.

@@ -59,6 +59,7 @@ def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
         if route.client_certificate and not asking & set(route.listeners or settings.listeners):
             message = "no listener of this route asks for certificates (`client_ca`), so they have none"
             yield ("routes", index, "client_certificate"), message
+    yield from _rewrites_within_a_segment(settings)
     for name, pool in settings.pools.items():
         if pool.tls is not None and not pool.tls.verify:
             message = "anybody on the way can read and change what is sent to these endpoints"
@@ -66,6 +67,18 @@ def warnings(settings: Settings) -> Iterator[tuple[Place, str]]:
     for name, listener in settings.listeners.items():
         if isinstance(listener, HttpListener) and listener.redirect_https is None and name not in reached:
             yield ("listeners", name), "no route belongs to this listener: every request is answered 404"
+
+
+def _rewrites_within_a_segment(settings: Settings) -> Iterator[tuple[Place, str]]:
+    for index, route in enumerate(settings.routes):
+        is_rewritten = route.rewrite is not None and route.rewrite.prefix is not None
+        path = route.path
+        if is_rewritten and path is not None and path.kind == "prefix" and not path.text.endswith("/"):
+            message = (
+                f'"{path}" also matches "{path.text}-x" and "{path.text}..": write "{path.text}/*", '
+                f'and another route for "{path.text}" if that is meant, too'
+            )
+            yield ("routes", index, "rewrite", "prefix"), message
 
 
 def _shared_addresses(settings: Settings) -> Iterator[tuple[Place, str]]:

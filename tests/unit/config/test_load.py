@@ -129,3 +129,23 @@ def test_short_and_long_forms_are_the_same() -> None:
     long += 'health_check = { type = "http", path = "/healthz" }\n[[routes]]\nname = "route-1"\nhost = ["a"]\n'
     long += 'methods = ["GET"]\nheaders = { A = { exact = "b" }, C = { present = true } }\nredirect = { to = "/x" }\n'
     assert read(short).settings == read(long).settings
+
+
+def test_a_rewrite_of_a_prefix_without_a_slash_is_a_warning() -> None:
+    text = (
+        WEB
+        + APP
+        + "".join(
+            f'[[routes]]\npath = "{path}"\nrewrite = {rewrite}\npool = "app"\n'
+            for path, rewrite in [
+                ("/files*", '{ prefix = "/public/" }'),
+                ("/files/*", '{ prefix = "/public/" }'),
+                ("/file", '{ prefix = "/public" }'),
+                ("/x*", '{ regex = "a", replacement = "b" }'),
+            ]
+        )
+    )
+    assert [str(warning) for warning in read(text).warnings] == [
+        'evenly.toml:7: routes[0].rewrite.prefix: "/files*" also matches "/files-x" and "/files..": '
+        'write "/files/*", and another route for "/files" if that is meant, too'
+    ]

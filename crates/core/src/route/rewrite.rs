@@ -3,7 +3,7 @@
 use super::PathPattern;
 use super::path::compile;
 use crate::document::{DocumentError, PathRewrite};
-use crate::target::{BadPath, normalize_path};
+use crate::target::{BadPath, normalize_joined};
 use regex::Regex;
 
 /// A compiled rewrite.
@@ -57,11 +57,12 @@ impl Rewrite {
         }
     }
 
-    /// Appends the rewritten path, in normal form and beginning with "/": what a rewrite puts together may be a dot
-    /// segment or escape that neither part was. Where replacement and rest both have a slash at the seam, one stays.
+    /// Appends the rewritten path, in normal form and beginning with "/": what a rewrite puts together may be an escape
+    /// that neither part was. Where replacement and rest both have a slash at the seam, one stays.
     ///
     /// # Errors
-    /// [`BadPath`] when the result has a broken escape; answered 400.
+    /// [`BadPath`] when the result has a broken escape, or a dot segment: `path` has none, so that the rewrite has made
+    /// it, and to resolve it would let a client leave the place that it was sent to ("/files../x" below "/public/").
     pub fn write(&self, path: &str, out: &mut Vec<u8>) -> Result<(), BadPath> {
         let start = out.len();
         match self {
@@ -85,7 +86,7 @@ impl Rewrite {
         }
         // Both parts are text, so the whole is.
         let written = std::str::from_utf8(&out[start..]).map_err(|_| BadPath)?;
-        if let std::borrow::Cow::Owned(normal) = normalize_path(written)? {
+        if let std::borrow::Cow::Owned(normal) = normalize_joined(written)? {
             out.truncate(start);
             out.extend_from_slice(normal.as_bytes());
         }
@@ -154,8 +155,8 @@ mod tests {
             ("/api", "", "/api", "/"),
             ("/api", "/v2", "/api/users", "/v2/users"),
             ("/api", "/v2/", "/api//users", "/v2//users"),
-            ("/ab", "/", "/ab../x", "/x"),
-            ("/a", "/b/.", "/a./x", "/x"),
+            ("/a", "/b/.", "/awell-known/x", "/b/.well-known/x"),
+            ("/a", "/b/", "/a.../x", "/b/.../x"),
         ] {
             assert_eq!(
                 written(&prefix(matched, replacement), path).as_deref(),
@@ -172,7 +173,6 @@ mod tests {
             ("(?<a>x)", "${a}y$$", "/x/x", "/xy$/x"),
             ("^/", "", "/a", "/a"),
             ("nothing", "z", "/a", "/a"),
-            ("x", "", "/.x./b", "/b"),
         ] {
             assert_eq!(
                 written(&regex(pattern, replacement).unwrap(), path).as_deref(),
@@ -181,6 +181,30 @@ mod tests {
             );
         }
         assert_eq!(written(&regex("F", "").unwrap(), "/%2F"), Err(BadPath));
+    }
+
+    #[test]
+    fn no_rewrite_makes_a_dot_segment() {
+        for (matched, replacement, path) in [
+            ("/files", "/public/", "/files../private/a.txt"),
+            ("/files", "/public/", "/files.."),
+            ("/files", "/public/", "/files./a.txt"),
+            ("/v1", "/api/v1/", "/v1../admin"),
+            ("/ab", "/", "/ab../x"),
+            ("/a", "/b/.", "/a./x"),
+            ("/a", "/b/.", "/a/x"),
+        ] {
+            assert_eq!(written(&prefix(matched, replacement), path), Err(BadPath), "{matched} {path}");
+        }
+        for (pattern, replacement, path) in [
+            ("^/files", "/public/", "/files../private"),
+            ("^/files(.*)", "/public/${1}", "/files../private"),
+            ("x", "", "/.x./b"),
+            ("^/a", "/b/../c", "/a"),
+            ("C3", "2E", "/%C3/x"),
+        ] {
+            assert_eq!(written(&regex(pattern, replacement).unwrap(), path), Err(BadPath), "{pattern}");
+        }
     }
 
     #[test]
