@@ -197,3 +197,44 @@ def test_what_cgi_would_take_for_a_forwarding_field_is_not_passed_on(web, endpoi
     _, request = endpoint.serve()
     assert b"forged" not in request.raw
     assert request.one("X_Tenant") == "kept"
+
+
+FORWARDING = [
+    ("X-Forwarded-For", "10.0.0.1"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Host", "inside.example"),
+    ("X-Forwarded-Anything", "1"),
+    ("X-Real-IP", "10.0.0.1"),
+    ("Forwarded", "for=10.0.0.1"),
+    ("X-Request-Id", "chosen"),
+    ("Client-Cert", ":MTIz:"),
+    ("X-Client-Cert-Verify", "success"),
+]
+
+
+@pytest.mark.parametrize("is_trusted", [False, True], ids=["stranger", "trusted"])
+@pytest.mark.parametrize(("name", "value"), FORWARDING)
+def test_routes_and_variables_believe_whom_endpoints_do(web, endpoint, name, value, is_trusted) -> None:
+    """From strangers such a field is as if absent for conditions and variables; from trusted proxies it counts."""
+    routes = (
+        f'[[routes]]\npath = "/inside"\nheaders = {{ {name} = "{value}" }}\nrespond = {{ status = 299 }}\n'
+        f'[[routes]]\npath = "/outside"\nheaders = {{ {name} = false }}\nrespond = {{ status = 298 }}\n'
+        f'[[routes]]\npool = "app"\nrequest_headers = {{ set = {{ X-Copy = "<{{header:{name}}}>" }} }}\n'
+    )
+    listener = 'trusted_proxies = ["127.0.0.1"]' if is_trusted else ""
+    client = web(endpoint, routes=routes, listener=listener).connect()
+    for path, is_taken, status in [("/inside", is_trusted, 299), ("/outside", not is_trusted, 298), ("/", False, 0)]:
+        client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\n\r\n")
+        if is_taken:
+            assert client.read_response().status == status
+            continue
+        _, request = endpoint.serve("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        assert client.read_response().status == 200
+        assert request.one("X-Copy") == (f"<{value}>" if is_trusted else "<>")
+
+
+def test_hashing_believes_whom_endpoints_do(web, servers) -> None:
+    """A stranger's field chooses no endpoint: such requests are spread, as those without it are."""
+    backends = servers("a", "b", "c")
+    client = web(*backends, pool='balance = "maglev"\nhash_key = "header:X-Real-IP"').connect()
+    assert {client.ask("/", "X-Real-IP: 10.0.0.1").text for _ in range(60)} == {"a", "b", "c"}

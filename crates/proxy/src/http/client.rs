@@ -14,7 +14,7 @@ use crate::worker::view::View;
 use evenly_core::client_tls::NO_CERTIFICATE;
 use evenly_core::listener::Listener;
 use evenly_core::proxy_protocol::Addresses;
-use evenly_http1::Version;
+use evenly_http1::{FieldKind, Version};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -252,6 +252,22 @@ impl Client {
         let limits = &self.listener.limits;
         let grace = Duration::from_millis(limits.min_rate_grace_ms);
         Patience::paced(self.listener.timeouts.send, limits.min_rate, grace)
+    }
+
+    /// Whether what the client says in a field of this kind counts. Of a client that is no trusted proxy nothing is
+    /// believed that speaks of others, neither by routes and variables nor towards endpoints.
+    pub fn may_say(&self, kind: FieldKind) -> bool {
+        match kind {
+            FieldKind::XForwardedFor
+            | FieldKind::XForwardedProto
+            | FieldKind::XForwardedHost
+            | FieldKind::XForwardedOther
+            | FieldKind::Forwarded
+            | FieldKind::XRequestId => self.is_trusted,
+            FieldKind::ClientCert => self.is_trusted && !self.tells_certificates(),
+            FieldKind::Lookalike => false,
+            _ => true,
+        }
     }
 
     /// Whether the listener tells endpoints of its clients' certificates: then nobody else's word on them passes.

@@ -1,5 +1,6 @@
 //! A head's fields as the decisions in `evenly_core` ask for them.
 
+use super::client::Client;
 use evenly_core::route::Fields;
 use evenly_http1::Field;
 
@@ -13,6 +14,34 @@ impl Fields for HeadFields<'_> {
 
     fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.0.iter().filter(|field| is_named(field, name)).any(|field| test(field.value))
+    }
+}
+
+/// The fields of a client's head: those that only trusted proxies may send are as if absent when it is none.
+pub struct ClientFields<'a> {
+    fields: &'a [Field<'a>],
+    client: &'a Client,
+}
+
+impl<'a> ClientFields<'a> {
+    /// The fields of this client's head.
+    pub fn of(client: &'a Client, fields: &'a [Field<'a>]) -> Self {
+        Self { fields, client }
+    }
+
+    /// Those called `name` that count.
+    fn named(&self, name: &str) -> impl Iterator<Item = &'a Field<'a>> {
+        self.fields.iter().filter(move |field| is_named(field, name) && self.client.may_say(field.kind))
+    }
+}
+
+impl Fields for ClientFields<'_> {
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        self.named(name).next().map(|field| field.value)
+    }
+
+    fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.named(name).any(|field| test(field.value))
     }
 }
 

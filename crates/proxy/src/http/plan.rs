@@ -10,7 +10,7 @@ use super::client::Client;
 use super::compress::Coding;
 use super::exchange::{Exchange, Method, Tally};
 use super::fault;
-use super::fields::HeadFields;
+use super::fields::ClientFields;
 use super::grpc::Call;
 use super::mirror::Mirroring;
 use super::request::{Rendering, render};
@@ -122,7 +122,7 @@ fn routed(
     let named = known.and_then(|known| known.request_id.as_deref());
     let request_id = named.map_or_else(|| RequestId::of(client, head), RequestId::Given);
     let request_id = request_id.as_str();
-    let fields = HeadFields(head.fields);
+    let fields = ClientFields::of(client, head.fields);
     let client_ip = client.listener.trusted.client_address(client.peer.ip().to_canonical(), &fields);
     let who = (client_ip, client.peer, client.protocol(head.version));
     let mut line = Line::request(&client.worker, &client.listener, who, head, request_id);

@@ -62,20 +62,14 @@ pub fn render(
     let rules = &route.request_rules;
     let has_rules = !rules.is_empty();
     let guard = route.guard.as_deref();
-    let tells_certificates = client.tells_certificates();
     head.copy_fields(out, |field: &Field<'_>| {
         let passes = !field.hop
             && match field.kind {
                 FieldKind::Host => keeps_host,
                 FieldKind::Expect => keeps_expect,
-                FieldKind::XForwardedFor | FieldKind::Lookalike => false,
-                FieldKind::XForwardedProto
-                | FieldKind::XForwardedHost
-                | FieldKind::XForwardedOther
-                | FieldKind::Forwarded => client.is_trusted,
-                FieldKind::XRequestId => false,
-                FieldKind::ClientCert => client.is_trusted && !tells_certificates,
-                _ => true,
+                // Written anew below.
+                FieldKind::XForwardedFor | FieldKind::XRequestId => false,
+                kind => client.may_say(kind),
             };
         let is_dropped = has_rules && rules.drops(&field.name)
             || guard.is_some_and(|guard| guard.drops(&field.name))
