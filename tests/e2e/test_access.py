@@ -241,3 +241,45 @@ def test_a_body_behind_a_refusal_is_no_request(web, endpoint) -> None:
     assert client.read_response().status == 200
     assert client.read_response().status == 401
     peer.close()
+
+
+@pytest.mark.parametrize(
+    ("guard", "name"),
+    [
+        (f'basic_auth = {{ users = {{ ada = "{ARGON2}" }} }}', "X-Authenticated-User"),
+        (f'api_keys = {{ header = "X-Api-Key", keys = {{ ci = "{"0" * 64}" }}, user_header = "X-Key" }}', "X-Key"),
+        ('forward_auth = { pool = "app", path = "/v", response_headers = ["X-Role", "Authorization"] }', "X-Role"),
+    ],
+    ids=["basic_auth", "api_keys", "forward_auth"],
+)
+def test_nobody_says_who_they_are_on_routes_without_a_guard(web, endpoint, guard, name) -> None:
+    """Endpoints believe the field on every path: from clients it counts on none, however it is spelt."""
+    routes = (
+        f'[[routes]]\npath = "/staff/*"\npool = "app"\n{guard}\n'
+        f"[[routes]]\nheaders = {{ {name} = true }}\nrespond = {{ status = 410 }}\n"
+        f'[[routes]]\npool = "app"\nrequest_headers = {{ set = {{ X-Copy = "<{{header:{name}}}>" }} }}\n'
+    )
+    client = web(endpoint, routes=routes, listener=TRUSTED).connect()
+    client.send(
+        f"POST / HTTP/1.1\r\nHost: a\r\n{name}: root\r\n{name.replace('-', '_')}: root\r\nX-Other: 1\r\n"
+        "Authorization: Bearer mine\r\nX-Api-Key: mine\r\nTransfer-Encoding: chunked\r\n"
+        f"Trailer: X-Sum, {name}\r\n\r\n0\r\n{name}: root\r\nX-Sum: 1\r\n\r\n"
+    )
+    peer = endpoint.accept()
+    request = peer.read_head()
+    ending = b"0\r\nX-Sum: 1\r\n\r\n"
+    assert peer.read_exactly(len(ending)) == ending
+    peer.send("HTTP/1.1 204 No Content\r\n\r\n")
+    assert client.read_response().status == 204
+    assert request.one("Trailer") == "X-Sum"
+    assert b"root" not in request.raw
+    assert request.one("X-Copy") == "<>"
+    assert [request.one(each) for each in ("X-Other", "Authorization", "X-Api-Key")] == ["1", "Bearer mine", "mine"]
+
+
+def test_without_guards_such_fields_are_like_any_other(web, endpoint) -> None:
+    """Behind another balancer that knows who they are, Evenly passes on what that says."""
+    client = web(endpoint).connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Authenticated-User: ada\r\n\r\n")
+    _, request = endpoint.serve()
+    assert request.one("X-Authenticated-User") == "ada"

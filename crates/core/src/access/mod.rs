@@ -8,9 +8,11 @@
 //! | what verifying found out lately | `verdicts.rs` |
 //! | API keys | `keys.rs` |
 //! | a service that is asked | `forward.rs` |
+//! | what all of them tell endpoints, and no client may | `identity_fields.rs` |
 
 mod basic;
 mod forward;
+mod identity_fields;
 mod keys;
 mod networks;
 mod password;
@@ -19,6 +21,7 @@ mod verdicts;
 
 pub use basic::Credentials;
 pub use forward::ForwardAuth;
+pub use identity_fields::IdentityFields;
 pub use keys::{KeySource, KeyTable, hide_parameter, without_parameter};
 pub use networks::Networks;
 pub use password::Hash;
@@ -179,12 +182,15 @@ impl Guard {
     /// Whether the client's field called `name` is kept from the endpoint. `-` and `_` count as the same, because
     /// servers that hand fields to programs as CGI variables cannot tell them apart.
     pub fn drops(&self, name: &str) -> bool {
-        let alike = |a: u8, b: u8| {
-            a.eq_ignore_ascii_case(&b) || (matches!(a, b'-' | b'_') && matches!(b, b'-' | b'_'))
-        };
-        self.dropped.iter().any(|own| {
-            own.len() == name.len() && own.bytes().zip(name.bytes()).all(|(own, theirs)| alike(own, theirs))
-        })
+        self.dropped.iter().any(|own| is_alike(own, name))
+    }
+
+    /// The fields that tell the endpoint whose request it is.
+    fn told(&self) -> impl Iterator<Item = &str> {
+        let basic = self.basic.iter().map(|basic| &*basic.user_header);
+        let keys = self.keys.iter().map(|keys| &*keys.user_header);
+        let answers = self.forward.iter().flat_map(|forward| &forward.response_headers).map(|name| &**name);
+        basic.chain(keys).chain(answers)
     }
 
     /// The query parameter that carries a key, and whether it is kept from the endpoint; it is never logged.
@@ -276,6 +282,13 @@ fn check_field(name: &str) -> Result<(), String> {
         return Err(format!("'{name}' is written by Evenly itself"));
     }
     Ok(())
+}
+
+/// Whether two names of fields are one to a reader that takes `-` and `_` for the same.
+fn is_alike(one: &str, other: &str) -> bool {
+    let alike =
+        |a: u8, b: u8| a.eq_ignore_ascii_case(&b) || (matches!(a, b'-' | b'_') && matches!(b, b'-' | b'_'));
+    one.len() == other.len() && one.bytes().zip(other.bytes()).all(|(one, other)| alike(one, other))
 }
 
 /// Compares in a time that depends on the lengths only.

@@ -209,3 +209,30 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
         assert_eq!(refused(edit), path);
     }
 }
+
+#[test]
+fn fields_that_say_who_it_is_are_known_over_all_guards() {
+    let guards = [
+        build(&document::Guard { basic_auth: Some(basic()), ..nothing() }).unwrap(),
+        build(&document::Guard { api_keys: Some(header_keys()), ..nothing() }).unwrap(),
+        build(&document::Guard {
+            forward_auth: Some(document::ForwardAuth {
+                response_headers: ["X-Role", "Authorization", "cookie", "x-api-key", "X-User"]
+                    .map(Into::into)
+                    .into(),
+                ..service()
+            }),
+            ..nothing()
+        })
+        .unwrap(),
+    ];
+    let fields = IdentityFields::of(guards.iter()).unwrap();
+    for name in ["X-User", "x_user", "X-KEY-NAME", "x-role"] {
+        assert!(fields.has(name), "{name}");
+    }
+    for name in ["Authorization", "Cookie", "X-Api-Key", "X-Users", "Host", ""] {
+        assert!(!fields.has(name), "{name}");
+    }
+    let alone = build(&nothing()).unwrap();
+    assert!(IdentityFields::of([&alone].into_iter()).is_none());
+}

@@ -14,6 +14,7 @@ mod warnings;
 pub use changes::{Changes, Difference};
 pub use warnings::Warning;
 
+use crate::access::IdentityFields;
 use crate::affinity::{Affinity, Secrets, Variants};
 use crate::answer::ErrorPages;
 use crate::document::{Document, DocumentError, Protocol};
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub fallbacks: Vec<Option<PoolIndex>>,
     /// In the document's order, over all listeners.
     pub routes: Vec<Arc<Route>>,
+    /// Fields by which guards tell endpoints whose request it is, if there are any.
+    pub identity_fields: Option<IdentityFields>,
     /// What keeps clients on their variant of a split, in the same places as `routes`.
     pub variants: Vec<Option<Variants>>,
     /// Answers to failures.
@@ -64,6 +67,8 @@ impl Snapshot {
         let hash_keys = document.pools.iter().map(HashKey::of_pool).collect::<Result<_, _>>()?;
         let fallbacks = fallbacks::build(&document)?;
         let routes = build_routes(&document, &mut ids)?;
+        let guards = routes.iter().filter_map(|route| route.guard.as_deref());
+        let identity_fields = IdentityFields::of(guards);
         let secrets = Secrets::build(&document.affinity)?;
         let affinities = affinity::of_pools(&document, previous, secrets.as_ref())?;
         let variants = affinity::of_routes(&document, secrets.as_ref())?;
@@ -80,6 +85,7 @@ impl Snapshot {
             affinities,
             fallbacks,
             routes,
+            identity_fields,
             variants,
             error_pages,
             ids,

@@ -1,6 +1,8 @@
 //! A head's fields as the decisions in `evenly_core` ask for them.
 
 use super::client::Client;
+use crate::worker::view::View;
+use evenly_core::access::IdentityFields;
 use evenly_core::route::Fields;
 use evenly_http1::Field;
 
@@ -17,21 +19,25 @@ impl Fields for HeadFields<'_> {
     }
 }
 
-/// The fields of a client's head: those that only trusted proxies may send are as if absent when it is none.
+/// The fields of a client's head. As if absent: those that only trusted proxies may send when it is none, and those that
+/// only Evenly's guards may.
 pub struct ClientFields<'a> {
     fields: &'a [Field<'a>],
     client: &'a Client,
+    identity_fields: Option<&'a IdentityFields>,
 }
 
 impl<'a> ClientFields<'a> {
     /// The fields of this client's head.
-    pub fn of(client: &'a Client, fields: &'a [Field<'a>]) -> Self {
-        Self { fields, client }
+    pub fn of(client: &'a Client, view: &'a View, fields: &'a [Field<'a>]) -> Self {
+        Self { fields, client, identity_fields: view.snapshot.identity_fields.as_ref() }
     }
 
     /// Those called `name` that count.
     fn named(&self, name: &str) -> impl Iterator<Item = &'a Field<'a>> {
-        self.fields.iter().filter(move |field| is_named(field, name) && self.client.may_say(field.kind))
+        let is_hidden = self.identity_fields.is_some_and(|fields| fields.has(name));
+        let counts = move |field: &&Field<'_>| !is_hidden && self.client.may_say(field.kind);
+        self.fields.iter().filter(move |field| is_named(field, name)).filter(counts)
     }
 }
 

@@ -122,7 +122,7 @@ fn routed(
     let named = known.and_then(|known| known.request_id.as_deref());
     let request_id = named.map_or_else(|| RequestId::of(client, head), RequestId::Given);
     let request_id = request_id.as_str();
-    let fields = ClientFields::of(client, head.fields);
+    let fields = ClientFields::of(client, view, head.fields);
     let client_ip = client.listener.trusted.client_address(client.peer.ip().to_canonical(), &fields);
     let who = (client_ip, client.peer, client.protocol(head.version));
     let mut line = Line::request(&client.worker, &client.listener, who, head, request_id);
@@ -274,7 +274,7 @@ fn exchange(
     let has_h2 = client.stream.frames_messages() || view.pool(taking).http2.is_some();
     let takes_trailers = has_h2 && takes_trailers(head) && upgrade.is_none();
     let rendering = Rendering { head, route, variables, upgrade, takes_trailers, admitted, forwards_left };
-    let Ok(host_at) = render(client, &rendering, &mut text) else {
+    let Ok(host_at) = render(client, view, &rendering, &mut text) else {
         return scene.fail(client, opened, Some(route), Failure::RequestBad);
     };
     let response_fields = (!route.response_rules.is_empty()).then(|| {

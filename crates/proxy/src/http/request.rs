@@ -6,6 +6,8 @@
 use super::admit::Admitted;
 use super::client::Client;
 use super::trailers::announce;
+use crate::worker::view::View;
+use evenly_core::access::IdentityFields;
 use evenly_core::max_forwards;
 use evenly_core::route::{HostRewrite, Route};
 use evenly_core::target::BadPath;
@@ -38,6 +40,7 @@ pub struct Rendering<'a> {
 /// The route's rewrite makes something of the path that is none.
 pub fn render(
     client: &Client,
+    view: &View,
     rendering: &Rendering<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Option<Range<usize>>, BadPath> {
@@ -62,6 +65,7 @@ pub fn render(
     let rules = &route.request_rules;
     let has_rules = !rules.is_empty();
     let guard = route.guard.as_deref();
+    let identity_fields = view.snapshot.identity_fields.as_ref();
     head.copy_fields(out, |field: &Field<'_>| {
         let passes = !field.hop
             && match field.kind {
@@ -73,10 +77,11 @@ pub fn render(
             };
         let is_dropped = has_rules && rules.drops(&field.name)
             || guard.is_some_and(|guard| guard.drops(&field.name))
+            || identity_fields.is_some_and(|fields| fields.has(&field.name))
             || rendering.forwards_left.is_some() && field.name.eq_ignore_ascii_case(max_forwards::NAME);
         passes && !is_dropped
     });
-    of_connection(rendering, out);
+    of_connection(rendering, identity_fields, out);
     forwarding(client, rendering, out);
     if let Some(admitted) = rendering.admitted {
         out.extend_from_slice(&admitted.lines);
@@ -89,10 +94,10 @@ pub fn render(
 }
 
 /// Writes the fields of this connection alone, of which none is copied, and how many forwards are left.
-fn of_connection(rendering: &Rendering<'_>, out: &mut Vec<u8>) {
+fn of_connection(rendering: &Rendering<'_>, identity_fields: Option<&IdentityFields>, out: &mut Vec<u8>) {
     if rendering.head.body == BodyLength::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-        announce(rendering.head, rendering.route, out);
+        announce(rendering.head, (rendering.route, identity_fields), out);
     }
     if let Some(protocol) = rendering.upgrade {
         out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");

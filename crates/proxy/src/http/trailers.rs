@@ -2,6 +2,7 @@
 
 use super::exchange::Exchange;
 use crate::worker::view::View;
+use evenly_core::access::IdentityFields;
 use evenly_core::route::Route;
 use evenly_http1::{FieldKind, RequestHead, may_trail, retain_trailers};
 use std::rc::Rc;
@@ -40,7 +41,10 @@ impl Trailers {
     pub fn passing(&mut self) -> &[u8] {
         let route = &self.view.snapshot.routes[self.route];
         match self.side {
-            Side::Request => retain_trailers(&mut self.lines, |name| passes_request(route, name)),
+            Side::Request => {
+                let identity_fields = self.view.snapshot.identity_fields.as_ref();
+                retain_trailers(&mut self.lines, |name| passes_request((route, identity_fields), name));
+            }
             Side::Response => {
                 retain_trailers(&mut self.lines, |name| may_trail(name) && !route.response_rules.drops(name));
             }
@@ -49,8 +53,9 @@ impl Trailers {
     }
 }
 
-fn passes_request(route: &Route, name: &str) -> bool {
-    let is_guarded = route.guard.as_deref().is_some_and(|guard| guard.drops(name));
+fn passes_request((route, identity_fields): (&Route, Option<&IdentityFields>), name: &str) -> bool {
+    let is_guarded = route.guard.as_deref().is_some_and(|guard| guard.drops(name))
+        || identity_fields.is_some_and(|fields| fields.has(name));
     may_trail(name) && !route.request_rules.drops(name) && !is_guarded
 }
 
@@ -61,12 +66,12 @@ pub fn is_announced(head: &RequestHead<'_, '_>) -> bool {
 }
 
 /// Announces to the endpoint those that the client has announced, as far as they are passed on.
-pub fn announce(head: &RequestHead<'_, '_>, route: &Route, out: &mut Vec<u8>) {
+pub fn announce(head: &RequestHead<'_, '_>, keepers: (&Route, Option<&IdentityFields>), out: &mut Vec<u8>) {
     let announced = head.fields.iter().filter(|field| field.kind == FieldKind::Trailer);
     let names = announced.flat_map(|field| field.value.split(|byte| *byte == b','));
     let names = names.filter_map(|name| std::str::from_utf8(name.trim_ascii()).ok());
     let mut lead = "Trailer: ";
-    for name in names.filter(|name| !name.is_empty() && passes_request(route, name)) {
+    for name in names.filter(|name| !name.is_empty() && passes_request(keepers, name)) {
         out.extend_from_slice(lead.as_bytes());
         out.extend_from_slice(name.as_bytes());
         lead = ", ";
