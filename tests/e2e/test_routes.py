@@ -222,3 +222,16 @@ redirect = "https://{urii}"
         ("12", "routes[2].path_regex"),
         ("15", "routes[3].redirect"),
     ]
+
+
+def test_paths_that_endpoints_may_read_otherwise(web, servers) -> None:
+    """Slashes that are escaped or doubled are compared as written; the guide's route refuses them all."""
+    healthz = '[[routes]]\npath = "/healthz"\nrespond = { status = 403 }\n[[routes]]\npool = "app"\n'
+    refusal = '[[routes]]\npath_regex = ".*(//|%2F|%5C).*"\nrespond = { status = 400 }\n'
+    (backend,) = servers("a")
+    without, beside = (web(backend, routes=routes).connect() for routes in (healthz, refusal + healthz))
+    for path in ("//healthz", "/%2fhealthz", "/x%2F../healthz", "/healthz//", "/x/..%5chealthz"):
+        assert (without.ask(path).status, beside.ask(path).status) == (200, 400), path
+    for path in ("/healthz", "/./healthz", "/x/../%68ealthz", "/x/%2e%2E/healthz"):
+        assert (without.ask(path).status, beside.ask(path).status) == (403, 403), path
+    assert beside.ask("/x/%252F/y?a=//&b=%2F").status == 200
