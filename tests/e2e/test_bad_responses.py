@@ -115,3 +115,14 @@ def test_unasked_bytes_end_an_idle_connection(web) -> None:
         _, request = endpoint.serve()
         assert request.target == "/2"
         assert client.read_response().body == b"ok"
+
+
+def test_interim_responses_without_end(serving: Web, endpoint: Endpoint) -> None:
+    """A thousand say no more than one would: 502."""
+    with Peer.connect(serving.port.address) as client:
+        client.send("GET /interims HTTP/1.1\r\nHost: a\r\n\r\n")
+        peer, _ = endpoint.serve("HTTP/1.1 102 Processing\r\n\r\n" * 1_001)
+        statuses = [client.read_response().status for _ in range(1_001)]
+        assert statuses == [102] * 1_000 + [502]
+        peer.close()
+    assert serving.balancer.access(target="/interims")["reason"] == "response-bad"

@@ -165,6 +165,25 @@ def test_the_head_says_what_became_of_the_body(compressing, endpoint) -> None:
     assert plain.all("Vary") == ["Origin", "Accept-Encoding"]
 
 
+def test_what_is_still_good_is_named_as_it_was(compressing, endpoint) -> None:
+    """A 304 has the weak validator of the compressed response that its client has (RFC 9110, section 15.4.5)."""
+    response = b'HTTP/1.1 304 Not Modified\r\nETag: "v1"\r\n\r\n'
+
+    def revalidate(tags: str, accept: str = "gzip") -> tuple[list[str], list[str]]:
+        client = compressing.connect()
+        client.send(f"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {accept}\r\nIf-None-Match: {tags}\r\n\r\n")
+        endpoint.serve(response)
+        received = client.read_response()
+        assert received.status == 304
+        return received.all("ETag"), received.all("Vary")
+
+    weak, strong = (['W/"v1"'], ["Accept-Encoding"]), (['"v1"'], [])
+    assert revalidate('W/"v1"') == weak
+    assert revalidate('"v0", W/"v1"') == weak
+    assert revalidate('"v1"') == strong
+    assert revalidate('W/"v1"', "identity") == strong
+
+
 def test_the_connection_goes_on(compressing, endpoint) -> None:
     """Several compressed responses on one connection."""
     client = compressing.connect()

@@ -28,6 +28,7 @@ pool = "app"
 [[routes]]
 path = "/elsewhere"
 redirect = "https://elsewhere.test/"
+response_headers = {{ set = {{ X-Moved = "{{path}}" }} }}
 [[routes]]
 path = "/app"
 pool = "app"
@@ -79,6 +80,27 @@ def test_in_the_long_form(serve, authority) -> None:
     with Peer.connect(plain.address) as client:
         response = client.ask("/a%20b?c=d", host="shop.test:8080")
         assert (response.status, fields(response, "location")) == (301, ["https://shop.test:8443/a%20b?c=d"])
+
+
+def test_a_redirect_has_its_routes_fields(serve, authority) -> None:
+    """As every other response of the route."""
+    secure, _, _ = serve()
+    with authority.connect(secure) as client:
+        response = client.ask("/elsewhere", host="shop.test")
+        assert (fields(response, "location"), fields(response, "x-moved")) == (
+            ["https://elsewhere.test/"],
+            ["/elsewhere"],
+        )
+
+
+def test_where_to_must_be_known(serve) -> None:
+    """Without a host (HTTP/1.0), or a path, there is nothing to redirect to: 400, and no half an address."""
+    _, plain, _ = serve()
+    for request in ("GET /a HTTP/1.0", "OPTIONS * HTTP/1.1\r\nHost: shop.test"):
+        with Peer.connect(plain.address) as client:
+            client.send(f"{request}\r\n\r\n")
+            response = client.read_response()
+            assert (request, response.status, fields(response, "location")) == (request, 400, [])
 
 
 def test_an_endpoints_own_word_goes_before_it(run, port, endpoint, authority) -> None:

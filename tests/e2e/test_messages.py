@@ -188,6 +188,15 @@ def test_early_hints(web, endpoint) -> None:
     assert client.read_response().body == b"ok"
 
 
+def test_what_to_upgrade_to_is_told(web, endpoint) -> None:
+    """426 says so in a field that is for one connection only (RFC 9110, section 15.5.22)."""
+    client = web(endpoint).connect()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    endpoint.serve("HTTP/1.1 426 -\r\nUpgrade: IRC/6.9\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n")
+    response = client.read_response()
+    assert (response.status, response.all("Upgrade"), response.all("Connection")) == (426, ["IRC/6.9"], ["Upgrade"])
+
+
 def test_no_interim_response_for_http10(web, endpoint) -> None:
     """A 1.0 client does not know interim responses (RFC 9110, section 15.2)."""
     client = web(endpoint).connect()

@@ -183,5 +183,6 @@ def test_without_a_pool_what_no_route_matches_is_reset(run, port, endpoint) -> N
     )
     with pytest.raises((ssl.SSLError, ConnectionError)):
         ask(bound.address, "other.example.com", [])
-    assert balancer.access(listener="tls")["reason"] == "route-none"
+    line = balancer.access(listener="tls")
+    assert (line["reason"], line["sni"], line["attempts"]) == ("route-none", "other.example.com", 0)
     assert not endpoint.is_asked()

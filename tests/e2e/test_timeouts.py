@@ -1,5 +1,6 @@
 """Every wait ends: slow and silent peers are cut after the configured time, with a status, a reason and a counter."""
 
+import contextlib
 import time
 
 import pytest
@@ -44,6 +45,27 @@ def test_body_timeout(web, endpoint) -> None:
     peer.read_head()
     assert_408(serving, client, "client-slow", began)
     assert b"abc" in peer.expect_cut() + b"abc"
+
+
+def test_interim_responses_put_nothing_off(web, endpoint) -> None:
+    """An endpoint that says again and again that it works on it is late all the same: 504."""
+    serving = web(endpoint, top='access_log = "-"', pool=f'timeouts = {{ response = "{SHORT}" }}')
+    client = serving.connect()
+    began = time.monotonic()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    peer = endpoint.accept()
+    peer.read_head()
+    client.socket.settimeout(0.02)
+    received = b""
+    while b" 504 " not in received:
+        assert seconds_since(began) < SOON
+        with contextlib.suppress(ConnectionError):
+            peer.send("HTTP/1.1 102 Processing\r\n\r\n")
+        with contextlib.suppress(TimeoutError):
+            while piece := client.socket.recv(4096):
+                received += piece
+    assert received.startswith(b"HTTP/1.1 102 ")
+    assert serving.balancer.access(status=504)["reason"] == "response-timeout"
 
 
 def test_minimum_rate(web, endpoint) -> None:

@@ -19,6 +19,8 @@ pub struct Rules {
     /// Bit n is set if a dropped name has n bytes (63 stands for 63 and more): most fields fail this test first.
     lengths: u64,
     lines: Template,
+    /// Names with values of variables alone. A request may lack what they stand for, and then there is no line.
+    varying: Box<[(Box<[u8]>, Template)]>,
 }
 
 /// Fields that say where a message ends or that belong to one connection (RFC 9110 §7.6.1, RFC 9112 §6). Evenly
@@ -43,13 +45,18 @@ impl Rules {
         for (i, name) in document.remove.iter().enumerate() {
             check_name(name, side).map_err(|message| DocumentError::new(format!("remove[{i}]"), message))?;
         }
-        let mut lines = Template::default();
+        let (mut lines, mut varying) = (Template::default(), Vec::new());
         for (list, fields) in [("set", &document.set), ("add", &document.add)] {
             for (i, (name, value)) in fields.iter().enumerate() {
                 let at = |message| DocumentError::new(format!("{list}[{i}]"), message);
                 check_name(name, side).map_err(at)?;
                 let value = Template::parse(value).map_err(at)?;
-                lines.push_literal(format!("{name}: ").as_bytes());
+                let begin = format!("{name}: ").into_bytes();
+                if value.is_variable() {
+                    varying.push((begin.into(), value));
+                    continue;
+                }
+                lines.push_literal(&begin);
                 lines.push(value);
                 lines.push_literal(b"\r\n");
             }
@@ -58,12 +65,12 @@ impl Rules {
         let dropped: Box<[Box<str>]> =
             document.remove.iter().chain(replaced).map(|n| n.as_str().into()).collect();
         let lengths = dropped.iter().fold(0, |bits, name| bits | length_bit(name));
-        Ok(Self { dropped, lengths, lines })
+        Ok(Self { dropped, lengths, lines, varying: varying.into() })
     }
 
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.dropped.is_empty() && self.lines.literal() == Some(b"")
+        self.dropped.is_empty() && self.lines.literal() == Some(b"") && self.varying.is_empty()
     }
 
     /// Whether the field called `name` is left out of the copy: removed, or replaced by what [`Rules::write`] appends.
@@ -75,6 +82,16 @@ impl Rules {
     /// Appends the set and added fields as "Name: value\r\n" lines.
     pub fn write(&self, out: &mut Vec<u8>, vars: &Variables<'_>) {
         self.lines.render(out, vars);
+        for (name, value) in &self.varying {
+            let begin = out.len();
+            out.extend_from_slice(name);
+            value.render(out, vars);
+            if out.len() == begin + name.len() {
+                out.truncate(begin);
+            } else {
+                out.extend_from_slice(b"\r\n");
+            }
+        }
     }
 }
 
@@ -157,6 +174,13 @@ mod tests {
         let mut out = Vec::new();
         rules.write(&mut out, &vars);
         assert_eq!(out, b"X-Served-By: evenly\r\nVia: 1.1 web\r\n");
+        let set = [("X-Asked", "{query}"), ("X-Origin", "{header:Origin}"), ("X-Method", "{method}")];
+        let rules =
+            self::rules(&[], &set, &[("X-Whole", "?{query}"), ("X-None", "")], Side::Request).unwrap();
+        out.clear();
+        rules.write(&mut out, &vars);
+        assert_eq!(out, b"X-Whole: ?\r\nX-None: \r\nX-Method: GET\r\n");
+        assert!(rules.drops("x-asked") && rules.drops("x-origin"));
     }
 
     #[test]

@@ -123,6 +123,22 @@ impl Template {
         self.render(out, vars);
     }
 
+    /// Whether a `Location` of this comes out whole for a request: one that names no host (HTTP/1.0), or no path
+    /// (`OPTIONS *`), has nothing to put into it.
+    pub fn makes_location(&self, vars: &Variables<'_>) -> bool {
+        self.segments.iter().all(|segment| match segment {
+            Segment::Variable(Variable::Host) => !vars.host.is_empty(),
+            Segment::Variable(Variable::Path | Variable::Uri) => vars.path.starts_with('/'),
+            _ => true,
+        })
+    }
+
+    /// Whether it consists of variables, without a text of its own.
+    pub fn is_variable(&self) -> bool {
+        !self.segments.is_empty()
+            && self.segments.iter().all(|segment| !matches!(segment, Segment::Literal(_)))
+    }
+
     /// The text itself when it has no variables.
     pub fn literal(&self) -> Option<&[u8]> {
         match self.segments.as_slice() {

@@ -36,6 +36,8 @@ _LOOKUPS_AT_ONCE = 16
 ZONE_VARIABLE = "EVENLY_ZONE"
 _LARGEST_PAGE = 1 << 20
 _LARGEST_TOKEN = 4 << 10
+OWN_DESCRIPTORS = 128
+"""A process with a dozen listeners and two workers has some 40 open, and the admin API takes 64 connections."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ class Machine:
     """Where the admin socket goes unless the user says otherwise."""
     zone: str | None = None
     """The zone that it is in, when the environment says so."""
+
+    @property
+    def connections(self) -> int:
+        """Client connections for which the descriptors suffice when each has one to an endpoint."""
+        return max(1, (self.descriptors - self.own_descriptors) // 2)
+
+    @property
+    def own_descriptors(self) -> int:
+        """Those that are no client's: listeners, logs, workers, health checks, and connections to the admin API."""
+        return min(OWN_DESCRIPTORS, self.descriptors // 4)
 
     @classmethod
     def here(cls) -> "Machine":
@@ -149,7 +161,7 @@ def resolve(
     resolved = Resolved(
         loaded=loaded,
         workers=machine.cores if isinstance(settings.workers, str) else settings.workers,
-        max_connections=max(1, min(settings.max_connections, machine.descriptors // 2)),
+        max_connections=min(settings.max_connections, machine.connections),
         shutdown_timeout=settings.shutdown_timeout,
         upgrade_timeout=settings.upgrade_timeout,
         admin=_resolve_admin(loaded, machine, problems),
@@ -309,11 +321,13 @@ def state_directory(loaded: Loaded) -> Path | None:
 
 def _capped_connections(loaded: Loaded, machine: Machine) -> list[Problem]:
     settings = loaded.settings
-    half = machine.descriptors // 2
     # The default is a wish; only a number that the user wrote deserves a remark.
-    if "max_connections" not in settings.model_fields_set or settings.max_connections <= half:
+    if "max_connections" not in settings.model_fields_set or settings.max_connections <= machine.connections:
         return []
-    message = f"cut to {half:,}, half of the file descriptor limit of {machine.descriptors:,}"
+    message = (
+        f"cut to {machine.connections:,}: two descriptors each, of the {machine.descriptors:,} that the limit leaves, "
+        f"{machine.own_descriptors} of them for the process itself"
+    )
     return [loaded.source.problem(("max_connections",), message)]
 
 

@@ -30,13 +30,14 @@ def test_workers() -> None:
 def test_connections_stay_under_half_of_the_descriptors() -> None:
     small = Machine(cores=1, descriptors=1024, runtime_directory=Path("/run/evenly"))
     quiet = resolved(WEB + APP, machine=small)
-    assert (quiet.max_connections, quiet.warnings) == (512, [])
+    assert (quiet.max_connections, quiet.warnings) == (448, [])
     asked = resolved("max_connections = 1000\n" + WEB + APP, machine=small)
-    assert asked.max_connections == 512
+    assert asked.max_connections == 448
     assert [str(warning) for warning in asked.warnings] == [
-        "evenly.toml:1: max_connections: cut to 512, half of the file descriptor limit of 1,024"
+        "evenly.toml:1: max_connections: cut to 448: two descriptors each, of the 1,024 that the limit leaves, "
+        "128 of them for the process itself"
     ]
-    assert resolved("max_connections = 500\n" + WEB + APP, machine=small).max_connections == 500
+    assert resolved("max_connections = 400\n" + WEB + APP, machine=small).max_connections == 400
 
 
 def test_names_become_sorted_distinct_addresses() -> None:

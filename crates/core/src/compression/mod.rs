@@ -113,6 +113,12 @@ pub fn write_fields(out: &mut Vec<u8>, algorithm: Algorithm, fields: &dyn Fields
     out.extend_from_slice(b"Content-Encoding: ");
     out.extend_from_slice(name(algorithm).as_bytes());
     out.extend_from_slice(b"\r\n");
+    write_weak_tag(out, fields);
+}
+
+/// Appends the weak form of the response's validator. Also a 304 has it, as its 200 would (RFC 9110 §15.4.5): a cache would
+/// otherwise not know the compressed response that it has again (RFC 9111 §4.3.4).
+pub fn write_weak_tag(out: &mut Vec<u8>, fields: &dyn Fields) {
     if let Some(tag) = fields.first("etag") {
         out.extend_from_slice(if tag.starts_with(b"W/") { b"ETag: " } else { b"ETag: W/" });
         out.extend_from_slice(tag);
@@ -205,6 +211,9 @@ mod tests {
             written(&[("ETag", "W/\"x\""), ("Vary", "Origin, accept-encoding")]),
             "Content-Encoding: zstd\r\nETag: W/\"x\"\r\n"
         );
+        let mut tag = Vec::new();
+        write_weak_tag(&mut tag, &Given(&[("Date", "x"), ("ETag", "\"y\"")]));
+        assert_eq!(tag, b"ETag: W/\"y\"\r\n");
         assert!(drops("Content-Length") && drops("ETAG") && !drops("Vary"));
     }
 

@@ -37,13 +37,18 @@ pub(super) fn user(out: &mut Vec<u8>, name: &str) {
 pub(super) fn tls(out: &mut Vec<u8>, facts: &Facts) {
     field(out, "tls", facts.version.as_bytes());
     field(out, "cipher", facts.cipher.as_bytes());
-    field(out, "sni", facts.name.as_deref().unwrap_or_default().as_bytes());
+    server_name(out, facts.name.as_deref().unwrap_or_default());
     let _ = write!(out, ",\"tls_resumed\":{}", facts.is_resumed);
     if let Some(certificate) = &facts.client.certificate {
         field(out, "client_subject", certificate.subject.as_bytes());
         field(out, "client_fingerprint", certificate.fingerprint.as_bytes());
     }
     field(out, "ja4", facts.client.ja4.as_deref().unwrap_or_default().as_bytes());
+}
+
+/// Writes the name that a client's ClientHello has.
+pub(super) fn server_name(out: &mut Vec<u8>, name: &str) {
+    field(out, "sni", name.as_bytes());
 }
 
 /// Writes what the response was compressed with, and from how many bytes.

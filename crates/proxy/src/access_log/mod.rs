@@ -138,6 +138,13 @@ impl Line {
         }
     }
 
+    /// Says what name a client's ClientHello had that is passed through; text lines have no place for it.
+    pub fn server_name(&mut self, name: &str) {
+        if self.format == LogFormat::Json {
+            json::server_name(&mut self.text, name);
+        }
+    }
+
     /// Says that the response was compressed, and from how many bytes; text lines have no place for it.
     pub fn compressed(&mut self, coding: &str, bytes: u64) {
         if self.format == LogFormat::Json {

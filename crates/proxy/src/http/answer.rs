@@ -127,15 +127,16 @@ impl Answer {
         answer.finish(None, body, manner)
     }
 
-    /// A redirection.
+    /// A redirection, with the route's response fields.
     pub fn redirect(
         client: &Client,
-        to: &Template,
-        status: u16,
+        (to, status): (&Template, u16),
+        route: &Route,
         variables: &Variables<'_>,
         manner: &Manner,
     ) -> Self {
-        let mut answer = Self::begin(client, status, manner);
+        let mut answer = Self::begin_of(client, status, route, manner);
+        route.response_rules.write(&mut answer.text, variables);
         answer.text.extend_from_slice(b"Location: ");
         to.render_location(&mut answer.text, variables);
         answer.text.extend_from_slice(b"\r\n");
@@ -150,13 +151,7 @@ impl Answer {
         variables: &Variables<'_>,
         manner: &Manner,
     ) -> Self {
-        let mut answer = Self::begin_bare(client, response.status, manner);
-        if !route.response_rules.drops(HSTS) {
-            answer.text.extend_from_slice(client.hsts());
-        }
-        if !route.response_rules.drops(ALT_SVC) {
-            answer.text.extend_from_slice(client.alt_svc());
-        }
+        let mut answer = Self::begin_of(client, response.status, route, manner);
         let content_type =
             (!route.response_rules.drops("content-type")).then_some(response.content_type.as_bytes());
         route.response_rules.write(&mut answer.text, variables);
@@ -172,6 +167,18 @@ impl Answer {
         let mut answer = Self::begin_bare(client, status, manner);
         answer.text.extend_from_slice(client.hsts());
         answer.text.extend_from_slice(client.alt_svc());
+        answer
+    }
+
+    /// Of a route that may have its own mind about what the listener adds.
+    fn begin_of(client: &Client, status: u16, route: &Route, manner: &Manner) -> Self {
+        let mut answer = Self::begin_bare(client, status, manner);
+        if !route.response_rules.drops(HSTS) {
+            answer.text.extend_from_slice(client.hsts());
+        }
+        if !route.response_rules.drops(ALT_SVC) {
+            answer.text.extend_from_slice(client.alt_svc());
+        }
         answer
     }
 

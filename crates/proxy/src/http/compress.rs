@@ -4,7 +4,9 @@ use super::client::Client;
 use super::exchange::Exchange;
 use super::fields::HeadFields;
 use crate::compress::Stage;
-use evenly_core::compression::{Accepted, Compression, Response, drops, name, write_fields, write_vary};
+use evenly_core::compression::{
+    Accepted, Compression, Response, drops, name, write_fields, write_vary, write_weak_tag,
+};
 use evenly_core::document::Algorithm;
 use evenly_core::route::{Fields, Route};
 use evenly_http1::{BodyLength, Field, RequestHead, ResponseHead, Version};
@@ -16,8 +18,9 @@ pub enum Coding {
     Off,
     /// The client takes nothing that is offered.
     Bare,
-    /// The client takes this.
-    Into(Algorithm),
+    /// The client takes this. `has_weak`: it has a response with a weak validator, as compressed ones are, and asks whether
+    /// that is still good.
+    Into { algorithm: Algorithm, has_weak: bool },
 }
 
 impl Coding {
@@ -27,7 +30,10 @@ impl Coding {
         let mut accepted = Accepted::default();
         let fields = head.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("accept-encoding"));
         fields.for_each(|field| accepted.read(field.value));
-        accepted.choose(&compression.algorithms).map_or(Self::Bare, Self::Into)
+        let Some(algorithm) = accepted.choose(&compression.algorithms) else { return Self::Bare };
+        let asked = head.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("if-none-match"));
+        let has_weak = asked.into_iter().any(|field| field.value.windows(3).any(|part| part == b"W/\""));
+        Self::Into { algorithm, has_weak }
     }
 }
 
@@ -44,6 +50,8 @@ pub struct Coded {
     algorithm: Option<Algorithm>,
     /// Whether it varies with what clients take.
     varies: bool,
+    /// Whether it says that a compressed one is still good.
+    confirms: bool,
 }
 
 impl Coded {
@@ -51,6 +59,10 @@ impl Coded {
     pub fn begin(client: &Client, exchange: &Exchange, head: &ResponseHead<'_, '_>) -> Self {
         let route = exchange.route();
         let Some(compression) = policy(client, route) else { return Self::default() };
+        if head.status == 304 {
+            let confirms = matches!(exchange.coding, Coding::Into { has_weak: true, .. });
+            return Self { confirms, varies: confirms, ..Self::default() };
+        }
         let fields = HeadFields(head.fields);
         let length = match head.body {
             BodyLength::Length(length) => Some(length),
@@ -63,7 +75,7 @@ impl Coded {
             return Self::default();
         }
         let mut coded = Self { varies: true, ..Self::default() };
-        let Coding::Into(algorithm) = exchange.coding else { return coded };
+        let Coding::Into { algorithm, .. } = exchange.coding else { return coded };
         if head.body == BodyLength::None {
             // HEAD must not state a length that GET would not (RFC 9110 §8.6).
             coded.algorithm = Some(algorithm);
@@ -83,7 +95,8 @@ impl Coded {
     /// Whether a field of the endpoint's is left out.
     pub fn drops(&self, field: &Field<'_>) -> bool {
         // A name is made a text only where that is of use.
-        self.algorithm.is_some() && drops(&field.name)
+        (self.algorithm.is_some() && drops(&field.name))
+            || (self.confirms && field.name.eq_ignore_ascii_case("etag"))
     }
 
     /// Appends the fields that say so.
@@ -91,6 +104,9 @@ impl Coded {
         let fields = HeadFields(head.fields);
         if let Some(algorithm) = self.algorithm {
             write_fields(out, algorithm, &fields);
+        }
+        if self.confirms {
+            write_weak_tag(out, &fields);
         }
         if self.varies {
             write_vary(out, &fields);

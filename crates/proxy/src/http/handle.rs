@@ -38,6 +38,10 @@ use std::rc::Rc;
 /// piece to send.
 pub const INLINE_BYTES: usize = 16 * 1024;
 
+/// Interim responses that may come before the final one: one a second of a long response's progress is more than anybody
+/// sends, and without an end they would keep a connection as busy as the endpoint likes.
+const MOST_INTERIMS: u32 = 1_000;
+
 /// What follows a request.
 pub enum Next {
     /// The head in the buffer is not complete.
@@ -211,10 +215,15 @@ async fn attempt(
         }
         Some(buffer) => buffer,
     };
+    let mut interims = 0;
     loop {
         match settle(client, exchange, &buffer, upload.as_deref()) {
             Settled::MoreHead => more_head(client, exchange, upload, &mut upstream, &mut buffer).await?,
+            Settled::Interim(..) if interims == MOST_INTERIMS => {
+                return Err(Lost::for_good(Failure::ResponseBad));
+            }
             Settled::Interim(text, length) => {
+                interims += 1;
                 exchange.awaits_continue = false;
                 exchange.can_repeat = false;
                 if let Some(failure) = write_all(client, &text).await.failure {

@@ -219,8 +219,11 @@ fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, opened: Opened
         Action::Split(split) => {
             bond::choose(client, scene.view, scene.view.route(route.id), split, sought.request)
         }
+        Action::Redirect { location, .. } if !location.makes_location(variables) => {
+            return scene.fail(client, opened, Some(route), Failure::RequestBad);
+        }
         Action::Redirect { location, status } => {
-            let answer = Answer::redirect(client, location, *status, variables, &scene.manner());
+            let answer = Answer::redirect(client, (location, *status), route, variables, &scene.manner());
             return scene.answer(answer, opened.tally(), route);
         }
         Action::Respond(response) => {

@@ -149,6 +149,7 @@ fn response(
     if is_chunked {
         text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
+    state_upgrade(&mut text, head.upgrade.filter(|_| head.status == 426 && !ends_by_itself));
     match (keep_client, exchange.version) {
         (false, _) => text.extend_from_slice(b"Connection: close\r\n"),
         (true, Version::Http10) => text.extend_from_slice(b"Connection: keep-alive\r\n"),
@@ -182,14 +183,20 @@ fn interim(client: &Client, head: &ResponseHead<'_, '_>) -> Text {
     text
 }
 
-/// The 101: `Upgrade` is hop-by-hop, so Evenly states it for its own connection.
+/// `Upgrade` is hop-by-hop, so Evenly states it for its own connection. A 426 must have it as well (RFC 9110 §15.5.22).
+fn state_upgrade(text: &mut Vec<u8>, to: Option<&[u8]>) {
+    let Some(to) = to else { return };
+    text.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
+    text.extend_from_slice(to);
+    text.extend_from_slice(b"\r\n");
+}
+
+/// The 101.
 fn switching(client: &Client, exchange: &mut Exchange, head: &ResponseHead<'_, '_>) -> Text {
     let mut text = client.worker.buffers.text();
     write_status_line(&mut text, Version::Http11, head.status, head.reason);
     head.copy_fields(&mut text, |field| !field.hop);
-    text.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
-    text.extend_from_slice(head.upgrade.unwrap_or_default());
-    text.extend_from_slice(b"\r\n");
+    state_upgrade(&mut text, head.upgrade);
     bond::renew(exchange, head, &mut text);
     text.extend_from_slice(b"\r\n");
     text

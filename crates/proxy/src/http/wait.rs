@@ -21,7 +21,9 @@ pub async fn response_head(
     upload: &mut Option<Box<Pump>>,
     upstream: &mut Upstream,
 ) -> Result<Buffer, Lost> {
-    if upload.is_none() || exchange.awaits_continue {
+    // Interim responses do not put it off: it holds for the final one.
+    let is_unset = exchange.response_due == u64::MAX;
+    if upload.is_none() && is_unset || exchange.awaits_continue {
         exchange.response_due = client.deadline.at(exchange.response_timeout());
     }
     poll_fn(|cx| {

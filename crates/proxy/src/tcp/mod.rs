@@ -41,6 +41,8 @@ struct Tally {
     is_resent: bool,
     affinity: Told,
     failure: Option<Failure>,
+    /// The name in a ClientHello that is passed through.
+    name: Option<Box<str>>,
     /// What was agreed on with the client, where TLS is terminated.
     tls: Option<Rc<Facts>>,
 }
@@ -59,6 +61,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, _permit: 
         is_resent: false,
         affinity: Told::default(),
         failure: None,
+        name: None,
         tls: stream.facts().map(Rc::clone),
     };
     let mut connection = Connection { worker: &worker, view, listener: &listener, pool: None, origin };
@@ -91,7 +94,7 @@ impl Connection<'_> {
             Poll::Ready(())
         })
         .await;
-        let reached = match self.route(&mut stream, routes, &deadline).await {
+        let reached = match self.route(&mut stream, routes, &deadline, &mut tally.name).await {
             Ok((pool, first, name)) => {
                 let (pool, permit) = self.worker.taking(&self.view, pool, tally.started);
                 self.pool = Some(pool);
@@ -120,12 +123,13 @@ impl Connection<'_> {
     }
 
     /// *Route*: the pool's place in the snapshot, what was read to know it, and the name that a TLS client asks for, where
-    /// that counts.
+    /// that counts. One that was read is `told`, too, also when it leads nowhere.
     async fn route(
         &self,
         stream: &mut Stream,
         routes: &Passthrough,
         deadline: &Deadline,
+        told: &mut Option<Box<str>>,
     ) -> Result<(usize, Option<Buffer>, Option<Box<str>>), Failure> {
         let facts = stream.facts().map(Rc::clone);
         let (pool, first, name) = if routes.needs_hello() || facts.is_none() && self.knows_by_name(routes) {
@@ -133,6 +137,7 @@ impl Connection<'_> {
             let reading =
                 hello::read(self.worker, stream, deadline, (self.origin.bind, self.listener.timeouts.header));
             let (hello, first) = Box::pin(reading).await?;
+            told.clone_from(&hello.server_name);
             (routes.pool(&hello), Some(first), hello.server_name)
         } else {
             (routes.default(), None, facts.and_then(|facts| facts.name.clone()))
@@ -280,7 +285,7 @@ impl Connection<'_> {
             connect_nanos: tally.connect,
             upstream_nanos: 0,
             total_nanos: self.worker.now().saturating_sub(tally.started),
-            attempts: 1 + u32::from(tally.is_resent),
+            attempts: u32::from(tally.endpoint.is_some()) + u32::from(tally.is_resent),
             affinity: tally.affinity,
             grpc_status: None,
         };
@@ -288,6 +293,9 @@ impl Connection<'_> {
         if let Some(mut line) = Line::unread(self.worker, self.listener, self.origin.peer, "TCP") {
             if let Some(facts) = &tally.tls {
                 line.tls(facts);
+            }
+            if let Some(name) = &tally.name {
+                line.server_name(name);
             }
             let endpoint = tally.endpoint.map(|(_, address)| address);
             let names = Names { route: None, pool: pool.map(|pool| &*pool.name), endpoint };

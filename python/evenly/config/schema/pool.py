@@ -129,7 +129,8 @@ class PoolTimeouts(Table):
     connect: Timeout = Field(default=Duration.parse("5s"), description="For the TCP connection.")
     response: Timeout = Field(
         default=Duration.parse("60s"),
-        description="From the last byte of the request sent to the last byte of the response head received; then 504.",
+        description="From the last byte of the request sent to the last byte of the final response's head received, "
+        "whatever interim responses come before it; then 504.",
     )
     request: Timeout | None = Field(
         default=None,

@@ -144,7 +144,8 @@ response_headers = { add = { Cache-Control = ["private", "max-age=60"] }, remove
     remove: FieldNames = Field(default=[], description="Names to remove.", examples=[["Server"]])
     set: dict[FieldName, FieldValue] = Field(
         default={},
-        description=f"Fields that replace all of their name. {_TEMPLATE}",
+        description=f"Fields that replace all of their name. {_TEMPLATE} A value of nothing but variables that "
+        "the request lacks writes no field.",
         examples=[{"X-Client": "{client_ip}"}],
     )
     add: dict[FieldName, Annotated[list[FieldValue], widened(listed, str, list[str])]] = Field(
@@ -293,7 +294,11 @@ split_affinity = "variant"
         ),
     )
     request_headers: FieldRules = Field(default=FieldRules(), description="Rules on the request's header fields.")
-    response_headers: FieldRules = Field(default=FieldRules(), description="Rules on the response's header fields.")
+    response_headers: FieldRules = Field(
+        default=FieldRules(),
+        description="Rules on the header fields of responses, `respond` and `redirect` included. Evenly's own errors "
+        "are without.",
+    )
     access: RouteAccess | None = Field(
         default=None,
         description="Client addresses that may use it; unset is all.",

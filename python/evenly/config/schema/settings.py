@@ -121,7 +121,7 @@ access_log = "-"
         default=50_000,
         description=(
             "Client connections over all listeners. Never above half of the file descriptor limit, because "
-            "each may need one to an endpoint."
+            "each may need one to an endpoint, less some that the process itself needs (128, at most a quarter)."
         ),
     )
     shutdown_timeout: Timeout = Field(

@@ -30,5 +30,5 @@ def report_lowered(resolved: Resolved) -> None:
             "max_connections lowered",
             wanted=wanted,
             used=resolved.max_connections,
-            reason="half of the descriptor limit (`ulimit -n`, LimitNOFILE=)",
+            reason="two descriptors each, within the limit (`ulimit -n`, LimitNOFILE=)",
         )
