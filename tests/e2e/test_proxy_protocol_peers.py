@@ -1,32 +1,11 @@
 """PROXY protocol with programs that others wrote: nginx and HAProxy read our headers, and HAProxy writes one for us."""
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from ..support.programs import program
-from ..support.wire import DEADLINE, Peer
-
-
-@contextmanager
-def running(command: list[str], bound) -> Iterator[None]:
-    """A program that listens on a reserved port."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        while True:
-            try:
-                Peer.connect(bound.address).close()
-            except ConnectionRefusedError:
-                assert process.poll() is None, process.stderr and process.stderr.read()
-                continue
-            break
-        yield
-    finally:
-        process.terminate()
-        process.wait(DEADLINE)
+from ..support.programs import program, running
+from ..support.wire import Peer
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A server of gRPC, by grpcio, in a process of its own: it can be killed. Messages are plain bytes.
 
-    python -m tests.support.grpc_server NAME
+    python -m tests.support.grpc_server NAME [CERTIFICATE KEY]
 
 prints its port. `/test.Echo/…` has the four kinds of calls; see `Echo`.
 """
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import grpc
+
+from .authority import Files
 
 HEALTH = "/grpc.health.v1.Health/Check"
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
@@ -80,10 +82,11 @@ class Echo(grpc.GenericRpcHandler):
 class GrpcServer:
     """Such a process. Its text is its address."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tls: Files | None = None) -> None:
         self.name = name
         root = Path(__file__).parent.parent.parent
         command = [sys.executable, "-m", "tests.support.grpc_server", name]
+        command += [str(tls.cert), str(tls.key)] if tls else []
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
@@ -105,14 +108,21 @@ class GrpcServer:
         self.process.wait(10)
 
 
-async def main(name: str) -> None:
+def read(cert: str, key: str) -> grpc.ServerCredentials:
+    """What a server shows under TLS."""
+    return grpc.ssl_server_credentials([(Path(key).read_bytes(), Path(cert).read_bytes())])
+
+
+async def main(name: str, credentials: grpc.ServerCredentials | None) -> None:
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((Echo(name),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    address = "127.0.0.1:0"
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     await server.start()
     print(port, flush=True)
     await server.wait_for_termination()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    own, *files = sys.argv[1:]
+    asyncio.run(main(own, read(*files) if files else None))

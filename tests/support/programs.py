@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from .balancer import Lines
+from .ports import Port
+from .wire import DEADLINE, Peer
 
 
 def program(name: str) -> str:
@@ -36,6 +38,24 @@ def built_by_go(name: str, package: str, into: Path) -> Path:
         # nothing to run, and that is no fault of what is tested.
         pytest.skip(f"{name} could not be built: {done.stderr[-200:]}")
     return built
+
+
+@contextmanager
+def running(command: list[str], bound: Port) -> Iterator[None]:
+    """A program that listens on a reserved port."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        while True:
+            try:
+                Peer.connect(bound.address).close()
+            except ConnectionRefusedError:
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                continue
+            break
+        yield
+    finally:
+        process.terminate()
+        process.wait(DEADLINE)
 
 
 @contextmanager

@@ -45,6 +45,8 @@ pub struct Pump {
     body: BodyReader,
     /// Whether the receiving side gets chunks.
     chunked: bool,
+    /// Whether that is known; until then what was taken waits as it is.
+    is_framing: bool,
     is_ended: bool,
     limit: u64,
     pace: Pace,
@@ -90,6 +92,7 @@ impl Pump {
             full_reads: 0,
             body,
             chunked,
+            is_framing: true,
             is_ended,
             limit,
             pace,
@@ -101,6 +104,11 @@ impl Pump {
             received: 0,
             written: 0,
         }
+    }
+
+    /// A pump of which [`Pump::lead`] will say how the body is framed where it goes.
+    pub fn unframed(course: Course) -> Self {
+        Self { is_framing: false, ..Self::new(None, course) }
     }
 
     /// Takes bytes that were read from the source: what belongs to the body is framed for the sink.
@@ -129,23 +137,44 @@ impl Pump {
             stage.give(buffer, taken.done);
             return Ok(());
         }
-        match &mut self.trailers {
-            _ if !self.chunked => {}
-            Some(trailers) if taken.done => {
-                buffer.frame(false);
-                buffer.end_chunks(trailers.passing());
-            }
-            _ => buffer.frame(taken.done),
+        if !self.is_framing {
+            self.buffer = Some(buffer);
+            return Ok(());
         }
-        self.buffer = (!buffer.is_empty()).then_some(buffer);
+        self.frame(buffer);
         self.keep_buffer();
         Ok(())
     }
 
-    /// Gives the pump the head that goes before the body.
-    pub fn lead(&mut self, head: Text) {
+    /// Frames what is in `buffer`, at its front, for the sink.
+    fn frame(&mut self, mut buffer: Buffer) {
+        match &mut self.trailers {
+            _ if !self.chunked => {}
+            Some(trailers) if self.is_ended => {
+                buffer.frame(false);
+                buffer.end_chunks(trailers.passing());
+            }
+            _ => buffer.frame(self.is_ended),
+        }
+        self.buffer = (!buffer.is_empty()).then_some(buffer);
+    }
+
+    /// Gives the pump the head that goes before the body, with what of the body was kept behind it. `chunked`: the sink
+    /// gets chunks, and so is what was kept.
+    pub fn lead(&mut self, head: Text, chunked: bool) {
         self.head = Some(head);
+        self.chunked = chunked;
+        if !std::mem::replace(&mut self.is_framing, true)
+            && let Some(buffer) = self.buffer.take()
+        {
+            self.frame(buffer);
+        }
         self.keep_buffer();
+    }
+
+    /// Whether what was kept is in chunks.
+    pub fn is_chunked(&self) -> bool {
+        self.chunked
     }
 
     /// From here on all that goes to the sink is kept, as long as that is no more than `most` bytes.

@@ -1,9 +1,9 @@
 //! Connections to endpoints: kept idle for reuse, one stack for each endpoint and worker, or dialled anew.
 
-use crate::http::{self, Loss};
+use crate::http::{self, Entered, Loss};
 use crate::io::is_quiet;
 use crate::stream::Stream;
-use crate::tls::{Alpn, HTTP_1, HTTP_2, Target, originate};
+use crate::tls::{Alpn, EITHER, HTTP_1, Target, originate};
 use crate::transparent::appear_as;
 use crate::worker::Worker;
 use evenly_core::error::Failure;
@@ -153,7 +153,7 @@ impl IdleConnections {
 
 /// Closes a connection on which nothing is under way; under TLS with a word, without which endpoints suspect that
 /// something was cut off.
-fn part(stream: Stream) {
+pub fn part(stream: Stream) {
     if let Stream::TlsOut(mut session) = stream {
         session.leave();
     }
@@ -196,21 +196,36 @@ pub async fn acquire(
         return dial(worker, endpoint, opening).await.map_err(|failure| (failure, true));
     }
     // Nobody is introduced by it, or shown: connections that are shared are nobody's.
-    let (stream, reused) = http::enter(worker, pool, endpoint, target.clone()).await?;
-    let (stream, address) = (Stream::H2(stream), endpoint.address());
-    Ok(Upstream { stream, endpoint: endpoint.id(), address, reused, owner: None, target })
+    let mut made = None;
+    let (stream, reused) = loop {
+        match http::enter(worker, (pool, endpoint), target.clone(), made.take()).await? {
+            Entered::Stream(stream, reused) => break (Stream::H2(stream), reused),
+            Entered::Own(stream) => break (stream, false),
+            Entered::Dial => {
+                // Boxed, as it would make the state of every connection larger.
+                let dialling = Box::pin(dial_shared(worker, endpoint, (target.clone(), EITHER)));
+                let stream = dialling.await.map_err(|failure| (failure, true))?;
+                if stream.facts().is_none_or(|facts| !facts.is_h2) {
+                    break (stream, false);
+                }
+                made = Some(stream);
+            }
+        }
+    };
+    let (endpoint, address) = (endpoint.id(), endpoint.address());
+    Ok(Upstream { stream, endpoint, address, reused, owner: None, target })
 }
 
-/// A connection that requests are to share.
+/// A connection that requests are to share, if the endpoint is offered HTTP/2 alone or chooses it.
 ///
 /// # Errors
 /// There is no connection, or no session on it.
 pub async fn dial_shared(
     worker: &Rc<Worker>,
     endpoint: &Endpoint,
-    target: Option<Arc<Target>>,
+    (target, alpn): (Option<Arc<Target>>, Alpn),
 ) -> Result<Stream, Failure> {
-    let opening = Opening { introduction: Vec::new(), source: None, target, alpn: HTTP_2 };
+    let opening = Opening { introduction: Vec::new(), source: None, target, alpn };
     dial(worker, endpoint, opening).await.map(|upstream| upstream.stream)
 }
 

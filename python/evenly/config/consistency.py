@@ -111,8 +111,10 @@ def _streams_hashed_by_requests(settings: Settings) -> Iterator[tuple[Place, str
             if isinstance(listener, UdpListener) and settings.pools[pool].proxy_protocol == "v1":
                 message = f'pools.{key(pool)} has proxy_protocol = "v1", which is not made for datagrams; use "v2"'
                 yield ("listeners", name, *place), message
-            if settings.pools[pool].protocol == "h2":
-                message = f'pools.{key(pool)} has protocol = "h2", which is for routes; a {what} is passed on as it is'
+            protocol = settings.pools[pool].protocol
+            if protocol != "http1":
+                has = f'pools.{key(pool)} has protocol = "{protocol}"'
+                message = f"{has}, which is for routes; a {what} is passed on as it is"
                 yield ("listeners", name, *place), message
             if isinstance(listener, UdpListener) and settings.pools[pool].fallback is not None:
                 message = f"pools.{key(pool)} has a `fallback`, which is for requests and TCP connections only"

@@ -78,16 +78,17 @@ def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint], authorities: 
             "client_certificate": pool.tls.client_certificate,
             "min_version": pool.tls.min_version,
         },
-        "http2": pool.http2 and _http2(pool.http2),
+        "http2": pool.http2 and _http2(pool.http2, negotiated=pool.protocol == "auto"),
         "queue": pool.queue and {"size": pool.queue.size, "timeout_ms": ms("timeout", pool.queue.timeout)},
     }
 
 
-def _http2(http2: PoolHttp2) -> dict[str, Any]:
+def _http2(http2: PoolHttp2, *, negotiated: bool) -> dict[str, Any]:
     return {
         "max_streams": http2.max_streams,
         "max_connections": http2.max_connections,
         "ping_after_ms": ms("ping_after", http2.ping_after),
+        "negotiated": negotiated,
     }
 
 

@@ -280,4 +280,6 @@ pub struct Http2 {
     pub max_connections: u32,
     /// A connection with requests under way on which nothing comes for so long is asked for a sign of life.
     pub ping_after_ms: u64,
+    /// Whether each endpoint chooses when a connection is made (ALPN), and may choose HTTP/1.1 instead; only with `tls`.
+    pub negotiated: bool,
 }

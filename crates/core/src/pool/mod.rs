@@ -171,6 +171,11 @@ impl Pool {
         self.outlier_detection.is_some() || self.slow_start.is_some()
     }
 
+    /// Whether each endpoint chooses between HTTP/1.1 and HTTP/2.
+    pub fn negotiates(&self) -> bool {
+        self.http2.as_ref().is_some_and(|http2| http2.negotiated)
+    }
+
     /// What an attempt at one of its endpoints says of the endpoint, which took so long to answer or to be connected to.
     #[inline]
     pub fn observe(&self, endpoint: &Endpoint, outcome: Outcome, nanos: u64) {

@@ -42,6 +42,12 @@ pub(super) fn check(pool: &Pool) -> Result<(), DocumentError> {
                 return Err(DocumentError::new(format!("http2.{field}"), "must be at least 1"));
             }
         }
+        if http2.negotiated && pool.tls.is_none() {
+            return Err(DocumentError::new(
+                "http2.negotiated",
+                "needs `tls`, which the endpoint chooses under",
+            ));
+        }
         let telling = [
             ("proxy_protocol", pool.proxy_protocol.is_some()),
             ("source_address", pool.source_address.is_some()),

@@ -68,6 +68,11 @@ pub(super) fn delayed(out: &mut Vec<u8>, delay: Duration) {
     milliseconds(out, "fault_delay_ms", delay.as_micros());
 }
 
+/// Writes what was spoken to the endpoint.
+pub(super) fn spoken(out: &mut Vec<u8>, protocol: &str) {
+    field(out, "endpoint_protocol", protocol.as_bytes());
+}
+
 /// Writes what is known at the end.
 pub(super) fn finish(out: &mut Vec<u8>, record: &Record, names: &Names<'_>) {
     field(out, "route", names.route.unwrap_or_default().as_bytes());

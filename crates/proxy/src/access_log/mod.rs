@@ -166,6 +166,13 @@ impl Line {
         }
     }
 
+    /// Says what was spoken to the endpoint; text lines have no place for it.
+    pub fn spoken(&mut self, protocol: &str) {
+        if self.format == LogFormat::Json {
+            json::spoken(&mut self.text, protocol);
+        }
+    }
+
     /// Finishes the line and hands it over; when the ring is full it is dropped there and counted.
     pub fn finish(mut self, worker: &Worker, record: &Record, names: &Names<'_>) {
         match self.format {

@@ -4,8 +4,10 @@ use super::bond::Bond;
 use super::compress::Coding;
 use super::grpc::Call;
 use super::hedge::Hedged;
+use super::kept::Kept;
 use super::mirror::Mirroring;
 use super::retry::Tries;
+use crate::pump::Pump;
 use crate::worker::Worker;
 use crate::worker::buffers::Text;
 use crate::worker::view::View;
@@ -43,7 +45,9 @@ pub struct Exchange {
     pub body: BodyReader,
     /// Whether nobody knows how long the body is: by HTTP/1.1 the endpoint gets it in chunks.
     pub is_chunked: bool,
-    /// Whether trailers of the response are passed on; those between two sides of HTTP/1.1 are not.
+    /// How what of such a body is kept behind `head` is framed.
+    pub kept: Kept,
+    /// Whether trailers of the response are passed on; those between two sides that can only speak HTTP/1.1 are not.
     pub takes_trailers: bool,
     /// Whether the client has announced trailers of the request.
     pub gives_trailers: bool,
@@ -151,6 +155,8 @@ pub struct Tally {
     pub failure: Option<Failure>,
     /// The call of gRPC that it is. Boxed: requests of HTTP/1.1 are none.
     pub call: Option<Box<Call>>,
+    /// What was spoken to the endpoint, where that is not HTTP/1.1 for all of its pool.
+    pub spoken: Option<&'static str>,
     /// The request's part of its access-log line.
     pub line: Option<crate::access_log::Line>,
 }
@@ -172,6 +178,7 @@ impl Tally {
             hedged: Hedged::No,
             failure: None,
             call: None,
+            spoken: None,
             line,
         }
     }
@@ -217,6 +224,16 @@ impl Exchange {
                 self.pool().observe_latency(endpoint, outcome, 0, || worker.now());
             }
         }
+    }
+
+    /// What is kept of the request to be sent again, as `pump` has framed it.
+    pub fn keep(&mut self, whole: Text, pump: &Pump) {
+        self.head = whole;
+        self.kept = match pump.is_chunked() {
+            _ if !self.is_chunked => Kept::Nothing,
+            true => Kept::Chunks,
+            false => Kept::Bare,
+        };
     }
 
     /// Before its first *pick*: a pool whose circuit is open is spared it.

@@ -9,6 +9,7 @@ use super::connect::{Lost, connect};
 use super::exchange::Exchange;
 use super::fault::inject;
 use super::grpc;
+use super::h2::VERSION as H2_VERSION;
 use super::handlers::Desk;
 use super::hedge;
 use super::mirror;
@@ -208,6 +209,9 @@ async fn attempt(
     mut upstream: Upstream,
     (first, lease): (Option<Buffer>, &Lease),
 ) -> Result<Next, Lost> {
+    if exchange.pool().http2.is_some() {
+        exchange.tally.spoken = Some(if upstream.stream.frames_messages() { H2_VERSION } else { "HTTP/1.1" });
+    }
     let mut buffer = match first {
         None => {
             upload::send(client, exchange, upload, &mut upstream).await?;

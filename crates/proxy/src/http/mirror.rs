@@ -10,6 +10,7 @@ pub use tee::Tee;
 
 use super::client::Client;
 use super::exchange::Exchange;
+use super::kept::Kept;
 use crate::pump::Pump;
 use crate::worker::Worker;
 use crate::worker::buffers::Text;
@@ -108,10 +109,8 @@ fn send(exchange: &mut Exchange, body: Option<&[u8]>) {
         match mirroring.worker.mirrors.admit(mirroring.route, mirror.in_flight) {
             None => mirroring.count(Mirrored::DroppedInFlight),
             Some(slot) => {
-                if let Some(body) = body {
-                    let pool = exchange.view.pool(mirror.pool.0 as usize);
-                    frame(&mut text, body, exchange.is_chunked && pool.http2.is_none());
-                }
+                text.extend_from_slice(body.unwrap_or_default());
+                let kept = if body.is_some() && exchange.is_chunked { Kept::Bare } else { Kept::Nothing };
                 let expected = mirror.compare.then(|| {
                     let (tell, told) = oneshot::channel();
                     mirroring.answer = Some(tell);
@@ -124,6 +123,7 @@ fn send(exchange: &mut Exchange, body: Option<&[u8]>) {
                     route: exchange.route,
                     key: mirroring.key,
                     text,
+                    kept,
                     host_at: exchange.host_at.clone().map(|at| at.start),
                     method: exchange.method,
                     expected,
@@ -133,20 +133,6 @@ fn send(exchange: &mut Exchange, body: Option<&[u8]>) {
         }
     }
     exchange.mirror = Some(mirroring);
-}
-
-/// Appends a body that was laid aside without its framing.
-fn frame(text: &mut Vec<u8>, body: &[u8], is_chunked: bool) {
-    if !is_chunked {
-        text.extend_from_slice(body);
-        return;
-    }
-    if !body.is_empty() {
-        text.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
-        text.extend_from_slice(body);
-        text.extend_from_slice(b"\r\n");
-    }
-    text.extend_from_slice(b"0\r\n\r\n");
 }
 
 /// The client gets a small answer, with this body.

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | read, keep-alive | `connection.rs`, `client.rs` |
 //! | pin, route, admit | `plan.rs`; `admit/` where a route has a guard |
-//! | pick, connect, forward | `handle.rs` and `connect.rs`; `queue.rs` when all are full; `request.rs` renders the head, `upload.rs` brings the body, `trailers.rs` what comes behind one; `hedge.rs` does it twice at once |
+//! | pick, connect, forward | `handle.rs` and `connect.rs`; `queue.rs` when all are full; `request.rs` renders the head, `upload.rs` brings the body, `kept.rs` what of it was kept, `trailers.rs` what comes behind one; `hedge.rs` does it twice at once |
 //! | faults on purpose | `fault.rs`, before *pick* |
 //! | mirror | `mirror.rs`: what the exchange lays aside, and the copy's own task |
 //! | settle | `wait.rs`, `settle.rs`; `retry.rs` for another try; `answer.rs` for what Evenly says itself |
@@ -32,6 +32,7 @@ mod h3;
 mod handle;
 mod handlers;
 mod hedge;
+mod kept;
 mod linger;
 mod mirror;
 mod plan;
@@ -50,7 +51,7 @@ mod wait;
 pub use admit::Passwords;
 pub use connection::serve;
 pub use grpc::status_in;
-pub use h2::{H2Stream, Loss, SharedConnections, enter};
+pub use h2::{Entered, H2Stream, Loss, SharedConnections, enter};
 pub use h3::{H3Stream, VERSION as H3_VERSION, serve as serve_h3};
 pub use handlers::Handlers;
 pub use mirror::Tee;

@@ -12,6 +12,7 @@ use super::exchange::{Exchange, Method, Tally};
 use super::fault;
 use super::fields::ClientFields;
 use super::grpc::Call;
+use super::kept::Kept;
 use super::mirror::Mirroring;
 use super::request::{Rendering, render};
 use super::request_id::RequestId;
@@ -296,6 +297,7 @@ fn exchange(
         host_at,
         body: client.stream.body(head.body),
         is_chunked: head.body == BodyLength::Chunked,
+        kept: Kept::Nothing,
         takes_trailers,
         gives_trailers: head.body == BodyLength::Chunked && is_announced(head),
         body_limit,

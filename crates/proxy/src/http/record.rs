@@ -16,6 +16,9 @@ pub fn record(client: &Client, exchange: &mut Exchange) {
     if let (Some(line), Some(word)) = (&mut line, exchange.tally.hedged.word()) {
         line.hedged(word);
     }
+    if let (Some(line), Some(protocol)) = (&mut line, exchange.tally.spoken) {
+        line.spoken(protocol);
+    }
     let (route, pool) = (exchange.route(), exchange.pool());
     let names =
         Names { route: Some(&route.name), pool: Some(&pool.name), endpoint: endpoint(&exchange.tally) };

@@ -182,8 +182,10 @@ pub async fn again(
         exchange.tally.bytes_in -= pump.received;
         *upload = Some(pump);
     }
-    if let Some(head) = upload.as_mut().and_then(|pump| pump.rewind()) {
-        exchange.head = head;
+    if let Some(pump) = upload
+        && let Some(head) = pump.rewind()
+    {
+        exchange.keep(head, pump);
     }
     exchange.is_cut = false;
     exchange.response_due = u64::MAX;

@@ -11,6 +11,8 @@ use std::rc::Rc;
 pub struct Trailers {
     /// Lines of fields, as they came.
     pub lines: Vec<u8>,
+    /// Whether the other side takes them after all.
+    pub is_taken: bool,
     view: Rc<View>,
     route: usize,
     side: Side,
@@ -34,11 +36,20 @@ impl Trailers {
     }
 
     fn of(exchange: &Exchange, side: Side) -> Self {
-        Self { lines: Vec::new(), view: Rc::clone(&exchange.view), route: exchange.route, side }
+        Self {
+            lines: Vec::new(),
+            is_taken: true,
+            view: Rc::clone(&exchange.view),
+            route: exchange.route,
+            side,
+        }
     }
 
     /// Lines of those that are passed on, once all have come.
     pub fn passing(&mut self) -> &[u8] {
+        if !self.is_taken {
+            return &[];
+        }
         let route = &self.view.snapshot.routes[self.route];
         match self.side {
             Side::Request => {

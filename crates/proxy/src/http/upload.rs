@@ -4,6 +4,7 @@ use super::client::Client;
 use super::connect::{Lost, lost_on};
 use super::exchange::{Exchange, Method};
 use super::handle::INLINE_BYTES;
+use super::kept::Kept;
 use super::mirror;
 use super::trailers::Trailers;
 use crate::io;
@@ -49,7 +50,7 @@ pub fn begin(
         return Ok(None);
     }
     // Boxed: a request with a large body can afford that, and an idle connection cannot afford the room.
-    let mut pump = Box::new(Pump::new(None, course(client, exchange)));
+    let mut pump = Box::new(Pump::unframed(course(client, exchange)));
     pump.keep(kept_bytes(exchange));
     pump.tee = mirror::tee(exchange);
     let is_framed = client.stream.frames_messages() && exchange.pool().http2.is_some();
@@ -69,17 +70,16 @@ fn kept_bytes(exchange: &Exchange) -> usize {
     if is_larger { 0 } else { usize::try_from(most).unwrap_or(usize::MAX) }
 }
 
-/// How the request's body is pumped.
+/// How the request's body is pumped. Whether it is framed depends on the endpoint, which is yet to be found.
 fn course(client: &Client, exchange: &Exchange) -> Course {
     let (timeouts, limits) = (&client.listener.timeouts, &client.listener.limits);
-    let chunked = exchange.is_chunked && exchange.pool().http2.is_none();
     // A client that waits for 100 sends nothing until the endpoint has spoken.
     let held_back = if exchange.awaits_continue { exchange.response_timeout() } else { Duration::ZERO };
     if exchange.tally.call.is_some() {
         // Its messages come when there is something to say; see `relay`.
         let pace =
             Pace::new(Patience::idle(exchange.idle_timeout()), Patience::idle(exchange.idle_timeout()));
-        return Course { body: exchange.body, chunked, limit: exchange.body_limit, pace };
+        return Course { body: exchange.body, chunked: false, limit: exchange.body_limit, pace };
     }
     let source = Patience::paced(
         timeouts.body + held_back,
@@ -87,7 +87,7 @@ fn course(client: &Client, exchange: &Exchange) -> Course {
         Duration::from_millis(limits.min_rate_grace_ms) + held_back,
     );
     let pace = Pace::new(source, Patience::idle(exchange.idle_timeout()));
-    Course { body: exchange.body, chunked, limit: exchange.body_limit, pace }
+    Course { body: exchange.body, chunked: false, limit: exchange.body_limit, pace }
 }
 
 /// Sends the head and a small body, or hands the head to the pump that brings the body.
@@ -98,12 +98,22 @@ pub async fn send(
     upstream: &mut Upstream,
 ) -> Result<(), Lost> {
     put_host(exchange, upstream.endpoint);
+    let chunked = exchange.is_chunked && !upstream.stream.frames_messages();
+    let mut trailers: Box<[u8]> = Box::default();
+    if exchange.kept != Kept::Nothing {
+        let reframed = exchange.kept.reframe(&mut exchange.head, chunked, upload.is_none());
+        trailers = reframed.map_err(Lost::for_good)?.into();
+    }
     if let Some(pump) = upload {
+        let is_framed = client.stream.frames_messages() && upstream.stream.frames_messages();
+        if let Some(trailers) = &mut pump.trailers {
+            trailers.is_taken = is_framed || exchange.gives_trailers;
+        }
         if let (Stream::H2(sink), true) = (&mut upstream.stream, client.stream.frames_messages()) {
             sink.hold_end();
         }
         let empty = client.worker.buffers.text();
-        pump.lead(std::mem::replace(&mut exchange.head, empty));
+        pump.lead(std::mem::replace(&mut exchange.head, empty), chunked);
         return Ok(());
     }
     let mut sent = 0;
@@ -136,7 +146,14 @@ pub async fn send(
     let is_tunnel = exchange.wants_upgrade || exchange.method == Method::Connect;
     if !is_tunnel {
         // A body that is sent again is all there, however long its head says that it is.
-        upstream.stream.finish();
+        match &mut upstream.stream {
+            Stream::H2(stream) if !trailers.is_empty() => {
+                stream.finish(Some(&trailers));
+                // They are not kept.
+                exchange.can_repeat = false;
+            }
+            stream => stream.finish(),
+        }
     }
     Ok(())
 }

@@ -108,7 +108,7 @@ pub fn end_upload(
             client.carry = pump.excess.take();
             mirror::uploaded(exchange, pump.tee.take());
             match pump.rewind() {
-                Some(whole) => exchange.head = whole,
+                Some(whole) => exchange.keep(whole, &pump),
                 None => exchange.can_repeat = false,
             }
             Ok(())

@@ -263,6 +263,8 @@ pub(super) struct EndpointStats {
     pub requests: [u64; 6],
     pub failures: Failures,
     pub opened: u64,
+    /// Those of them that requests share.
+    pub shared: u64,
     pub reused: u64,
     /// TLS handshakes that ended well: new sessions, and resumed ones.
     pub agreed: [u64; 2],
@@ -393,6 +395,7 @@ impl EndpointStats {
         self.requests.iter_mut().zip(other.requests).for_each(|(mine, theirs)| *mine += theirs);
         self.failures.merge(&other.failures);
         self.opened += other.opened;
+        self.shared += other.shared;
         self.reused += other.reused;
         self.agreed.iter_mut().zip(other.agreed).for_each(|(mine, theirs)| *mine += theirs);
     }

@@ -172,6 +172,13 @@ impl WorkerStats {
         self.endpoints.at(endpoint).opened += 1;
     }
 
+    /// The same by HTTP/2.
+    pub fn upstream_shared(&mut self, endpoint: u32) {
+        let endpoint = self.endpoints.at(endpoint);
+        endpoint.opened += 1;
+        endpoint.shared += 1;
+    }
+
     /// A TLS handshake with an endpoint ended well.
     pub fn upstream_agreed(&mut self, endpoint: u32, is_resumed: bool) {
         self.endpoints.at(endpoint).agreed[usize::from(is_resumed)] += 1;

@@ -29,9 +29,12 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// What is checked, and how.
+#[derive(Clone, Copy)]
 pub(super) struct Order<'a> {
     /// Where to.
     pub address: SocketAddr,
+    /// What the endpoint knows itself by.
+    pub endpoint: SocketAddr,
     /// What a connection begins with: the PROXY protocol's header, or nothing.
     pub introduction: &'a [u8],
     /// How TLS is spoken there, if it is.
@@ -116,7 +119,16 @@ async fn exchange(
         }
     };
     step.set(Step::Exchange);
-    match ask(&mut stream, order, progress).await {
+    let has_chosen_http2 = stream.facts().is_some_and(|facts| facts.is_h2);
+    let asked = match probe.by_http2().filter(|_| has_chosen_http2) {
+        None => ask(&mut stream, order, progress).await,
+        Some(probe) => {
+            *progress = probe.begin();
+            let request = &probe.request(order.endpoint)[..];
+            ask(&mut stream, &Order { probe, request, ..*order }, progress).await
+        }
+    };
+    match asked {
         Ok(()) => Ok(Some(Connection { stream, until: Instant::now() + order.age })),
         Err(asking) => Err(asking.failure),
     }

@@ -99,7 +99,7 @@ impl Prober {
             let check = Rc::new(PoolCheck {
                 is_secure,
                 policy: policy.clone(),
-                probe: probe::new(&policy.probe, pool.http2.is_some(), is_secure),
+                probe: probe::new(&policy.probe, pool.http2.as_ref(), is_secure),
             });
             for member in &pool.members {
                 let id = member.endpoint.id();
@@ -107,6 +107,7 @@ impl Prober {
                     target.check.policy == *policy
                         && target.pool.borrow().proxy_protocol == pool.proxy_protocol
                         && target.pool.borrow().http2.is_some() == pool.http2.is_some()
+                        && target.pool.borrow().negotiates() == pool.negotiates()
                         && target.check.is_secure == is_secure
                         && Arc::ptr_eq(&target.endpoint, &member.endpoint)
                 });
@@ -267,6 +268,7 @@ async fn check_once(under_way: UnderWay, target: Rc<Target>) {
     let tls = target.tls.borrow().clone();
     let order = Order {
         address: target.address,
+        endpoint: target.endpoint.address(),
         introduction: &target.introduction,
         tls: tls.as_ref(),
         request: &target.request,

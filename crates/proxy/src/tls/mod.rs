@@ -39,7 +39,7 @@ mod trouble;
 pub use certificate::read_certificate;
 pub use facts::Facts;
 pub use handshake::handshake;
-pub use originate::{Alpn, HTTP_1, HTTP_2, NO_ALPN, originate};
+pub use originate::{Alpn, EITHER, HTTP_1, HTTP_2, NO_ALPN, originate};
 pub use originations::{Originations, Target, Targets, target_of};
 pub use terminations::{Termination, Terminations};
 pub use trouble::{Trouble, of_read};

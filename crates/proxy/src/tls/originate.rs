@@ -20,6 +20,9 @@ pub const HTTP_1: Alpn = &[b"http/1.1"];
 /// For requests that share a connection.
 pub const HTTP_2: Alpn = &[b"h2"];
 
+/// For an endpoint that may choose.
+pub const EITHER: Alpn = &[b"h2", b"http/1.1"];
+
 /// For bytes of which only the client and the endpoint know what they are.
 pub const NO_ALPN: Alpn = &[];
 

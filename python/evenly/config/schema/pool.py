@@ -184,7 +184,7 @@ class PoolHttp2(Table):
 
 
 def _http2_if_spoken(validated: dict[str, Any]) -> PoolHttp2 | None:
-    return PoolHttp2() if validated["protocol"] == "h2" else None
+    return PoolHttp2() if validated["protocol"] in ("h2", "auto") else None
 
 
 class Pool(Table):
@@ -287,14 +287,15 @@ hash_balance_factor = 1.25
         "or it is full and has no `queue`. It may have one too. Not for UDP.",
         examples=["other-region"],
     )
-    protocol: Literal["http1", "h2"] = Field(
+    protocol: Literal["http1", "h2", "auto"] = Field(
         default="http1",
         description='What is spoken to the endpoints: HTTP/1.1, or `"h2"`: HTTP/2, agreed on under TLS (ALPN); '
-        "without it they must know it by themselves (prior knowledge). For routes only.",
+        'without it they must know it by themselves (prior knowledge). `"auto"`: under TLS both are offered, and each '
+        "endpoint chooses whenever a connection is made. For routes only.",
     )
     http2: PoolHttp2 | None = Field(
         default_factory=_http2_if_spoken,
-        description='Connections by HTTP/2; goes with `protocol = "h2"`, which brings every default.',
+        description='Connections by HTTP/2; goes with `protocol = "h2"` and `"auto"`, which bring every default.',
         examples=[{"max_streams": 100}],
     )
     timeouts: PoolTimeouts = Field(default=PoolTimeouts(), description="Deadlines towards the endpoints.")
@@ -362,11 +363,18 @@ hash_balance_factor = 1.25
 
     @model_validator(mode="after")
     def _check_protocol(self) -> Self:
-        if self.protocol != "h2" and self.http2 is not None:
-            raise refused(f'goes with protocol = "h2", and this is "{self.protocol}"', "http2")
+        if self.protocol == "http1" and self.http2 is not None:
+            raise refused('goes with protocol = "h2" or "auto", and this is "http1"', "http2")
+        if self.protocol == "auto" and self.tls is None:
+            message = (
+                '"auto" needs TLS, under which the endpoints choose: write `https://` in front of their addresses, '
+                'or give the pool `tls`; without TLS it is "http1" or "h2"'
+            )
+            raise refused(message, "protocol")
         for option in ("proxy_protocol", "source_address"):
-            if self.protocol == "h2" and getattr(self, option) is not None:
-                raise refused('says whose a connection is, and with protocol = "h2" clients share them', option)
+            if self.protocol != "http1" and getattr(self, option) is not None:
+                message = f'says whose a connection is, and with protocol = "{self.protocol}" clients share them'
+                raise refused(message, option)
         return self
 
     @model_validator(mode="after")

@@ -6,8 +6,8 @@ use super::mux::{End, Mux};
 use super::shared::{Phase, Set, Shared};
 use crate::io;
 use crate::stream::Stream;
-use crate::tls::Target;
-use crate::upstream::dial_shared;
+use crate::tls::{EITHER, HTTP_2, Target};
+use crate::upstream::{Upstream, dial_shared};
 use crate::worker::Worker;
 use crate::worker::deadlines::Deadline;
 use evenly_core::document::Http2;
@@ -48,11 +48,11 @@ const PONG: Duration = Duration::from_secs(10);
 /// Never, as a tick.
 const NEVER: u64 = u64::MAX;
 
-/// Begins a connection to `endpoint`.
+/// Begins a connection to `endpoint`, which may be `made` already.
 pub(super) fn begin(
     worker: &Rc<Worker>,
     (pool, http2, endpoint): (&Arc<Pool>, &Http2, &Endpoint),
-    target: Option<Arc<Target>>,
+    (target, made): (Option<Arc<Target>>, Option<Stream>),
     set: Rc<Set>,
 ) -> Rc<Shared> {
     let now = worker.now() / 1_000_000;
@@ -60,7 +60,7 @@ pub(super) fn begin(
     let connection = Connection::client(limits(http2.max_streams), scheme, now);
     let shared = Rc::new(Shared::new(Mux::new(connection, None, None, None), target, set));
     let member = pool.member(endpoint.address()).map(|member| Arc::clone(&member.endpoint));
-    let task = run(Rc::clone(worker), Arc::clone(pool), member, Rc::clone(&shared));
+    let task = run(Rc::clone(worker), Arc::clone(pool), (member, made), Rc::clone(&shared));
     tokio::task::spawn_local(task);
     shared
 }
@@ -80,16 +80,25 @@ fn limits(streams: u32) -> Limits {
 }
 
 /// Makes the connection and serves its streams to the last.
-async fn run(worker: Rc<Worker>, pool: Arc<Pool>, endpoint: Option<Arc<Endpoint>>, shared: Rc<Shared>) {
+async fn run(
+    worker: Rc<Worker>,
+    pool: Arc<Pool>,
+    (endpoint, made): (Option<Arc<Endpoint>>, Option<Stream>),
+    shared: Rc<Shared>,
+) {
     let deadline = worker.deadlines.slot();
     let due = deadline.at(Duration::from_millis(pool.timeouts.connect_ms));
-    let stream = match &endpoint {
-        Some(endpoint) => connect(&worker, endpoint, &shared, (&deadline, due)).await,
-        None => None,
+    let (Some(endpoint), Some(http2)) = (endpoint, &pool.http2) else { return shared.enter(Phase::Failed) };
+    let stream = match made {
+        Some(made) => Some(made),
+        None => connect(&worker, (http2, &endpoint), &shared, (&deadline, due)).await,
     };
-    let (Some(stream), Some(endpoint), Some(http2)) = (stream, endpoint, &pool.http2) else {
-        return shared.enter(Phase::Failed);
+    let Some(stream) = stream else { return shared.enter(Phase::Failed) };
+    let chosen = match http2.negotiated {
+        true => shared.chosen(stream, |stream| keep(&worker, (&pool, &endpoint), stream, shared.target())),
+        false => Some(stream),
     };
+    let Some(stream) = chosen else { return };
     let idle = match pool.keepalive.max_idle {
         0 => Duration::ZERO,
         _ => Duration::from_millis(pool.keepalive.idle_timeout_ms),
@@ -117,13 +126,22 @@ async fn run(worker: Rc<Worker>, pool: Arc<Pool>, endpoint: Option<Arc<Endpoint>
     task.end(end);
 }
 
+/// A connection of HTTP/1.1 that nobody waits for any more.
+fn keep(worker: &Worker, (pool, endpoint): (&Pool, &Endpoint), stream: Stream, target: Option<Arc<Target>>) {
+    worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
+    let (endpoint, address) = (endpoint.id(), endpoint.address());
+    let upstream = Upstream { stream, endpoint, address, reused: false, owner: None, target };
+    worker.idle.keep(upstream, pool, worker.now());
+}
+
 async fn connect(
     worker: &Rc<Worker>,
-    endpoint: &Endpoint,
+    (http2, endpoint): (&Http2, &Endpoint),
     shared: &Shared,
     (deadline, due): (&Deadline, u64),
 ) -> Option<Stream> {
-    let mut dialling = pin!(dial_shared(worker, endpoint, shared.target()));
+    let alpn = if http2.negotiated { EITHER } else { HTTP_2 };
+    let mut dialling = pin!(dial_shared(worker, endpoint, (shared.target(), alpn)));
     poll_fn(|cx| {
         deadline.register(cx);
         if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
@@ -281,7 +299,7 @@ impl Task {
         self.greeting = NEVER;
         match self.shared.phase() {
             Phase::Opening => {
-                self.worker.stats.borrow_mut().upstream_opened(self.endpoint.id().0);
+                self.worker.stats.borrow_mut().upstream_shared(self.endpoint.id().0);
                 self.shared.enter(Phase::Open);
             }
             phase => self.shared.enter(phase),
@@ -291,7 +309,7 @@ impl Task {
     /// No more streams.
     fn leave(&self) {
         self.shared.enter(match self.shared.phase() {
-            Phase::Opening | Phase::Failed => Phase::Failed,
+            Phase::Opening | Phase::Failed | Phase::Own => Phase::Failed,
             Phase::Open | Phase::Leaving => Phase::Leaving,
         });
     }

@@ -21,7 +21,7 @@ mod stream;
 
 pub use connection::{request, serve};
 pub use head::Head;
-pub use shared::{SharedConnections, enter};
+pub use shared::{Entered, SharedConnections, enter};
 pub use stream::{H2Stream, Loss};
 
 /// What a connection begins with whose client knows without being told that HTTP/2 is spoken (RFC 9113 §3.3, §3.4), as

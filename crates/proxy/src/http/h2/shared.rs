@@ -5,7 +5,9 @@ use super::endpoint;
 use super::line::{Line, Place};
 use super::mux::Mux;
 use super::stream::H2Stream;
+use crate::stream::Stream;
 use crate::tls::Target;
+use crate::upstream::part;
 use crate::worker::Worker;
 use evenly_core::document::Http2;
 use evenly_core::error::Failure;
@@ -33,6 +35,8 @@ pub(super) struct Set {
     connections: RefCell<Vec<Rc<Shared>>>,
     /// Requests that wait for a place on one of them.
     line: Line,
+    /// Whether the endpoint has chosen HTTP/1.1 when it chose last, where it may choose.
+    chose_http1: Cell<bool>,
 }
 
 /// One connection.
@@ -43,6 +47,8 @@ pub struct Shared {
     /// How TLS is spoken on it, if it is.
     target: Option<Arc<Target>>,
     phase: Cell<Phase>,
+    /// It itself, in [`Phase::Own`], until somebody takes it.
+    own: RefCell<Option<Stream>>,
     /// Why it could not be made, if it could not.
     pub failure: Cell<Failure>,
     /// Streams that have a place and are not opened yet.
@@ -68,8 +74,20 @@ pub enum Phase {
     Open,
     /// It could not be made.
     Failed,
+    /// It was made, and carries one request at a time: the endpoint has chosen HTTP/1.1.
+    Own,
     /// It takes no more streams.
     Leaving,
+}
+
+/// How a request reaches its endpoint.
+pub enum Entered {
+    /// By a stream on a connection that is shared; and whether that was not made for it.
+    Stream(H2Stream, bool),
+    /// By a connection of its own that was just made, because the endpoint has chosen HTTP/1.1 on it.
+    Own(Stream),
+    /// By one that it makes itself: the endpoint has chosen HTTP/1.1 when it was asked last.
+    Dial,
 }
 
 impl SharedConnections {
@@ -84,7 +102,12 @@ impl SharedConnections {
             Some(set) if set.address == address => Rc::clone(set),
             other => {
                 other.iter().for_each(|set| set.leave());
-                let set = Rc::new(Set { address, connections: RefCell::default(), line: Line::default() });
+                let set = Rc::new(Set {
+                    address,
+                    connections: RefCell::default(),
+                    line: Line::default(),
+                    chose_http1: Cell::new(false),
+                });
                 sets[index] = Some(Rc::clone(&set));
                 set
             }
@@ -101,37 +124,51 @@ impl SharedConnections {
     }
 }
 
-/// A place for a stream on a connection to `endpoint`, once there is one; and whether the connection was not made for
-/// it. The caller holds the deadline.
+/// A place for a stream on a connection to `endpoint`, once there is one, or what an endpoint that may choose has it be
+/// instead. `made`: a connection that was made for the request alone, and on which the endpoint has chosen HTTP/2. The
+/// caller holds the deadline.
 ///
 /// # Errors
 /// The connection that was waited for could not be made, and whether the caller is the first to tell.
 pub async fn enter(
     worker: &Rc<Worker>,
-    pool: &Arc<Pool>,
-    endpoint: &Endpoint,
+    (pool, endpoint): (&Arc<Pool>, &Endpoint),
     target: Option<Arc<Target>>,
-) -> Result<(H2Stream, bool), (Failure, bool)> {
+    made: Option<Stream>,
+) -> Result<Entered, (Failure, bool)> {
     let Some(http2) = &pool.http2 else { return Err((Failure::Internal, true)) };
     let set = worker.shared.set(endpoint);
-    let (mut joined, mut is_opener, mut place) = (None::<Joined>, false, None::<Place<'_>>);
+    let begin = |made| {
+        let shared =
+            endpoint::begin(worker, (pool, http2, endpoint), (target.clone(), made), Rc::clone(&set));
+        set.connections.borrow_mut().push(Rc::clone(&shared));
+        Joined::new(shared)
+    };
+    let mut joined =
+        made.and_then(|made| set.adopts(http2, target.as_ref(), made)).map(|made| begin(Some(made)));
+    let (mut is_opener, mut place) = (joined.is_some(), None::<Place<'_>>);
     poll_fn(|cx| {
-        if let Some(Joined(shared)) = joined.as_ref().filter(|joined| joined.0.phase.get() == Phase::Failed) {
-            return Poll::Ready(Err((shared.failure.get(), shared.blame())));
+        match joined.as_ref().map(|Joined(shared)| (shared, shared.phase.get())) {
+            Some((shared, Phase::Failed)) => return Poll::Ready(Err((shared.failure.get(), shared.blame()))),
+            Some((shared, Phase::Own)) => {
+                let own = shared.own.borrow_mut().take();
+                return Poll::Ready(Ok(own.map_or(Entered::Dial, Entered::Own)));
+            }
+            _ => {}
         }
         let ahead = place.as_ref().map_or(set.line.len(), Place::ahead);
         if let Some(shared) = set.with_room(target.as_ref(), ahead) {
             shared.reserved.set(shared.reserved.get() + 1);
-            return Poll::Ready(Ok((H2Stream::to_endpoint(shared), !is_opener)));
+            return Poll::Ready(Ok(Entered::Stream(H2Stream::to_endpoint(shared), !is_opener)));
         }
         if joined.as_ref().is_none_or(|joined| joined.0.phase.get() != Phase::Opening) {
+            if http2.negotiated && set.chose_http1.get() {
+                return Poll::Ready(Ok(Entered::Dial));
+            }
             set.part(target.as_ref());
             joined = set.opening(http2, target.as_ref()).map(Joined::new);
             if joined.is_none() && set.connections.borrow().len() < http2.max_connections as usize {
-                let shared =
-                    endpoint::begin(worker, (pool, http2, endpoint), target.clone(), Rc::clone(&set));
-                set.connections.borrow_mut().push(Rc::clone(&shared));
-                (joined, is_opener) = (Some(Joined::new(shared)), true);
+                (joined, is_opener) = (Some(begin(None)), true);
             }
         }
         place.get_or_insert_with(|| set.line.join(cx));
@@ -152,7 +189,12 @@ impl Joined {
 
 impl Drop for Joined {
     fn drop(&mut self) {
-        self.0.joined.set(self.0.joined.get() - 1);
+        let left = self.0.joined.get() - 1;
+        self.0.joined.set(left);
+        if left == 0 {
+            // Those for whom it was made have gone.
+            self.0.own.take().into_iter().for_each(part);
+        }
     }
 }
 
@@ -175,6 +217,20 @@ impl Set {
                 && shared.joined.get() < http2.max_streams as usize
         };
         self.connections.borrow().iter().find(has_room).map(Rc::clone)
+    }
+
+    /// A connection on which the endpoint has chosen HTTP/2 after all, if there is to be one more. Many may have been made at
+    /// once, when a restart has changed its choice; those that are not needed end.
+    fn adopts(&self, http2: &Http2, target: Option<&Arc<Target>>, made: Stream) -> Option<Stream> {
+        self.chose_http1.set(false);
+        let is_needed = self.with_room(target, 0).is_none()
+            && self.opening(http2, target).is_none()
+            && self.connections.borrow().len() < http2.max_connections as usize;
+        if is_needed {
+            return Some(made);
+        }
+        part(made);
+        None
     }
 
     /// Has those leave that were made on other terms: nobody can use them any more, and they would count.
@@ -212,6 +268,7 @@ impl Shared {
             set,
             target,
             phase: Cell::new(Phase::Opening),
+            own: RefCell::default(),
             failure: Cell::new(Failure::ConnectFailed),
             reserved: Cell::new(0),
             joined: Cell::new(0),
@@ -243,7 +300,7 @@ impl Shared {
     /// Moves on to another phase, and tells those who wait.
     pub(super) fn enter(&self, phase: Phase) {
         self.phase.set(phase);
-        if matches!(phase, Phase::Failed | Phase::Leaving) {
+        if matches!(phase, Phase::Failed | Phase::Own | Phase::Leaving) {
             self.set.connections.borrow_mut().retain(|shared| !std::ptr::eq(&**shared, self));
             self.written();
             // Each of those who wait may be the one who makes another.
@@ -251,6 +308,22 @@ impl Shared {
         } else {
             self.set.wake_first();
         }
+    }
+
+    /// It is made, and the endpoint has chosen. Returns it if others are to share it; a connection of HTTP/1.1 goes to whoever
+    /// has waited longest for it, and the others make their own. If nobody waits any more, it is for a later request.
+    pub(super) fn chosen(&self, stream: Stream, keep: impl FnOnce(Stream)) -> Option<Stream> {
+        let is_shared = stream.facts().is_some_and(|facts| facts.is_h2);
+        self.set.chose_http1.set(!is_shared);
+        if is_shared {
+            return Some(stream);
+        }
+        match self.joined.get() {
+            0 => keep(stream),
+            _ => *self.own.borrow_mut() = Some(stream),
+        }
+        self.enter(Phase::Own);
+        None
     }
 
     /// Whether nobody has a stream, or is about to.
@@ -270,7 +343,7 @@ impl Shared {
     fn room(&self) -> usize {
         match self.phase.get() {
             Phase::Open => self.mux.state().connection.room().saturating_sub(self.reserved.get()),
-            Phase::Opening | Phase::Failed | Phase::Leaving => 0,
+            Phase::Opening | Phase::Failed | Phase::Own | Phase::Leaving => 0,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Tee;
 use crate::http::exchange::Method;
+use crate::http::kept::Kept;
 use crate::http::settle::LIMITS;
 use crate::io;
 use crate::stream::Stream;
@@ -29,6 +30,8 @@ pub(super) struct Copy {
     pub key: Option<u64>,
     /// Head and body.
     pub text: Text,
+    /// How a body of unknown length is framed in it.
+    pub kept: Kept,
     /// Where `Host` belongs, when it is the endpoint's address.
     pub host_at: Option<usize>,
     pub method: Method,
@@ -109,7 +112,9 @@ impl Copy {
     }
 
     /// Sends the request and reads the answer to its end.
-    async fn exchange(&self, mut upstream: Upstream, mirror: &Mirror) -> Result<Outcome, Broken> {
+    async fn exchange(&mut self, mut upstream: Upstream, mirror: &Mirror) -> Result<Outcome, Broken> {
+        let chunks = !upstream.stream.frames_messages();
+        self.kept.reframe(&mut self.text, chunks, true).map_err(|_| Broken)?;
         self.send(&mut upstream).await?;
         let (head, mut buffer) = self.head(&mut upstream).await?;
         let (mut body, mut length, mut tee) = (head.body, 0, Tee::hash(mirror.body_bytes));

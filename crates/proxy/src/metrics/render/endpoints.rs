@@ -59,6 +59,10 @@ pub(super) fn endpoints(to: &mut Exposition<'_>, scene: &Scene<'_>, stats: &Work
     let is_secured = |row: &Row<'_>| target_of(scene.targets, row.endpoint()).is_some();
     let secured: Vec<Row<'_>> = rows.iter().filter(|row| is_secured(row)).cloned().collect();
     endpoint_handshakes(to, &secured);
+    let chooses =
+        |row: &Row<'_>| scene.snapshot.pools.iter().any(|pool| *pool.name == *row.pool && pool.negotiates());
+    let choosing: Vec<Row<'_>> = rows.iter().filter(|row| chooses(row)).cloned().collect();
+    endpoint_choices(to, &choosing);
     endpoint_checks(to, &rows);
 }
 
@@ -162,6 +166,19 @@ fn endpoint_handshakes(to: &mut Exposition<'_>, rows: &[Row<'_>]) {
         for (resumed, count) in ["false", "true"].into_iter().zip(row.stats.agreed) {
             to.sample(&row.labels_and("resumed", resumed), count);
         }
+    }
+}
+
+/// Of pools whose endpoints choose between HTTP/1.1 and HTTP/2.
+fn endpoint_choices(to: &mut Exposition<'_>, rows: &[Row<'_>]) {
+    to.family(
+        "evenly_upstream_negotiated_connections_total",
+        Kind::Counter,
+        "Connections made for requests, by the protocol that the endpoint has chosen (ALPN).",
+    );
+    for row in rows {
+        to.sample(&row.labels_and("protocol", "h2"), row.stats.shared);
+        to.sample(&row.labels_and("protocol", "http/1.1"), row.stats.opened.saturating_sub(row.stats.shared));
     }
 }
 

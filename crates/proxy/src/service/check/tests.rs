@@ -19,7 +19,7 @@ fn run<F: Future<Output = ()> + 'static>(
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::task::spawn_local(async move { serve(listener.accept().await.unwrap().0).await });
-        let probe = probe::new(probe, false, false);
+        let probe = probe::new(probe, None, false);
         let buffers = Rc::default();
         let request = probe.request(address);
         let order = order(address, &request, &*probe, within, &buffers);
@@ -38,7 +38,17 @@ fn order<'a>(
     within: Duration,
     buffers: &'a Rc<Buffers>,
 ) -> Order<'a> {
-    Order { address, introduction: &[], tls: None, request, probe, within, buffers, age: LONG }
+    Order {
+        address,
+        endpoint: address,
+        introduction: &[],
+        tls: None,
+        request,
+        probe,
+        within,
+        buffers,
+        age: LONG,
+    }
 }
 
 fn http(expected_body: Option<&str>) -> document::Probe {
@@ -125,7 +135,7 @@ fn an_endpoint_that_closes_early_fails() {
 fn a_refused_connection_says_so() {
     let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let probe = probe::new(&tcp(None, None), false, false);
+    let probe = probe::new(&tcp(None, None), None, false);
     let buffers = Rc::default();
     let order = order(unused, b"", &*probe, LONG, &buffers);
     let (outcome, _) = runtime.block_on(check(&order, None));
@@ -177,7 +187,7 @@ fn run_kept<F: Future<Output = ()> + 'static>(
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (probe, buffers) = (probe::new(&http(None), false, false), Rc::default());
+        let (probe, buffers) = (probe::new(&http(None), None, false), Rc::default());
         let request = probe.request(address);
         let mut order = order(address, &request, &*probe, LONG, &buffers);
         order.introduction = b"PROXY UNKNOWN\r\n";

@@ -4,6 +4,7 @@
 //! `check.rs` connects, sends, receives and keeps the time.
 
 mod dns;
+mod either;
 mod grpc;
 mod http;
 mod http2;
@@ -45,26 +46,40 @@ pub trait Probe {
         NO_ALPN
     }
 
+    /// What is asked instead of an endpoint that has chosen HTTP/2.
+    fn by_http2(&self) -> Option<&dyn Probe> {
+        None
+    }
+
     /// Whether it goes by UDP.
     fn is_datagram(&self) -> bool {
         false
     }
 }
 
-/// The table of all kinds. `is_h2`: the endpoints are spoken to by HTTP/2; `is_secure`: under TLS.
-pub fn new(probe: &document::Probe, is_h2: bool, is_secure: bool) -> Box<dyn Probe> {
+/// The table of all kinds. `http2`: how the endpoints are spoken to by HTTP/2, if they are; `is_secure`: under TLS.
+pub fn new(probe: &document::Probe, http2: Option<&document::Http2>, is_secure: bool) -> Box<dyn Probe> {
     let scheme = if is_secure { Scheme::Https } else { Scheme::Http };
     match probe {
         document::Probe::Http { method, path, host, expected_status, expected_body, reuse_connection } => {
-            let page = http::Http::new(
-                method.clone(),
-                path.clone(),
-                host.clone(),
-                expected_status.clone(),
-                expected_body.clone(),
-                *reuse_connection && !is_h2,
-            );
-            if is_h2 { Box::new(http2::Http2(http2::Question::Page(page), scheme)) } else { Box::new(page) }
+            let page = |reuses| {
+                http::Http::new(
+                    method.clone(),
+                    path.clone(),
+                    host.clone(),
+                    expected_status.clone(),
+                    expected_body.clone(),
+                    reuses,
+                )
+            };
+            let by_http2 = || http2::Http2(http2::Question::Page(page(false)), scheme);
+            match http2 {
+                None => Box::new(page(*reuse_connection)),
+                Some(http2) if http2.negotiated => {
+                    Box::new(either::Either { http1: page(*reuse_connection), http2: by_http2() })
+                }
+                Some(_) => Box::new(by_http2()),
+            }
         }
         document::Probe::Grpc { service } => {
             let health = grpc::Grpc::new(service.clone());
