@@ -61,7 +61,8 @@ class Dataplane:
         "retries": {"causes": {"connect-failure", "reset", "timeout", "status"}, "refused"},
         "hedge": {"delay", "sent", "won", "refused"},
         "endpoints": [{"address", "weight", "backup", "zone", "priority", "evacuated", "share", "state",
-        "reason", "since", "in_flight", "requests", "failures", "tls": {"handshakes", "resumed", "trouble"}}]}]}`.
+        "reason", "circuit": {as the pool's}, "since", "in_flight", "requests", "failures",
+        "tls": {"handshakes", "resumed", "trouble"}}]}]}`.
 
         `state` is "starting", "healthy", "unhealthy", "ejected", "draining" or "maintenance"; `reason` says why it is
         not healthy ("connect: connection refused") or gets less than its weight, else ""; `share` is percent of the
@@ -77,8 +78,8 @@ class Dataplane:
 
         Each is `{"time": unix seconds, "level": "info"|"warning"|"error", "event": name, …fields}`; for endpoints:
         `{"event": "endpoint", "pool", "endpoint", "from", "to", "reason"}`, for circuit breakers
-        `{"event": "circuit", "pool", "from", "to", "reason"}`; for names that may get a certificate on demand:
-        `{"event": "name", "name"}`.
+        `{"event": "circuit", "pool", "endpoint", "from", "to", "reason"}`, without `endpoint` for a pool's; for names
+        that may get a certificate on demand: `{"event": "name", "name"}`.
         """
 
     def settle_name(self, name: str) -> None:

@@ -68,6 +68,12 @@ def render(status: Status, now: float, since: Earlier | None = None) -> Renderab
         parts += [_endpoints(pool, before.get(pool.name), elapsed)]
         parts += [_why(endpoint, now) for endpoint in pool.endpoints if endpoint.state != "healthy" or endpoint.reason]
         parts += [
+            line
+            for endpoint in pool.endpoints
+            if endpoint.circuit is not None and endpoint.circuit.state != "closed"
+            for line in _circuit(endpoint.circuit, f"{endpoint.address} ")
+        ]
+        parts += [
             Text(f"  {endpoint.address} TLS: {endpoint.tls.trouble}", "red")
             for endpoint in pool.endpoints
             if endpoint.tls is not None and endpoint.tls.trouble is not None
@@ -221,6 +227,7 @@ def _serving(pool: PoolStatus) -> list[Text]:
         "none-healthy-yet": "no endpoint has been checked yet: all of them get traffic",
         "backup": "backups get the traffic",
         "backup-none-healthy-yet": "backups get the traffic, and none has been checked yet",
+        "circuits-open": "no circuit is closed: endpoints get the traffic whatever theirs say",
         "evacuated": "nothing is left outside the evacuated zones: endpoints there get the traffic",
         "panic": "panic: fewer are healthy than `panic_threshold`, so all of them get traffic",
     }
@@ -232,8 +239,8 @@ def _serving(pool: PoolStatus) -> list[Text]:
 CIRCUIT_STYLES = {"closed": "green", "half-open": "yellow", "open": "bold red"}
 
 
-def _circuit(circuit: CircuitStatus | None) -> list[Text]:
-    """Where the pool's circuit breaker is and why, and how much of its room is taken."""
+def _circuit(circuit: CircuitStatus | None, whose: str = "") -> list[Text]:
+    """Where a circuit breaker is and why, and how much of its room is taken."""
     if circuit is None:
         return []
     left = f" · half-open in {duration(circuit.open_for)}" if circuit.state == "open" else ""
@@ -241,7 +248,7 @@ def _circuit(circuit: CircuitStatus | None) -> list[Text]:
     failed = f" · {circuit.failed:,} of {circuit.requests:,} failed" if circuit.state == "closed" else ""
     room = "" if circuit.max_requests is None else f" · {circuit.in_flight:,} of {circuit.max_requests:,} under way"
     state = (circuit.state, CIRCUIT_STYLES[circuit.state])
-    return [Text.assemble("  circuit ", state, f"{reason}{left}{failed}{room}")]
+    return [Text.assemble(f"  {whose}circuit ", state, f"{reason}{left}{failed}{room}")]
 
 
 def _concurrency(concurrency: ConcurrencyStatus | None) -> list[Text]:

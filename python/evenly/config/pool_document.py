@@ -7,9 +7,9 @@ from .resolve import ResolvedEndpoint
 from .schema import (
     Affinity,
     AffinityCookie,
-    CircuitOptions,
     DnsCheck,
     DnsDiscovery,
+    EndpointCircuitOptions,
     GrpcCheck,
     HealthCheck,
     OutlierOptions,
@@ -19,6 +19,7 @@ from .schema import (
     SrvDiscovery,
     StatusRange,
     TcpCheck,
+    Thresholds,
     UdpCheck,
 )  # fmt: skip
 from .schema.retry import CALLS
@@ -37,7 +38,9 @@ def pool(name: str, pool: Pool, endpoints: list[ResolvedEndpoint], authorities: 
         "endpoints": [At((endpoint.index,), _endpoint(pool, endpoint)) for endpoint in endpoints],
         "health_check": check and _health_check(check, reuses=_keeps_connections(pool, check)),
         "outlier_detection": pool.outlier_detection and _outlier_detection(pool.outlier_detection),
-        "circuit_breaker": pool.circuit_breaker and _circuit_breaker(pool.circuit_breaker),
+        "circuit_breaker": pool.circuit_breaker
+        and _thresholds(pool.circuit_breaker) | {"max_requests": pool.circuit_breaker.max_requests},
+        "endpoint_circuit_breaker": pool.endpoint_circuit_breaker and _endpoint_circuit(pool.endpoint_circuit_breaker),
         "adaptive_concurrency": pool.adaptive_concurrency
         and {
             "min_limit": pool.adaptive_concurrency.min_limit,
@@ -188,7 +191,7 @@ def _outlier_detection(outlier: OutlierOptions) -> dict[str, Any]:
     )
 
 
-def _circuit_breaker(circuit: CircuitOptions) -> dict[str, Any]:
+def _thresholds(circuit: Thresholds) -> dict[str, Any]:
     return {
         "failure_rate_percent": At(("failure_rate",), circuit.failure_rate.percent),
         "window_ms": ms("window", circuit.window),
@@ -196,7 +199,14 @@ def _circuit_breaker(circuit: CircuitOptions) -> dict[str, Any]:
         "base_open_time_ms": ms("base_open_time", circuit.base_open_time),
         "max_open_time_ms": ms("max_open_time", circuit.max_open_time),
         "half_open_requests": circuit.half_open_requests,
+    }
+
+
+def _endpoint_circuit(circuit: EndpointCircuitOptions) -> dict[str, Any]:
+    return _thresholds(circuit) | {
         "max_requests": circuit.max_requests,
+        "max_pending": circuit.max_pending,
+        "max_open_percent": At(("max_open",), circuit.max_open.percent),
     }
 
 

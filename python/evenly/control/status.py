@@ -57,6 +57,20 @@ class EndpointTlsStatus(Report):
     trouble: str | None = Field(description="Why the last handshake failed, if none has ended well since.")
 
 
+class CircuitStatus(Report):
+    """A circuit breaker, of a pool or of an endpoint."""
+
+    state: Literal["closed", "half-open", "open"]
+    reason: str = Field(description="Why it is not closed; else empty.")
+    open_for: float = Field(description="Seconds until an open one is half-open; else 0.")
+    requests: int = Field(description="Requests that count now: those of its window.")
+    failed: int = Field(description="Of these, how many failed.")
+    in_flight: int | None = Field(
+        description="Requests (tcp: connections) of a pool that are under way, where they are limited."
+    )
+    max_requests: int | None = Field(description="How many may be.")
+
+
 class EndpointStatus(Report):
     """One endpoint of a pool."""
 
@@ -71,6 +85,7 @@ class EndpointStatus(Report):
     )
     state: EndpointState
     reason: str = Field(description="Why it is not healthy, or gets less than its weight; else empty.")
+    circuit: CircuitStatus | None = Field(None, description="Its circuit breaker, if its pool's endpoints have one.")
     since: float = Field(description="When it entered this state, in unix seconds; 0 without health checks.")
     in_flight: int = Field(description="Requests (tcp: connections) under way.")
     requests: int = Field(description="Requests (tcp: connections) since the process started.")
@@ -117,18 +132,6 @@ class LevelStatus(Report):
     usable_weight: int = Field(description="Weight of the endpoints that can be picked now.")
     weight: int = Field(description="Weight of all of them.")
     share: float = Field(description="Share of the pool's traffic, from 0 to 1.")
-
-
-class CircuitStatus(Report):
-    """A pool's circuit breaker."""
-
-    state: Literal["closed", "half-open", "open"]
-    reason: str = Field(description="Why it is not closed; else empty.")
-    open_for: float = Field(description="Seconds until an open one is half-open; else 0.")
-    requests: int = Field(description="Requests that count now: those of its window.")
-    failed: int = Field(description="Of these, how many failed.")
-    in_flight: int | None = Field(description="Requests (tcp: connections) under way, where they are limited.")
-    max_requests: int | None = Field(description="How many may be.")
 
 
 class ConcurrencyStatus(Report):

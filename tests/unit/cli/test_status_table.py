@@ -236,3 +236,8 @@ def test_a_circuit_says_where_it_is_and_why() -> None:
     ]:
         pools = [before.pools[0].model_copy(update={"circuit": circuit})]
         assert line in drawn(before.model_copy(update={"pools": pools}), NOW)
+    for circuit, is_told in [(calm, False), (opened, True)]:
+        of_one = [endpoint("10.0.0.1:9000", 1).model_copy(update={"circuit": circuit}), endpoint("10.0.0.2:9000", 1)]
+        text = drawn(status(*of_one), NOW)
+        assert ("10.0.0.1:9000 circuit open: a probe failed, for 10 s · half-open in 3 s" in text) is is_told
+        assert "10.0.0.2:9000 circuit" not in text

@@ -93,6 +93,11 @@ impl Breaker {
         }
     }
 
+    /// Only counts what ended since the last sweep: no transition follows. For a closed one.
+    pub fn count(&mut self, reading: Reading, policy: &CircuitBreaker, now: Nanos) {
+        self.window.add(reading, policy.window_ms.saturating_mul(MILLISECOND), now);
+    }
+
     /// Where it is.
     pub fn phase(&self) -> Phase {
         self.phase
@@ -139,7 +144,8 @@ impl Breaker {
         self.enter(Phase::HalfOpen, "its time is over".to_owned())
     }
 
-    fn close(&mut self, reason: String) -> Transition {
+    /// Closes it; what was, is forgotten.
+    pub(super) fn close(&mut self, reason: String) -> Transition {
         self.until = 0;
         self.openings = 0;
         self.enter(Phase::Closed, reason)

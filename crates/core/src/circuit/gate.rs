@@ -93,6 +93,12 @@ impl Gate {
         word.phase == Phase::Closed && word.generation == generation
     }
 
+    /// Where the circuit is.
+    #[inline]
+    pub fn phase(&self) -> Phase {
+        self.word().phase
+    }
+
     #[cfg(test)]
     pub fn generation(&self) -> u16 {
         self.word().generation

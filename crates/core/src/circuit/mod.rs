@@ -1,5 +1,5 @@
 //! Circuit breakers: a pool that fails most of its requests is spared all of them for a while, and a pool never gets more
-//! requests at once than it may.
+//! requests at once than it may. The same for each of its endpoints.
 //!
 //! ```text
 //!            failure rate over the threshold             its time is over
@@ -12,17 +12,20 @@
 //! * [`Breaker`] decides: plain state, `now` comes in. The service thread sweeps it ten times a second.
 //! * `gate.rs` is what requests see of it: one word that they read, and write to only as probes.
 //! * `window.rs` is the memory of the last requests; `room.rs` counts those under way.
-//! * [`Circuit`] puts them together for one pool, and is carried over reloads.
+//! * [`Circuit`] puts them together for one pool or one endpoint, and is carried over reloads.
+//! * [`EndpointCircuit`] is that of an endpoint, with its limits; how many of a pool's may be open, the pool decides.
 //!
-//! A circuit is about the whole pool: that one endpoint fails is for [`crate::outlier`] to find, and for retries to hide.
-//! That is why a request counts by what its client got, and not by each try. The words are those of resilience4j.
+//! A pool's circuit is about the whole pool: a request counts by what its client got, and not by each try. At an endpoint
+//! each try counts, also one that a retry made good. The words are those of resilience4j.
 
 mod breaker;
+mod endpoint;
 mod gate;
 mod room;
 mod window;
 
 pub use breaker::{Breaker, Phase, Transition};
+pub use endpoint::EndpointCircuit;
 pub use gate::Trial;
 pub(crate) use room::Room;
 pub use window::Reading;
@@ -33,7 +36,7 @@ use gate::{Entry, Gate};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A pool's circuit breaker: its settings, which are the snapshot's, and its state, which all threads and snapshots share.
+/// A pool's or an endpoint's circuit breaker: its settings, which are the snapshot's, and its state, which all threads and snapshots share.
 #[derive(Debug, Clone)]
 pub struct Circuit {
     policy: CircuitBreaker,
@@ -58,8 +61,8 @@ struct Counts {
     failed: AtomicU32,
 }
 
-/// The right of one request to go to the pool. Its outcome is told by [`Permit::tell`]; dropped without, it says nothing
-/// of the pool, and a probe's place is free again.
+/// The right of one request to go to the pool, or the endpoint. Its outcome is told by [`Permit::tell`]; dropped without, it
+/// says nothing, and a probe's place is free again.
 #[derive(Debug, Default)]
 pub struct Permit {
     shared: Option<Arc<Shared>>,
@@ -120,17 +123,39 @@ impl Circuit {
         u32::try_from(left.div_ceil(1_000_000_000)).unwrap_or(u32::MAX).max(1)
     }
 
+    /// Where it is, as requests see it.
+    #[inline]
+    pub fn phase(&self) -> Phase {
+        if self.policy.failure_rate_percent == 0 { Phase::Closed } else { self.shared.gate.0.phase() }
+    }
+
     /// Takes into account what happened since the last time; what changed thereby. Ten times a second, by one thread.
     pub fn sweep(&self, now: Nanos) -> Option<Transition> {
+        self.sweep_within(true, now)
+    }
+
+    /// The same; a closed one stays so, whatever it has counted, unless it `may_open`.
+    pub(crate) fn sweep_within(&self, may_open: bool, now: Nanos) -> Option<Transition> {
         let Shared { gate, counts, .. } = &*self.shared;
         let reading = Reading {
             ended: counts.0.ended.swap(0, Ordering::Relaxed),
             failed: counts.0.failed.swap(0, Ordering::Relaxed),
         };
         let mut breaker = self.breaker();
+        if !may_open && breaker.phase() == Phase::Closed {
+            breaker.count(reading, &self.policy, now);
+            return None;
+        }
         let transition = breaker.sweep(reading, gate.0.trial(), &self.policy, now)?;
         gate.0.set(transition.to, breaker.probes(), breaker.until());
         Some(transition)
+    }
+
+    /// Closes it before its time.
+    pub(crate) fn close(&self, reason: &str) -> Transition {
+        let transition = self.breaker().close(reason.to_owned());
+        self.shared.gate.0.set(transition.to, 0, 0);
+        transition
     }
 
     /// How it stands.

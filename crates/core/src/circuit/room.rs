@@ -1,17 +1,17 @@
-//! How many requests a pool has under way, where that is limited.
+//! How many requests a pool has under way, or wait for a connection to an endpoint, where that is limited.
 
 use crate::pool::Padded;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A pool's count and its bound, as one worker holds them. Only [`crate::pool::Lease`] counts in and out.
-#[derive(Debug)]
+/// A count and its bound, as one worker holds them. Only [`crate::pool::Lease`] counts in and out.
+#[derive(Debug, Clone)]
 pub(crate) struct Room {
     under_way: Arc<Padded<AtomicU32>>,
     most: Most,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Most {
     Fixed(u32),
     /// Written a few times a second.

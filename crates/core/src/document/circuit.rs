@@ -1,4 +1,4 @@
-//! What a pool is spared, as the document states it.
+//! What a pool and its endpoints are spared, as the document states it.
 
 use super::present;
 use serde::Deserialize;
@@ -22,6 +22,47 @@ pub struct CircuitBreaker {
     /// Requests (tcp: connections, udp: sessions) that the pool gets at once, over all workers, or `null` for no limit.
     #[serde(deserialize_with = "present")]
     pub max_requests: Option<u32>,
+}
+
+/// When a single endpoint is spared requests because too many fail, and how many it gets at once.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointCircuitBreaker {
+    /// As in [`CircuitBreaker`], of the tries at one endpoint.
+    pub failure_rate_percent: u8,
+    /// As in [`CircuitBreaker`].
+    pub window_ms: u64,
+    /// As in [`CircuitBreaker`].
+    pub minimum_requests: u32,
+    /// As in [`CircuitBreaker`].
+    pub base_open_time_ms: u64,
+    /// As in [`CircuitBreaker`].
+    pub max_open_time_ms: u64,
+    /// As in [`CircuitBreaker`].
+    pub half_open_requests: u16,
+    /// Requests (tcp: connections, udp: sessions) that one endpoint gets at once, over all workers, or `null` for no limit.
+    #[serde(deserialize_with = "present")]
+    pub max_requests: Option<u32>,
+    /// Of these, how many may wait for a connection to it, or `null` for no limit.
+    #[serde(deserialize_with = "present")]
+    pub max_pending: Option<u32>,
+    /// Share of the pool's endpoints whose circuits may be open or half-open at once; one always may.
+    pub max_open_percent: u8,
+}
+
+impl EndpointCircuitBreaker {
+    /// What its circuit goes by; the limits are the lease's.
+    pub fn circuit(&self) -> CircuitBreaker {
+        CircuitBreaker {
+            failure_rate_percent: self.failure_rate_percent,
+            window_ms: self.window_ms,
+            minimum_requests: self.minimum_requests,
+            base_open_time_ms: self.base_open_time_ms,
+            max_open_time_ms: self.max_open_time_ms,
+            half_open_requests: self.half_open_requests,
+            max_requests: None,
+        }
+    }
 }
 
 /// How a pool's limit of requests under way is found out.

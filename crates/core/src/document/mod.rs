@@ -18,7 +18,7 @@ mod tls;
 
 pub use access::{ApiKeys, BasicAuth, ForwardAuth, Guard, KeySource, OnError, RouteAccess};
 pub use affinity::{Affinity, AffinityCookie, AffinitySecrets, AffinityTable, SameSite, Secret};
-pub use circuit::{AdaptiveConcurrency, CircuitBreaker};
+pub use circuit::{AdaptiveConcurrency, CircuitBreaker, EndpointCircuitBreaker};
 pub use compression::{Algorithm, Compression, Level};
 pub use listener::{
     Access, Limits, Listener, ListenerTimeouts, OnDeny, Others, Protocol, ProxyProtocol, Sessions, TlsRoute,

@@ -1,8 +1,8 @@
 //! Pools as the document states them.
 
 use super::{
-    AdaptiveConcurrency, Affinity, CircuitBreaker, Hedge, OutlierDetection, PoolTls, Queue, Retry,
-    RetryBudget, present,
+    AdaptiveConcurrency, Affinity, CircuitBreaker, EndpointCircuitBreaker, Hedge, OutlierDetection, PoolTls,
+    Queue, Retry, RetryBudget, present,
 };
 use crate::proxy_protocol::Version;
 use serde::Deserialize;
@@ -36,6 +36,9 @@ pub struct Pool {
     /// When too many requests fail, or are under way, for it to get more; `null`: never.
     #[serde(deserialize_with = "present")]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// The same for each of its endpoints; `null`: never.
+    #[serde(deserialize_with = "present")]
+    pub endpoint_circuit_breaker: Option<EndpointCircuitBreaker>,
     /// How it is found out how many requests it gets at once, or `null`: it is not.
     #[serde(deserialize_with = "present")]
     pub adaptive_concurrency: Option<AdaptiveConcurrency>,

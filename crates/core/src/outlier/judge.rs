@@ -6,6 +6,7 @@
 use super::standing::Standing;
 use super::traffic::Reading;
 use super::{Reason, consecutive, latency, success_rate};
+use crate::circuit::Phase;
 use crate::document::OutlierDetection;
 use crate::pool::{AdminState, Endpoint, EndpointState, Health, Member, Nanos, Pool};
 use std::sync::{Arc, MutexGuard};
@@ -55,7 +56,7 @@ impl Judge {
         for (member, standing) in pool.members.iter().zip(&mut standings) {
             let endpoint = &member.endpoint;
             endpoint.set_ejected(standing.is_ejected());
-            let is_usable = endpoint.state() == EndpointState::Healthy;
+            let is_usable = endpoint.state() == EndpointState::Healthy && member.phase() == Phase::Closed;
             let ramp = standing.ramp.pass_time(is_usable, now, pool.slow_start);
             endpoint.set_share(ramp.min(standing.share()));
         }
@@ -78,6 +79,12 @@ impl Judge {
         let mut outliers: Vec<(usize, Reason)> = Vec::new();
         for (index, (member, standing)) in pool.members.iter().zip(all.iter_mut()).enumerate() {
             let reading = member.endpoint.traffic().take();
+            if member.phase() != Phase::Closed {
+                // It has been taken out already, and what its probes bring is for its circuit to judge.
+                member.endpoint.traffic().forget_runs();
+                standing.pass_time(now, policy);
+                continue;
+            }
             standing.rates.0.add(reading);
             standing.times.0.add(reading);
             standing.pass_time(now, policy);
@@ -108,14 +115,16 @@ fn eject(
     policy: &OutlierDetection,
     now: Nanos,
 ) {
-    if all[index].is_ejected() {
+    if all[index].is_ejected() || pool.members[index].phase() != Phase::Closed {
         return;
     }
     let most = (pool.members.len() * usize::from(policy.max_ejection_percent) / 100).max(1);
-    let ejected = all.iter().filter(|standing| standing.is_ejected()).count();
+    let members = all.iter().zip(&pool.members);
+    let out =
+        members.filter(|(standing, member)| standing.is_ejected() || member.phase() != Phase::Closed).count();
     let others = all.iter().zip(&pool.members).enumerate().filter(|(other, _)| *other != index);
     let is_spared =
-        ejected >= most || !others.into_iter().any(|(_, (standing, member))| is_left(standing, member));
+        out >= most || !others.into_iter().any(|(_, (standing, member))| is_left(standing, member));
     if is_spared {
         all[index].spared += 1;
     } else {
@@ -124,12 +133,13 @@ fn eject(
     pool.members[index].endpoint.traffic().forget_runs();
 }
 
-/// Whether an endpoint gets traffic: checks and operator let it, it has a weight, its zone is not evacuated, and it is not
-/// ejected.
+/// Whether an endpoint gets traffic: checks and operator let it, it has a weight, its zone is not evacuated, its circuit is
+/// closed, and it is not ejected.
 fn is_left(standing: &Standing, member: &Member) -> bool {
     let endpoint = &member.endpoint;
     let is_fit = endpoint.health() == Health::Healthy && endpoint.admin() == AdminState::Ready;
-    is_fit && member.effective_weight() > 0 && !endpoint.is_evacuated() && !standing.is_ejected()
+    let is_spared = endpoint.is_evacuated() || member.phase() != Phase::Closed || standing.is_ejected();
+    is_fit && member.effective_weight() > 0 && !is_spared
 }
 
 fn look_at_rates(all: &mut Standings<'_>, policy: &OutlierDetection, now: Nanos) -> Vec<(usize, Reason)> {

@@ -3,7 +3,7 @@
 use super::endpoint::Padded;
 use super::level;
 use super::{Endpoint, EndpointId, Health, Level, Member, Pool, PoolId};
-use crate::circuit::Circuit;
+use crate::circuit::{Circuit, EndpointCircuit};
 use crate::concurrency::Concurrency;
 use crate::document::{self, Balance, DocumentError, Probe};
 use crate::hedge::Hedge;
@@ -36,10 +36,10 @@ impl Pool {
         ids: &mut Ids,
     ) -> Result<Self, DocumentError> {
         check(document)?;
-        let known: FxHashMap<SocketAddr, &Arc<Endpoint>> = previous
+        let known: FxHashMap<SocketAddr, &Member> = previous
             .iter()
             .flat_map(|pool| &pool.members)
-            .map(|member| (member.endpoint.address(), &member.endpoint))
+            .map(|member| (member.endpoint.address(), member))
             .collect();
         let health = if document.health_check.is_some() { Health::Starting } else { Health::Healthy };
         // What joins a pool that runs is cold; when the process starts, everybody is.
@@ -54,17 +54,18 @@ impl Pool {
         let members = document.endpoints.iter().map(|endpoint| {
             let id = EndpointId(ids.endpoint(&document.name, endpoint.address));
             // The same number, too: counters go by it, and it would differ if `ids` had not come from `previous`.
-            let carried = known.get(&endpoint.address).filter(|known| known.id() == id);
+            let carried = known.get(&endpoint.address).filter(|known| known.endpoint.id() == id);
             Member {
                 endpoint: carried.map_or_else(
                     || Arc::new(joining(Endpoint::new(id, endpoint.address, health))),
-                    |known| Arc::clone(known),
+                    |known| Arc::clone(&known.endpoint),
                 ),
                 weight: endpoint.weight,
                 backup: endpoint.backup,
                 max_connections: endpoint.max_connections.unwrap_or(u32::MAX),
                 zone: endpoint.zone.as_deref().map(Into::into),
                 level: Level { is_backup: endpoint.backup, priority: endpoint.priority, is_remote: false },
+                circuit: endpoint_circuit(document, carried.copied()),
             }
         });
         Ok(Self {
@@ -75,10 +76,8 @@ impl Pool {
             hash_key: document.hash_key.clone(),
             hash_bound_percent: document.hash_bound_percent,
             outlier_detection: document.outlier_detection.clone(),
-            circuit: document
-                .circuit_breaker
-                .clone()
-                .map(|policy| Circuit::new(policy, previous.and_then(|pool| pool.circuit.as_ref()))),
+            circuit: circuit(document, previous),
+            endpoint_circuit: document.endpoint_circuit_breaker.clone(),
             concurrency: document
                 .adaptive_concurrency
                 .as_ref()
@@ -139,7 +138,12 @@ fn check(pool: &document::Pool) -> Result<(), DocumentError> {
         return Err(DocumentError::new("retry_budget.percent", "must be between 0 and 100"));
     }
     pool.outlier_detection.as_ref().map_or(Ok(()), check_outlier_detection)?;
-    pool.circuit_breaker.as_ref().map_or(Ok(()), check_circuit_breaker)?;
+    pool.circuit_breaker
+        .as_ref()
+        .map_or(Ok(()), |policy| check_circuit_breaker(policy).map_err(inside("circuit_breaker")))?;
+    pool.endpoint_circuit_breaker.as_ref().map_or(Ok(()), |policy| {
+        check_endpoint_circuit_breaker(policy).map_err(inside("endpoint_circuit_breaker"))
+    })?;
     pool.adaptive_concurrency
         .as_ref()
         .map_or(Ok(()), |policy| Concurrency::check(policy).map_err(inside("adaptive_concurrency")))?;
@@ -148,6 +152,16 @@ fn check(pool: &document::Pool) -> Result<(), DocumentError> {
         return Err(DocumentError::new("overprovisioning_percent", format!("must be from {low} to {high}")));
     }
     pool.health_check.as_ref().map_or(Ok(()), check_health_check)
+}
+
+fn circuit(document: &document::Pool, previous: Option<&Pool>) -> Option<Circuit> {
+    let policy = document.circuit_breaker.clone()?;
+    Some(Circuit::new(policy, previous.and_then(|pool| pool.circuit.as_ref())))
+}
+
+fn endpoint_circuit(document: &document::Pool, previous: Option<&Member>) -> Option<EndpointCircuit> {
+    let policy = document.endpoint_circuit_breaker.as_ref()?;
+    Some(EndpointCircuit::new(policy, previous.and_then(|member| member.circuit.as_ref())))
 }
 
 fn hedge(pool: &document::Pool) -> Result<Option<Hedge>, DocumentError> {
@@ -223,8 +237,7 @@ fn check_outlier_detection(policy: &document::OutlierDetection) -> Result<(), Do
 }
 
 fn check_circuit_breaker(policy: &document::CircuitBreaker) -> Result<(), DocumentError> {
-    let refuse =
-        |field: &str, message: &str| Err(DocumentError::new(format!("circuit_breaker.{field}"), message));
+    let refuse = |field: &str, message: &str| Err(DocumentError::new(field, message));
     if policy.failure_rate_percent > 100 {
         return refuse("failure_rate_percent", "must be between 0 and 100");
     }
@@ -242,6 +255,18 @@ fn check_circuit_breaker(policy: &document::CircuitBreaker) -> Result<(), Docume
     ];
     match counts.into_iter().find(|(_, count)| *count == 0) {
         Some((field, _)) => refuse(field, "must be at least 1"),
+        None => Ok(()),
+    }
+}
+
+fn check_endpoint_circuit_breaker(policy: &document::EndpointCircuitBreaker) -> Result<(), DocumentError> {
+    check_circuit_breaker(&policy.circuit())?;
+    let counts = [("max_requests", policy.max_requests), ("max_pending", policy.max_pending)];
+    match counts.into_iter().find(|(_, count)| *count == Some(0)) {
+        Some((field, _)) => Err(DocumentError::new(field, "must be at least 1")),
+        None if policy.max_open_percent > 100 => {
+            Err(DocumentError::new("max_open_percent", "must be between 0 and 100"))
+        }
         None => Ok(()),
     }
 }

@@ -7,7 +7,12 @@
 //! | [`Tier::Starting`] | starting, not backup | none of them is healthy |
 //! | [`Tier::Backup`] | healthy, backup | none of the above |
 //! | [`Tier::BackupStarting`] | starting, backup | none of the above |
+//! | [`Tier::Open`] | healthy or starting, whatever their circuits say | none of the above |
 //! | [`Tier::Evacuated`] | healthy or starting, in an evacuated zone | none of the above |
+//!
+//! In panic and in the last two tiers circuits make no difference; in the others nobody is picked whose circuit is open, and
+//! one circuit at least is closed. Those that are half-open come along, also from the tiers above: they let in as many as
+//! they may, and the others serve the rest.
 //!
 //! Until the last tier an endpoint of an evacuated zone counts as if it were not there. That tier is there because an
 //! evacuation is a wish to have traffic elsewhere, and when there is no elsewhere it must not become an outage.
@@ -16,6 +21,7 @@
 
 use super::{Endpoint, EndpointState, Health, Member};
 use crate::balancer::Span;
+use crate::circuit::Phase;
 use crate::outlier::FULL_SHARE;
 
 /// Why the candidates are candidates.
@@ -26,6 +32,7 @@ pub enum Tier {
     Starting,
     Backup,
     BackupStarting,
+    Open,
     Evacuated,
     Panic,
 }
@@ -55,8 +62,8 @@ pub enum NoEndpoint {
 
 impl Tier {
     /// All that a level can be in, the best first. Panic is the whole pool's.
-    pub(super) const ORDER: [Self; 5] =
-        [Self::Healthy, Self::Starting, Self::Backup, Self::BackupStarting, Self::Evacuated];
+    pub(super) const ORDER: [Self; 6] =
+        [Self::Healthy, Self::Starting, Self::Backup, Self::BackupStarting, Self::Open, Self::Evacuated];
 
     /// As the status, the metrics and the logs write it.
     pub fn reason(self) -> &'static str {
@@ -65,13 +72,19 @@ impl Tier {
             Self::Starting => "none-healthy-yet",
             Self::Backup => "backup",
             Self::BackupStarting => "backup-none-healthy-yet",
+            Self::Open => "circuits-open",
             Self::Evacuated => "evacuated",
             Self::Panic => "panic",
         }
     }
 
+    /// Whether the endpoints' circuits decide who of them is picked.
+    pub(super) fn obeys_circuits(self) -> bool {
+        !matches!(self, Self::Open | Self::Evacuated | Self::Panic)
+    }
+
     /// Whether an endpoint that was selected for this tier could still be: asked of one endpoint, when the others have not
-    /// been looked at again yet.
+    /// been looked at again yet. Its circuit is asked when it is leased.
     pub(super) fn still_admits(self, endpoint: &Endpoint) -> bool {
         let state = endpoint.state();
         if endpoint.is_evacuated() && self != Self::Evacuated {
@@ -79,7 +92,7 @@ impl Tier {
         }
         let admits = match self {
             Self::Healthy | Self::Backup => state == EndpointState::Healthy,
-            Self::Starting | Self::BackupStarting | Self::Evacuated => {
+            Self::Starting | Self::BackupStarting | Self::Open | Self::Evacuated => {
                 matches!(state, EndpointState::Starting | EndpointState::Healthy)
             }
             Self::Panic => state != EndpointState::Maintenance,
@@ -145,6 +158,7 @@ struct Standing {
     health: Health,
     share: u32,
     is_ejected: bool,
+    phase: Phase,
     backup: bool,
     evacuated: bool,
 }
@@ -158,11 +172,12 @@ impl Standing {
 /// A tier and who belongs to it.
 type Belongs = (Tier, fn(&Standing) -> bool);
 
-const TIERS: [Belongs; 5] = [
+const TIERS: [Belongs; 6] = [
     (Tier::Healthy, |one| one.is(EndpointState::Healthy) && !one.backup),
     (Tier::Starting, |one| one.is(EndpointState::Starting) && !one.backup),
     (Tier::Backup, |one| one.is(EndpointState::Healthy) && one.backup),
     (Tier::BackupStarting, |one| one.is(EndpointState::Starting) && one.backup),
+    (Tier::Open, |one| one.is(EndpointState::Healthy) || one.is(EndpointState::Starting)),
     (Tier::Evacuated, |one| matches!(one.state, EndpointState::Healthy | EndpointState::Starting)),
 ];
 
@@ -180,6 +195,23 @@ impl Standing {
 /// # Errors
 /// Why nobody does.
 pub fn select(members: &[Member], panic_threshold_percent: u8) -> Result<Selection, NoEndpoint> {
+    choose(members, panic_threshold_percent, true)
+}
+
+/// The same for the members of one level, which has others beside it: there is no panic about it alone, and those whose
+/// circuits are half-open need nobody with a closed one, or they would never be tried.
+///
+/// # Errors
+/// Why nobody does.
+pub(super) fn select_level(members: &[Member]) -> Result<Selection, NoEndpoint> {
+    choose(members, 0, false)
+}
+
+fn choose(
+    members: &[Member],
+    panic_threshold_percent: u8,
+    needs_closed: bool,
+) -> Result<Selection, NoEndpoint> {
     let standing = |(index, member): (usize, &Member)| Standing {
         index,
         weight: member.effective_weight().into(),
@@ -187,6 +219,7 @@ pub fn select(members: &[Member], panic_threshold_percent: u8) -> Result<Selecti
         health: member.endpoint.health(),
         share: member.endpoint.share(),
         is_ejected: member.endpoint.is_ejected(),
+        phase: member.phase(),
         backup: member.backup,
         evacuated: member.endpoint.is_evacuated(),
     };
@@ -196,11 +229,17 @@ pub fn select(members: &[Member], panic_threshold_percent: u8) -> Result<Selecti
         standings.iter_mut().for_each(|one| one.weight *= FULL_SHARE);
     }
     let span = Span::of(standings.iter().map(|one| one.weight));
-    let panic = is_panic(&standings, panic_threshold_percent).then_some(PANIC);
-    for (tier, belongs) in panic.into_iter().chain(TIERS) {
-        let those = standings.iter().filter(|one| belongs(one));
-        let chosen: Vec<(usize, u32)> = those.map(|one| (one.index, one.shared_weight())).collect();
-        if !chosen.is_empty() {
+    let panic = is_panic(&standings, panic_threshold_percent).then_some((0, PANIC));
+    for (place, (tier, belongs)) in panic.into_iter().chain(TIERS.into_iter().enumerate()) {
+        let is_chosen = |one: &&Standing| match (tier.obeys_circuits(), one.phase) {
+            (false, _) | (true, Phase::Closed) => belongs(one),
+            (true, Phase::HalfOpen) => TIERS[..=place].iter().any(|(_, above)| above(one)),
+            (true, Phase::Open) => false,
+        };
+        let those = || standings.iter().filter(is_chosen);
+        let carries = |one: &Standing| !needs_closed || !tier.obeys_circuits() || one.phase == Phase::Closed;
+        if those().any(carries) {
+            let chosen = those().map(|one| (one.index, one.shared_weight())).collect();
             return Ok(Selection { tier, chosen, span });
         }
     }
@@ -238,6 +277,8 @@ fn why_none(standings: &[Standing]) -> NoEndpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::circuit::EndpointCircuit;
+    use crate::document;
     use crate::pool::{AdminState, EndpointId, Level};
     use std::net::SocketAddr;
     use std::sync::Arc;
@@ -269,6 +310,7 @@ mod tests {
                 max_connections: u32::MAX,
                 zone: None,
                 level,
+                circuit: None,
             }
         };
         (0..).zip(letters.chars()).map(member).collect()
@@ -338,6 +380,66 @@ mod tests {
             });
             assert_eq!(selected(&members, threshold), expected, "{letters} {evacuated:?}");
         }
+    }
+
+    /// Gives each of them a circuit: c for closed, h for half-open, o for open.
+    fn with_circuits(letters: &str, circuits: &str) -> Vec<Member> {
+        let policy = document::EndpointCircuitBreaker {
+            failure_rate_percent: 50,
+            window_ms: 10_000,
+            minimum_requests: 1,
+            base_open_time_ms: 1_000,
+            max_open_time_ms: 1_000,
+            half_open_requests: 1,
+            max_requests: None,
+            max_pending: None,
+            max_open_percent: 100,
+        };
+        let mut members = members(letters);
+        for (member, letter) in members.iter_mut().zip(circuits.chars()) {
+            let circuit = EndpointCircuit::new(&policy, None);
+            if letter != 'c' {
+                circuit.leave(circuit.enter().unwrap(), false);
+                circuit.circuit().sweep(0).unwrap();
+            }
+            if letter == 'h' {
+                circuit.circuit().sweep(1_000_000_000).unwrap();
+            }
+            member.circuit = Some(circuit);
+        }
+        members
+    }
+
+    #[test]
+    fn whose_circuit_is_open_is_not_picked_while_there_is_another() {
+        for (letters, circuits, threshold, expected) in [
+            ("HHH", "coc", 0, Ok((Tier::Healthy, vec![0, 2]))),
+            ("HHH", "cho", 0, Ok((Tier::Healthy, vec![0, 1]))),
+            // Half-open ones come along; somebody has to serve the rest.
+            ("HHh", "hoc", 0, Ok((Tier::Backup, vec![0, 2]))),
+            ("HHS", "ohc", 0, Ok((Tier::Starting, vec![1, 2]))),
+            ("HHh", "hcc", 0, Ok((Tier::Healthy, vec![0, 1]))),
+            ("Hhh", "chc", 0, Ok((Tier::Healthy, vec![0]))),
+            // A pool never opens itself away.
+            ("HHU", "ooc", 0, Ok((Tier::Open, vec![0, 1]))),
+            ("HHU", "hoc", 0, Ok((Tier::Open, vec![0, 1]))),
+            ("HHU", "ooc", 70, Ok((Tier::Panic, vec![0, 1, 2]))),
+            ("EHh", "coh", 0, Ok((Tier::Open, vec![1, 2]))),
+            ("UDM", "ooo", 0, Err(NoEndpoint::AllUnhealthy)),
+            // An open circuit is no failed check.
+            ("HH", "oc", 100, Ok((Tier::Healthy, vec![1]))),
+        ] {
+            let members = with_circuits(letters, circuits);
+            assert_eq!(selected(&members, threshold), expected, "{letters} {circuits} {threshold}");
+        }
+    }
+
+    #[test]
+    fn a_level_is_tried_beside_others() {
+        let tier = |circuits| select_level(&with_circuits("HH", circuits)).map(|selection| selection.tier);
+        assert_eq!(tier("co"), Ok(Tier::Healthy));
+        assert_eq!(tier("ho"), Ok(Tier::Healthy));
+        assert_eq!(tier("oo"), Ok(Tier::Open));
     }
 
     #[test]

@@ -151,7 +151,7 @@ pub(super) fn check(endpoints: &[document::Endpoint]) -> Result<(), DocumentErro
 impl Standing {
     /// How these members of one level stand.
     fn of(members: &[Member]) -> Self {
-        match candidates::select(members, 0) {
+        match candidates::select_level(members) {
             Ok(Selection { tier, chosen, span }) => {
                 let usable = chosen.iter().map(|(_, weight)| u64::from(*weight)).sum();
                 Self { tier: Ok(tier), usable, total: span.total_weight }

@@ -9,12 +9,14 @@
 //! * [`Endpoint`] is shared by all threads and carried over reloads: in-flight count, state, latency.
 //! * [`Pool`] belongs to a snapshot and never changes; its [`Pool::epoch`] tells when the endpoints did.
 //! * [`candidates`] decides which members get traffic at all.
+//! * `circuits.rs` decides how many endpoints' circuits may be open at once.
 //! * [`level`] decides how it is shared between levels of priority and zone.
 //! * [`Picker`] belongs to one worker: it keeps the candidates and the balancer's state, and hands out [`Lease`]s.
 //! * [`hash`] is the hash that keys and addresses go through.
 
 mod build;
 pub mod candidates;
+mod circuits;
 mod endpoint;
 mod evacuation;
 pub mod hash;
@@ -36,7 +38,7 @@ pub use level::{Level, LevelShare};
 pub use picker::Picker;
 pub use resident::Resident;
 
-use crate::circuit::{Circuit, Permit};
+use crate::circuit::{Circuit, EndpointCircuit, Permit, Phase};
 use crate::concurrency::Concurrency;
 use crate::document;
 use crate::hedge::Hedge;
@@ -74,6 +76,8 @@ pub struct Pool {
     pub outlier_detection: Option<document::OutlierDetection>,
     /// What spares it requests while too many fail, and limits those under way, if anything does.
     pub circuit: Option<Circuit>,
+    /// The same for each of its endpoints, whose members have their circuits.
+    pub endpoint_circuit: Option<document::EndpointCircuitBreaker>,
     /// How many requests it can take at once, where that is found out.
     pub concurrency: Option<Concurrency>,
     /// For how long a share grows once an endpoint begins to serve.
@@ -122,6 +126,8 @@ pub struct Member {
     pub zone: Option<Box<str>>,
     /// Whom it is asked before and after.
     pub level: Level,
+    /// What spares it requests while too many fail, and limits those under way, if anything does.
+    pub circuit: Option<EndpointCircuit>,
 }
 
 /// How many endpoints are in which state.
@@ -140,6 +146,11 @@ impl Member {
     /// The operator's weight if there is one, otherwise the document's.
     pub fn effective_weight(&self) -> u16 {
         self.endpoint.weight_override().unwrap_or(self.weight)
+    }
+
+    /// Where its circuit is; closed if it has none.
+    pub fn phase(&self) -> Phase {
+        self.circuit.as_ref().map_or(Phase::Closed, EndpointCircuit::phase)
     }
 }
 
@@ -178,9 +189,10 @@ impl Pool {
 
     /// What an attempt at one of its endpoints says of the endpoint, which took so long to answer or to be connected to.
     #[inline]
-    pub fn observe(&self, endpoint: &Endpoint, outcome: Outcome, nanos: u64) {
+    pub fn observe(&self, lease: &Lease, outcome: Outcome, nanos: u64) {
+        lease.tell(outcome == Outcome::Success);
         if let Some(policy) = &self.outlier_detection {
-            endpoint.traffic().observe(outcome, nanos, policy);
+            lease.endpoint().traffic().observe(outcome, nanos, policy);
         }
         if let Some(concurrency) = &self.concurrency
             && outcome == Outcome::Success

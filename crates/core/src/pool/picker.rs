@@ -245,8 +245,11 @@ impl Picker {
         // Before the states are read: a change while they are moves the epoch on and leads here again.
         self.epoch = self.pool.epoch();
         // Panic is about the whole pool: one level that is down has others beside it.
-        let threshold = if self.only.is_some() { 0 } else { self.pool.panic_threshold_percent };
-        let Selection { tier, chosen, span } = match candidates::select(self.members(), threshold) {
+        let selected = match &self.only {
+            Some(members) => candidates::select_level(members),
+            None => candidates::select(&self.pool.members, self.pool.panic_threshold_percent),
+        };
+        let Selection { tier, chosen, span } = match selected {
             Ok(selection) => selection,
             Err(why) => {
                 // The candidates stay as they are, unused: most likely they are back soon.
@@ -258,7 +261,9 @@ impl Picker {
         let members = self.only.as_deref().unwrap_or(&self.pool.members);
         let endpoint_of = |index: usize| &members[index].endpoint;
         // A reload may have changed a limit, which no balancer knows of.
-        self.leasable = chosen.iter().map(|(index, _)| Leasable::of(&members[*index], &self.pool)).collect();
+        let leasable =
+            |(index, _): &(usize, u32)| Leasable::of(&members[*index], &self.pool, tier.obeys_circuits());
+        self.leasable = chosen.iter().map(leasable).collect();
         let is_same = span == self.span
             && chosen.len() == self.candidates.len()
             && chosen.iter().zip(&self.candidates).all(|((index, weight), candidate)| {

@@ -4,6 +4,7 @@ use super::candidates::keeps;
 use super::lease::Leasable;
 use super::{Lease, Nanos, Picker};
 use crate::affinity::Place;
+use crate::circuit::Phase;
 use rustc_hash::FxHashMap;
 
 /// A pool's members by place, as this worker leases them; made when the first client asks for its endpoint.
@@ -29,16 +30,24 @@ impl Picker {
         let members = &self.pool.members;
         let residents = self.residents.get_or_insert_with(|| {
             let leasable = members.iter().enumerate().map(|(index, member)| {
-                let leasable = Leasable::of(member, &self.pool);
+                let leasable = Leasable::of(member, &self.pool, true);
                 (Place::of(&member.endpoint), (index, leasable))
             });
             Box::new(leasable.collect())
         });
-        match residents.get(&place) {
-            Some((index, leasable)) if keeps(&members[*index], tier) => {
-                leasable.lease().map_or(Resident::Full, Resident::Lease)
-            }
-            _ => Resident::Gone,
+        let Some((index, leasable)) = residents.get(&place) else { return Resident::Gone };
+        let member = &members[*index];
+        if !keeps(member, tier) {
+            return Resident::Gone;
         }
+        let lease = match tier {
+            Ok(tier) if member.circuit.is_some() && !tier.obeys_circuits() => {
+                Leasable::of(member, &self.pool, false).lease()
+            }
+            // A client that belongs to an endpoint whose circuit is open moves once, as from one that is ejected.
+            _ if member.phase() == Phase::Open => return Resident::Gone,
+            _ => leasable.lease(),
+        };
+        lease.map_or(Resident::Full, Resident::Lease)
     }
 }

@@ -125,7 +125,7 @@ impl World {
             }
             let outcome =
                 if self.random.below(2) == 0 { Outcome::GatewayFailure } else { Outcome::LocalOriginFailure };
-            self.pool.observe(lease.endpoint(), outcome, 0);
+            self.pool.observe(&lease, outcome, 0);
             excluded = Some(lease.endpoint().id());
         }
     }
@@ -135,7 +135,7 @@ impl World {
         {
             let latency = self.sites[&lease.endpoint().address()].latency;
             lease.endpoint().observe_latency(latency, ends);
-            self.pool.observe(lease.endpoint(), Outcome::Success, latency);
+            self.pool.observe(&lease, Outcome::Success, latency);
         }
     }
 

@@ -15,7 +15,7 @@ use evenly_core::circuit::Permit;
 use evenly_core::error::{Failure, Side};
 use evenly_core::grpc;
 use evenly_core::outlier::Outcome;
-use evenly_core::pool::{Endpoint, EndpointId, Lease, Nanos, Pool};
+use evenly_core::pool::{EndpointId, Lease, Nanos, Pool};
 use evenly_core::retry::Policy;
 use evenly_core::route::{Injected, Route};
 use evenly_http1::{BodyReader, Version};
@@ -196,19 +196,19 @@ impl Tally {
 
 impl Exchange {
     /// The response's head has arrived: tells the balancer that learns from latency how long the endpoint took, and
-    /// outlier detection and the circuit breaker what came of it.
+    /// outlier detection and the circuit breakers what came of it.
     pub fn observe(&mut self, worker: &Worker, lease: &Lease, outcome: Outcome) {
         if let Some(permit) = self.permit.take() {
             self.pool().leave(permit, outcome == Outcome::Success);
         }
         let nanos = self.tally.upstream;
-        self.pool().observe(lease.endpoint(), outcome, nanos);
+        self.pool().observe(lease, outcome, nanos);
         self.pool().observe_latency(lease.endpoint(), outcome, nanos, || worker.now());
     }
 
     /// The attempt failed, before or within the response. A reused connection that broke says nothing: its endpoint may
     /// only have closed it.
-    pub fn observe_failure(&self, worker: &Worker, endpoint: &Endpoint, failure: Failure, was_reused: bool) {
+    pub fn observe_failure(&self, worker: &Worker, lease: &Lease, failure: Failure, was_reused: bool) {
         // Of a response it says something, whoever had the connection before.
         let is_stale = was_reused && !matches!(failure, Failure::UpstreamStatus) && failure.is_retryable();
         if failure.side() == Side::Upstream && !is_stale {
@@ -220,8 +220,8 @@ impl Exchange {
             };
             // What is no failure of the endpoint's says nothing here: how long it took is not at hand.
             if outcome != Outcome::Success {
-                self.pool().observe(endpoint, outcome, 0);
-                self.pool().observe_latency(endpoint, outcome, 0, || worker.now());
+                self.pool().observe(lease, outcome, 0);
+                self.pool().observe_latency(lease.endpoint(), outcome, 0, || worker.now());
             }
         }
     }

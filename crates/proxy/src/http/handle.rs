@@ -162,7 +162,9 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
                 Err(now) => Err(now),
             }
         } else {
-            match connect(client, exchange, endpoint, upload.is_none()).await {
+            let connected = connect(client, exchange, endpoint, upload.is_none()).await;
+            lease.connected();
+            match connected {
                 Ok(upstream) => attempt(client, exchange, &mut upload, upstream, (None, &lease)).await,
                 Err(now) => Err(now),
             }
@@ -172,7 +174,7 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
             Ok(next) => return next,
             Err(lost) => lost,
         };
-        exchange.observe_failure(&client.worker, endpoint, lost.failure, lost.was_reused);
+        exchange.observe_failure(&client.worker, &lease, lost.failure, lost.was_reused);
         if lost.failure.side() == Side::Upstream {
             client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, lost.failure);
         }
@@ -257,7 +259,7 @@ async fn attempt(
                 if let Some(failure) = exchange.tally.failure
                     && !upstream.is_lost_again()
                 {
-                    exchange.observe_failure(&client.worker, lease.endpoint(), failure, false);
+                    exchange.observe_failure(&client.worker, lease, failure, false);
                 }
                 grpc::observe(client, exchange, &upstream, lease);
                 if let Some(now) = exchange.tally.ended.filter(|_| response.keep_upstream) {

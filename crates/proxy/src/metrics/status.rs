@@ -98,7 +98,7 @@ fn pool(
     })
 }
 
-/// Where the pool's circuit breaker is, and what it counts.
+/// Where a circuit breaker is, and what it counts.
 fn circuit(report: &Report) -> Value {
     json!({
         "state": report.phase.name(),
@@ -147,6 +147,7 @@ fn endpoint(
         "share": endpoint.share() * 100 / FULL_SHARE,
         "state": endpoint.state().name(),
         "reason": reason(endpoint, checks, now),
+        "circuit": member.circuit.as_ref().map(|circuit| self::circuit(&circuit.report(now))),
         "since": checks.map_or(0.0, |checks| checks.since),
         "in_flight": endpoint.in_flight(),
         "requests": counted.requests(),

@@ -4,10 +4,10 @@
 use super::events::{Event, Events, Level, Subject};
 use crate::clock::Clock;
 use evenly_core::circuit::{Phase, Transition};
-use evenly_core::pool::Pool;
+use evenly_core::pool::{Endpoint, Pool};
 use std::sync::Arc;
 
-/// What sweeps the circuits of all pools.
+/// What sweeps the circuits of all pools and their endpoints.
 pub(super) struct Circuits {
     /// The workers'.
     clock: Clock,
@@ -24,7 +24,10 @@ impl Circuits {
         let now = self.clock.now();
         for pool in pools {
             if let Some(transition) = pool.circuit.as_ref().and_then(|circuit| circuit.sweep(now)) {
-                self.tell(pool, transition);
+                self.tell(pool, None, transition);
+            }
+            for (endpoint, transition) in pool.sweep_circuits(now) {
+                self.tell(pool, Some(&endpoint), transition);
             }
             if let Some(concurrency) = &pool.concurrency {
                 concurrency.sweep(now);
@@ -32,9 +35,10 @@ impl Circuits {
         }
     }
 
-    fn tell(&self, pool: &Pool, Transition { from, to, reason }: Transition) {
+    fn tell(&self, pool: &Pool, endpoint: Option<&Endpoint>, Transition { from, to, reason }: Transition) {
         let level = if to == Phase::Open { Level::Warning } else { Level::Info };
         let (pool, from, to) = (pool.name.to_string(), from.name(), to.name());
-        self.events.push(Event::new(level, Subject::Circuit { pool, from, to, reason }));
+        let endpoint = endpoint.map(|endpoint| endpoint.address().to_string());
+        self.events.push(Event::new(level, Subject::Circuit { pool, endpoint, from, to, reason }));
     }
 }

@@ -50,10 +50,13 @@ pub enum Subject {
         /// Why; empty when there is nothing to explain.
         reason: String,
     },
-    /// A pool's circuit breaker changed its state.
+    /// A pool's or an endpoint's circuit breaker changed its state.
     Circuit {
         /// The pool's name.
         pool: String,
+        /// The endpoint's address, if it is an endpoint's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
         /// The state before.
         from: &'static str,
         /// The state now.
@@ -186,8 +189,8 @@ mod tests {
                 "reason": "connect: connection refused"})
         );
         let (from, to) = ("closed", "open");
-        let circuit =
-            Subject::Circuit { pool: "app".into(), from, to, reason: "60% of 20 requests failed".into() };
+        let (pool, endpoint, reason) = ("app".into(), None, "60% of 20 requests failed".into());
+        let circuit = Subject::Circuit { pool, endpoint, from, to, reason };
         assert_eq!(
             serde_json::to_value(Event { time: 1.5, level: Level::Warning, subject: circuit }).unwrap(),
             serde_json::json!({"time": 1.5, "level": "warning", "event": "circuit", "pool": "app",

@@ -6,7 +6,7 @@
 //! * [`Checks`] is what they found, for status and metrics; [`Events`] tells of changes.
 //! * `judges.rs` judges endpoints by live traffic; the workers only leave counters behind.
 //! * [`Zones`] are the evacuated ones, each until its time is over.
-//! * `circuits.rs` sweeps the pools' circuit breakers and adaptive limits.
+//! * `circuits.rs` sweeps the circuit breakers of pools and endpoints, and adaptive limits.
 //! * `log_writer/` moves lines from the workers' rings into the access log.
 //!
 //! The health state machine itself is `evenly_core::health`: it decides, this module does.

@@ -22,7 +22,7 @@ use evenly_core::hash_key::HashKey;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::outlier::Outcome;
 use evenly_core::passthrough::Passthrough;
-use evenly_core::pool::{Endpoint, EndpointId, Lease, Nanos, NoEndpoint};
+use evenly_core::pool::{EndpointId, Lease, Nanos, NoEndpoint};
 use evenly_core::proxy_protocol::Addresses;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -225,9 +225,10 @@ impl Connection<'_> {
             let dialled = dialled.await;
             let took = self.worker.now().saturating_sub(began);
             tally.connect += took;
+            lease.connected();
             match dialled {
                 Ok(upstream) => {
-                    self.observe(pool, &endpoint, Outcome::Success, took);
+                    self.observe(pool, &lease, Outcome::Success, took);
                     self.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);
                     if let Some(affinity) = affinity {
                         let now = self.worker.now();
@@ -237,7 +238,7 @@ impl Connection<'_> {
                 }
                 Err(failure) => {
                     if failure.side() == Side::Upstream {
-                        self.observe(pool, &endpoint, Outcome::LocalOriginFailure, 0);
+                        self.observe(pool, &lease, Outcome::LocalOriginFailure, 0);
                     }
                     self.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, failure);
                     tried.push(endpoint.id());
@@ -263,10 +264,10 @@ impl Connection<'_> {
     }
 
     /// What connecting says of an endpoint.
-    fn observe(&self, pool: usize, endpoint: &Endpoint, outcome: Outcome, nanos: u64) {
+    fn observe(&self, pool: usize, lease: &Lease, outcome: Outcome, nanos: u64) {
         let pool = self.view.pool(pool);
-        pool.observe(endpoint, outcome, nanos);
-        pool.observe_latency(endpoint, outcome, nanos, || self.worker.now());
+        pool.observe(lease, outcome, nanos);
+        pool.observe_latency(lease.endpoint(), outcome, nanos, || self.worker.now());
     }
 
     /// *Record*.

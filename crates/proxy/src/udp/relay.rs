@@ -299,7 +299,8 @@ impl Relay {
             }
             None => picker.pick(key, exclude, now).map(|lease| (lease, Told::default())),
         };
-        picked.map_err(|none| Lost::Refused(none.into()))
+        // There is no connection to wait for.
+        picked.inspect(|(lease, _)| lease.connected()).map_err(|none| Lost::Refused(none.into()))
     }
 
     /// The client's address, if the endpoint is to see it.
@@ -332,7 +333,7 @@ impl Relay {
         session.with.bytes.1 += datagram.length() as u64;
         session.unanswered = None;
         let Carried { trial, lease, generation, .. } = &mut session.with;
-        trial.answered(self.site.judging(*generation), lease.endpoint());
+        trial.answered(self.site.judging(*generation), lease);
         self.leaving.push(datagram.onwards(session.flow.client, session.flow.local));
         if let Some(left) = &mut session.answers_left {
             *left -= 1;

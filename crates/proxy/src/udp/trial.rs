@@ -1,6 +1,6 @@
-//! What a session finds out about its endpoint, told once to outlier detection and to the circuit breaker.
+//! What a session finds out about its endpoint, told once to outlier detection and to the circuit breakers.
 //!
-//! | what happens | outlier detection | circuit breaker |
+//! | what happens | outlier detection | circuit breakers, the pool's and the endpoint's |
 //! |---|---|---|
 //! | the first answer | success, and how long it took | success |
 //! | the network says that nobody is there (ICMP) | failure | failure |
@@ -14,7 +14,7 @@
 use evenly_core::circuit::Permit;
 use evenly_core::error::Failure;
 use evenly_core::outlier::Outcome;
-use evenly_core::pool::{Endpoint, Pool};
+use evenly_core::pool::{Lease, Pool};
 use std::time::{Duration, Instant};
 
 /// How long the network has to refuse a datagram. It takes one way there and back.
@@ -40,33 +40,34 @@ impl Trial {
     }
 
     /// The endpoint answered. Without `pool` it is only noted: the endpoint is no member any more.
-    pub fn answered(&mut self, pool: Option<&Pool>, endpoint: &Endpoint) {
+    pub fn answered(&mut self, pool: Option<&Pool>, lease: &Lease) {
         if self.is_answered() {
             return;
         }
         self.found = Found::Answers;
         if let Some(pool) = pool {
             let nanos = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            pool.observe(endpoint, Outcome::Success, nanos);
+            pool.observe(lease, Outcome::Success, nanos);
             self.leave(pool, true);
         }
     }
 
     /// The endpoint cannot be reached, or did not answer in time; otherwise as [`Trial::answered`].
-    pub fn failed(&mut self, pool: Option<&Pool>, endpoint: &Endpoint, failure: Failure) {
+    pub fn failed(&mut self, pool: Option<&Pool>, lease: &Lease, failure: Failure) {
         if self.failure().is_some() {
             return;
         }
         self.found = Found::Failure(failure);
         if let Some(pool) = pool {
-            pool.observe(endpoint, Outcome::LocalOriginFailure, 0);
+            pool.observe(lease, Outcome::LocalOriginFailure, 0);
             self.leave(pool, false);
         }
     }
 
     /// The network had time to refuse, and no answer is expected.
-    pub fn not_refused(&mut self, pool: Option<&Pool>) {
+    pub fn not_refused(&mut self, pool: Option<&Pool>, lease: &Lease) {
         if let Some(pool) = pool {
+            lease.tell(true);
             self.leave(pool, true);
         }
     }
@@ -96,10 +97,13 @@ mod tests {
     use super::*;
     use evenly_core::ids::Ids;
     use evenly_core::outlier::Judge;
+    use evenly_core::pool::Picker;
+    use evenly_core::random::Random;
     use serde_json::{Value, json};
+    use std::sync::Arc;
 
     /// A pool that ejects after two failures in a row and whose circuit counts.
-    fn pool() -> Pool {
+    fn pool() -> Arc<Pool> {
         let mut document: Value =
             serde_json::from_str(include_str!("../../../../tests/golden/config/01-minimal.json")).unwrap();
         let mut pool = document["pools"][0].take();
@@ -117,7 +121,19 @@ mod tests {
             "failure_rate_percent": 100, "minimum_requests": 100, "window_ms": 10000, "base_open_time_ms": 1000,
             "max_open_time_ms": 1000, "half_open_requests": 1, "max_requests": null,
         });
-        Pool::build(&serde_json::from_value(pool).unwrap(), None, &mut Ids::default()).unwrap()
+        pool["endpoint_circuit_breaker"] = json!({
+            "failure_rate_percent": 100, "minimum_requests": 100, "window_ms": 10000, "base_open_time_ms": 1000,
+            "max_open_time_ms": 1000, "half_open_requests": 1, "max_requests": null, "max_pending": null,
+            "max_open_percent": 50,
+        });
+        Arc::new(Pool::build(&serde_json::from_value(pool).unwrap(), None, &mut Ids::default()).unwrap())
+    }
+
+    /// A lease of its first endpoint.
+    fn lease(pool: &Arc<Pool>) -> Lease {
+        let mut picker = Picker::new(Arc::clone(pool), Random::new(1));
+        let picks = std::iter::repeat_with(|| picker.pick(None, None, 0).unwrap());
+        picks.take(2).find(|lease| Arc::ptr_eq(lease.endpoint(), &pool.members[0].endpoint)).unwrap()
     }
 
     fn begin(pool: &Pool) -> Trial {
@@ -132,33 +148,39 @@ mod tests {
         (reading.ended, reading.failed)
     }
 
-    #[test]
-    fn everything_is_told_once() {
-        let pool = pool();
-        let endpoint = &pool.members[0].endpoint;
-        let mut trial = begin(&pool);
-        (0..3).for_each(|_| trial.failed(Some(&pool), endpoint, Failure::ConnectFailed));
-        assert_eq!(trial.failure(), Some(Failure::ConnectFailed));
-        assert_eq!(heard(&pool), (1, 1));
-        assert!(Judge::default().sweep(&pool, 1).is_empty(), "one session is one failure");
-        begin(&pool).failed(Some(&pool), endpoint, Failure::ResponseTimeout);
-        assert_eq!(Judge::default().sweep(&pool, 2)[0].to, "ejected");
-        assert_eq!(heard(&pool), (2, 2));
+    /// The same of the first endpoint's.
+    fn heard_of_endpoint(pool: &Pool) -> (u32, u32) {
+        pool.sweep_circuits(1);
+        let reading = pool.members[0].circuit.as_ref().unwrap().report(1).reading;
+        (reading.ended, reading.failed)
     }
 
     #[test]
-    fn an_answer_is_a_success_and_silence_only_to_the_circuit() {
+    fn everything_is_told_once() {
         let pool = pool();
-        let endpoint = &pool.members[0].endpoint;
-        let fail = || begin(&pool).failed(Some(&pool), endpoint, Failure::ConnectFailed);
-        fail();
+        let first = lease(&pool);
         let mut trial = begin(&pool);
-        (0..3).for_each(|_| trial.answered(Some(&pool), endpoint));
+        (0..3).for_each(|_| trial.failed(Some(&pool), &first, Failure::ConnectFailed));
+        assert_eq!(trial.failure(), Some(Failure::ConnectFailed));
+        assert_eq!(heard(&pool), (1, 1));
+        assert!(Judge::default().sweep(&pool, 1).is_empty(), "one session is one failure");
+        begin(&pool).failed(Some(&pool), &lease(&pool), Failure::ResponseTimeout);
+        assert_eq!(Judge::default().sweep(&pool, 2)[0].to, "ejected");
+        assert_eq!((heard(&pool), heard_of_endpoint(&pool)), ((2, 2), (2, 2)));
+    }
+
+    #[test]
+    fn an_answer_is_a_success_and_silence_only_to_the_circuits() {
+        let pool = pool();
+        let fail = || begin(&pool).failed(Some(&pool), &lease(&pool), Failure::ConnectFailed);
+        fail();
+        let (mut trial, session) = (begin(&pool), lease(&pool));
+        (0..3).for_each(|_| trial.answered(Some(&pool), &session));
         assert!(trial.is_answered());
         fail();
         assert!(Judge::default().sweep(&pool, 1).is_empty(), "the answer ended the run");
-        begin(&pool).not_refused(Some(&pool));
-        assert_eq!(heard(&pool), (4, 2));
+        begin(&pool).not_refused(Some(&pool), &lease(&pool));
+        assert_eq!((heard(&pool), heard_of_endpoint(&pool)), ((4, 2), (4, 2)));
         fail();
         assert_eq!(Judge::default().sweep(&pool, 2)[0].to, "ejected", "silence ended no run");
     }
@@ -166,13 +188,12 @@ mod tests {
     #[test]
     fn who_is_no_member_any_more_is_not_judged() {
         let pool = pool();
-        let endpoint = &pool.members[0].endpoint;
         for _ in 0..2 {
             let mut trial = begin(&pool);
-            trial.failed(None, endpoint, Failure::ConnectFailed);
+            trial.failed(None, &lease(&pool), Failure::ConnectFailed);
             assert!(trial.failure().is_some());
         }
         assert!(Judge::default().sweep(&pool, 1).is_empty());
-        assert_eq!(heard(&pool), (0, 0));
+        assert_eq!((heard(&pool), heard_of_endpoint(&pool)), ((0, 0), (0, 0)));
     }
 }

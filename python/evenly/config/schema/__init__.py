@@ -9,7 +9,7 @@ rest of the program knows long forms only.
 from .acme import Acme, AcmeCertificate, CertifiedHost, Challenge, Issuer
 from .admin import Admin, AdminAddress
 from .affinity import Affinity, AffinityCookie, AffinitySecrets, Prefixes
-from .circuit import CircuitOptions
+from .circuit import CircuitOptions, EndpointCircuitOptions, Thresholds
 from .concurrency import ConcurrencyOptions
 from .datagram import DatagramTimeouts, UdpListener
 from .discovery import (
@@ -69,6 +69,7 @@ __all__ = [
     "Duration",
     "Endpoint",
     "EndpointAddress",
+    "EndpointCircuitOptions",
     "ErrorPage",
     "Fault",
     "FieldRules",
@@ -123,6 +124,7 @@ __all__ = [
     "Table",
     "TcpCheck",
     "TcpListener",
+    "Thresholds",
     "TlsRoute",
     "UdpCheck",
     "UdpListener",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from .affinity import Affinity
-from .circuit import CircuitBreaker
+from .circuit import CircuitBreaker, EndpointCircuitBreaker
 from .concurrency import AdaptiveConcurrency
 from .discovery import Discovery
 from .health_check import HealthCheck
@@ -254,6 +254,12 @@ hash_balance_factor = 1.25
         default=None,
         description="Spares the whole pool its requests for a while when too many fail, and limits how many it gets at "
         "once. `true` takes every default.",
+        examples=[True],
+    )
+    endpoint_circuit_breaker: EndpointCircuitBreaker = Field(
+        default=None,
+        description="Spares a single endpoint its requests for a while when too many of them fail, and limits how many "
+        "it gets at once. `true` takes every default.",
         examples=[True],
     )
     adaptive_concurrency: AdaptiveConcurrency = Field(

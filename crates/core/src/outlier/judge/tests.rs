@@ -45,7 +45,9 @@ impl Court {
 
     fn serve(&self, index: usize, outcomes: impl IntoIterator<Item = Outcome>, millis: u64) {
         let endpoint = &self.pool.members[index].endpoint;
-        outcomes.into_iter().for_each(|outcome| self.pool.observe(endpoint, outcome, millis * MS));
+        let Some(policy) = &self.pool.outlier_detection else { return };
+        let traffic = endpoint.traffic();
+        outcomes.into_iter().for_each(|outcome| traffic.observe(outcome, millis * MS, policy));
     }
 
     /// A sweep after so long: index, state and reason of what changed.

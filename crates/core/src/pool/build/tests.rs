@@ -1,5 +1,7 @@
 use super::*;
-use crate::document::{CircuitBreaker, HashKey, HashSource, HealthCheck, StatusRange};
+use crate::document::{
+    CircuitBreaker, EndpointCircuitBreaker, HashKey, HashSource, HealthCheck, StatusRange,
+};
 use crate::pool::{AdminState, EndpointState};
 use crate::sample::{self, endpoint};
 
@@ -97,6 +99,40 @@ fn circuit_breaker() -> CircuitBreaker {
         max_open_time_ms: 60_000,
         half_open_requests: 5,
         max_requests: None,
+    }
+}
+
+fn endpoint_circuit_breaker() -> EndpointCircuitBreaker {
+    EndpointCircuitBreaker {
+        failure_rate_percent: 50,
+        window_ms: 10_000,
+        minimum_requests: 20,
+        base_open_time_ms: 5_000,
+        max_open_time_ms: 60_000,
+        half_open_requests: 5,
+        max_requests: None,
+        max_pending: None,
+        max_open_percent: 50,
+    }
+}
+
+#[test]
+fn what_no_endpoints_circuit_may_have() {
+    let with = |circuit| document::Pool { endpoint_circuit_breaker: Some(circuit), ..pool([1]) };
+    for (document, path) in [
+        (with(EndpointCircuitBreaker { window_ms: 0, ..endpoint_circuit_breaker() }), "window_ms"),
+        (
+            with(EndpointCircuitBreaker { max_requests: Some(0), ..endpoint_circuit_breaker() }),
+            "max_requests",
+        ),
+        (with(EndpointCircuitBreaker { max_pending: Some(0), ..endpoint_circuit_breaker() }), "max_pending"),
+        (
+            with(EndpointCircuitBreaker { max_open_percent: 101, ..endpoint_circuit_breaker() }),
+            "max_open_percent",
+        ),
+    ] {
+        let error = Pool::build(&document, None, &mut Ids::default()).unwrap_err();
+        assert_eq!(error.path, format!("endpoint_circuit_breaker.{path}"));
     }
 }
 

@@ -25,7 +25,7 @@ impl Picker {
                 return Ok(lease);
             }
         }
-        if self.levels.is_some() && self.tier(now)? != Tier::Panic {
+        if self.levels.is_some() && !matches!(self.tier(now)?, Tier::Panic | Tier::Open) {
             return self.pick_untried_by_level(tried, now);
         }
         self.pick_untried(tried, now)

@@ -80,9 +80,9 @@ impl Levels {
         let tiers: Vec<_> = self.pickers.iter_mut().map(|(_, picker)| picker.tier(now)).collect();
         let best = Tier::ORDER.into_iter().find(|tier| tiers.contains(&Ok(*tier)));
         for tier in Tier::ORDER {
-            // Full or failing endpoints are no reason to send anyone where the operator wants nobody.
-            if tier == Tier::Evacuated && best != Some(tier) {
-                break;
+            // Full or failing endpoints are no reason to send anyone where the operator wants nobody, or to one that fails more.
+            if !tier.obeys_circuits() && best != Some(tier) {
+                continue;
             }
             for (place, (_, picker)) in self.pickers.iter_mut().enumerate() {
                 if tiers[place] != Ok(tier) {
@@ -112,7 +112,8 @@ impl Picker {
     ) -> Result<Lease, NoEndpoint> {
         match (self.tier(now), &mut self.levels) {
             (Err(why), _) => Err(why),
-            (Ok(Tier::Panic), _) | (_, None) => self.pick_member(key, exclude, now),
+            // In panic everybody is asked, and so they are when no level has a closed circuit.
+            (Ok(Tier::Panic | Tier::Open), _) | (_, None) => self.pick_member(key, exclude, now),
             (Ok(_), Some(levels)) => {
                 levels.refresh(&self.pool, now);
                 let number = key.map_or_else(|| self.random.next(), |key| mix(key ^ SALT));

@@ -19,7 +19,7 @@ use evenly_core::affinity::pick::by_balancer;
 use evenly_core::error::{Failure, Side};
 use evenly_core::hash_key::HashKey;
 use evenly_core::outlier::Outcome as Observed;
-use evenly_core::pool::{Endpoint, EndpointId, Nanos, Pool};
+use evenly_core::pool::{Endpoint, EndpointId, Lease, Nanos, Pool};
 use evenly_core::retry::{Cause, Price, Try};
 use evenly_http1::{BodyReader, FieldKind, HeadLimits, MAX_FIELDS, Slots, parse_response};
 use std::future::poll_fn;
@@ -78,6 +78,14 @@ impl Denial {
     }
 }
 
+/// Who is being asked.
+#[derive(Default)]
+struct Asked {
+    lease: Option<Lease>,
+    /// Whether anybody was.
+    is_any: bool,
+}
+
 /// An answer's head, and what is known of its body.
 struct Answering {
     status: u16,
@@ -119,7 +127,7 @@ impl Service {
         let timeout = self.forward.timeout;
         let chosen = self.forward.pool.0 as usize;
         let (place, permit) = client.worker.taking(view, chosen, client.worker.now());
-        let mut asked = None;
+        let mut asked = Asked::default();
         let alarm = Rc::clone(&client.worker.alarm);
         let permit = permit.or_else(|| client.worker.enter(view.pool(place)));
         let within = match permit {
@@ -130,13 +138,14 @@ impl Service {
             Some(Ok(answered)) => answered,
             Some(Err(_)) => Answered::Failed,
             None => {
-                if let Some(endpoint) = &asked {
-                    failed(client, view.pool(place), endpoint, Failure::ResponseTimeout);
+                if let Some(lease) = &asked.lease {
+                    failed(client, view.pool(place), lease, Failure::ResponseTimeout);
                 }
                 Answered::Failed
             }
         };
-        if let Some(permit) = permit.filter(|_| asked.is_some()) {
+        asked.lease = None;
+        if let Some(permit) = permit.filter(|_| asked.is_any) {
             view.pool(place).leave(permit, answered.is_success());
         }
         if view.pool(place).queue.is_some() {
@@ -158,7 +167,7 @@ impl Service {
         client: &mut Client,
         (view, place): (&Rc<View>, usize),
         client_ip: IpAddr,
-        asked: &mut Option<Arc<Endpoint>>,
+        asked: &mut Asked,
     ) -> Result<Answered, Failure> {
         let pool = view.pool(place);
         let key = Some(HashKey::of_address(client_ip));
@@ -168,13 +177,13 @@ impl Service {
             let now = client.worker.now();
             let ask = Ask { key, tried: &tried, now };
             let lease = by_balancer(&mut view.picker(place).borrow_mut(), ask)?;
-            let endpoint = Arc::clone(lease.endpoint());
-            *asked = Some(Arc::clone(&endpoint));
-            let outcome = self.exchange(client, (view, place), &endpoint, is_stale).await;
-            drop(lease);
+            asked.is_any = true;
+            let lease = &*asked.lease.insert(lease);
+            let endpoint = lease.endpoint();
+            let outcome = self.exchange(client, (view, place), lease, is_stale).await;
             let (answer, lost) = match outcome {
                 Ok((status, answered)) => {
-                    observe(client, pool, &endpoint, (status, now));
+                    observe(client, pool, lease, (status, now));
                     if !pool.retry.retries_status(status) {
                         return Ok(answered);
                     }
@@ -186,12 +195,13 @@ impl Service {
                         // Its endpoint may only have closed it, which says nothing.
                         client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, lost.failure);
                     } else {
-                        failed(client, pool, &endpoint, lost.failure);
+                        failed(client, pool, lease, lost.failure);
                     }
                     (Err(lost.failure), lost)
                 }
             };
             tried.push(endpoint.id());
+            asked.lease = None;
             is_stale = lost.was_reused && lost.cause == Some(Cause::Reset);
             if !may_try_again(client, (view, place), &tried, &lost) {
                 return answer;
@@ -204,12 +214,14 @@ impl Service {
         &self,
         client: &mut Client,
         (view, place): (&View, usize),
-        endpoint: &Endpoint,
+        lease: &Lease,
         wants_new: bool,
     ) -> Result<(u16, Answered), Lost> {
-        let pool = view.pool(place);
+        let (pool, endpoint) = (view.pool(place), lease.endpoint());
         let terms = Terms::of(client, view, pool, endpoint);
-        let mut upstream = connection(client, pool, (endpoint, terms), wants_new).await?;
+        let connected = connection(client, pool, (endpoint, terms), wants_new).await;
+        lease.connected();
+        let mut upstream = connected?;
         let worker = &client.worker;
         let lost = |failure, upstream: &Upstream| match failure {
             Failure::UpstreamClosed => lost_on(upstream, true),
@@ -325,19 +337,20 @@ fn may_try_again(client: &Client, (view, place): (&View, usize), tried: &[Endpoi
     true
 }
 
-/// An answer has come: tells outlier detection, and the balancer that learns from latency.
-fn observe(client: &Client, pool: &Pool, endpoint: &Endpoint, (status, began): (u16, Nanos)) {
+/// An answer has come: tells outlier detection, the endpoint's circuit breaker and the balancer that learns from latency.
+fn observe(client: &Client, pool: &Pool, lease: &Lease, (status, began): (u16, Nanos)) {
     let now = client.worker.now();
     let nanos = now.saturating_sub(began);
-    pool.observe(endpoint, Observed::of_status(status), nanos);
-    pool.observe_latency(endpoint, Observed::of_status(status), nanos, || now);
+    pool.observe(lease, Observed::of_status(status), nanos);
+    pool.observe_latency(lease.endpoint(), Observed::of_status(status), nanos, || now);
 }
 
-/// Nothing came of a try: counts it, and tells outlier detection.
-fn failed(client: &Client, pool: &Pool, endpoint: &Endpoint, failure: Failure) {
+/// Nothing came of a try: counts it, and tells the same.
+fn failed(client: &Client, pool: &Pool, lease: &Lease, failure: Failure) {
+    let endpoint = lease.endpoint();
     client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, failure);
     if failure.side() == Side::Upstream {
-        pool.observe(endpoint, Observed::LocalOriginFailure, 0);
+        pool.observe(lease, Observed::LocalOriginFailure, 0);
         let now = || client.worker.now();
         pool.observe_latency(endpoint, Observed::LocalOriginFailure, 0, now);
     }

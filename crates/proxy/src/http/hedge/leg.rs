@@ -52,7 +52,10 @@ impl Leg {
     pub(super) fn begin(client: &Client, exchange: &Exchange, lease: Lease) -> Self {
         let terms = Terms::of(client, &exchange.view, exchange.pool(), lease.endpoint());
         let (stage, due) = match idle(client, lease.endpoint(), &terms) {
-            Some(upstream) => (Stage::Sending(upstream, 0), exchange.idle_timeout()),
+            Some(upstream) => {
+                lease.connected();
+                (Stage::Sending(upstream, 0), exchange.idle_timeout())
+            }
             None => {
                 let (worker, endpoint) = (Rc::clone(&client.worker), Arc::clone(lease.endpoint()));
                 let (pool, proxied) = (Arc::clone(exchange.pool()), client.proxied.clone());
@@ -115,11 +118,15 @@ impl Leg {
         match std::mem::replace(&mut self.stage, none) {
             Stage::Dialling(mut dialling) => match dialling.as_mut().poll(cx) {
                 Poll::Ready(Ok(upstream)) => {
+                    self.lease.connected();
                     self.connect = client.worker.now().saturating_sub(self.began);
                     self.due = client.deadline.at(exchange.idle_timeout());
                     (Stage::Sending(upstream, 0), true)
                 }
-                Poll::Ready(Err(lost)) => (Stage::Failed(lost), false),
+                Poll::Ready(Err(lost)) => {
+                    self.lease.connected();
+                    (Stage::Failed(lost), false)
+                }
                 Poll::Pending => {
                     let late = Lost::to(Cause::ConnectTimeout, Failure::ConnectTimeout);
                     self.unless_late(client, Stage::Dialling(dialling), late)

@@ -221,10 +221,10 @@ fn let_go(leg: &Leg, client: &Client, exchange: &mut Exchange, is_given_up: bool
     let (endpoint, took) = (leg.lease.endpoint(), client.worker.now().saturating_sub(leg.began));
     if let Some(answer) = leg.answer() {
         let status = status(answer).unwrap_or_default();
-        exchange.pool().observe(endpoint, Outcome::of_status(status), took);
+        exchange.pool().observe(&leg.lease, Outcome::of_status(status), took);
         client.worker.stats.borrow_mut().endpoint_answered(endpoint.id().0, status);
     } else if let Some(lost) = leg.lost() {
-        exchange.observe_failure(&client.worker, endpoint, lost.failure, lost.was_reused);
+        exchange.observe_failure(&client.worker, &leg.lease, lost.failure, lost.was_reused);
         if lost.failure.side() == Side::Upstream {
             client.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, lost.failure);
         }

@@ -88,6 +88,7 @@ impl Copy {
         self.put_host(endpoint);
         let target = self.view.target(endpoint).map(Arc::clone);
         if let Some(idle) = self.worker.idle.take(endpoint, None, target.as_ref()) {
+            lease.connected();
             // Its endpoint may have closed it meanwhile; then a new one may do, since nobody minds a copy that comes twice.
             if let Ok(outcome) = self.exchange(idle, mirror).await {
                 return Ok(outcome);
@@ -95,6 +96,7 @@ impl Copy {
         }
         let pool = self.view.pool(mirror.pool.0 as usize);
         let acquired = acquire(&self.worker, (pool, endpoint), (Vec::new(), None), target).await;
+        lease.connected();
         let upstream = acquired.map_err(|_| Mirrored::Failed)?;
         if !upstream.stream.frames_messages() {
             self.worker.stats.borrow_mut().upstream_opened(endpoint.id().0);

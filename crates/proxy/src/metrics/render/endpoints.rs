@@ -5,6 +5,7 @@ use crate::metrics::exposition::{Exposition, Kind};
 use crate::metrics::{Scene, WorkerStats};
 use crate::service::EndpointChecks;
 use crate::tls::target_of;
+use evenly_core::circuit::Phase;
 use evenly_core::outlier::{FULL_SHARE, Reason};
 use evenly_core::pool::{Endpoint, EndpointState, Member};
 
@@ -55,6 +56,7 @@ pub(super) fn endpoints(to: &mut Exposition<'_>, scene: &Scene<'_>, stats: &Work
         |row: &Row<'_>| scene.snapshot.pools.iter().any(|pool| *pool.name == *row.pool && pool.is_judged());
     let judged: Vec<Row<'_>> = rows.iter().filter(|row| is_judged(row)).cloned().collect();
     endpoint_judgements(to, &judged);
+    endpoint_circuits(to, &rows);
     endpoint_traffic(to, &rows);
     let is_secured = |row: &Row<'_>| target_of(scene.targets, row.endpoint()).is_some();
     let secured: Vec<Row<'_>> = rows.iter().filter(|row| is_secured(row)).cloned().collect();
@@ -117,6 +119,40 @@ fn endpoint_judgements(to: &mut Exposition<'_>, rows: &[Row<'_>]) {
     );
     for row in rows {
         to.sample(&row.labels(), row.endpoint().standing().spared);
+    }
+}
+
+/// Of pools whose endpoints have circuit breakers.
+fn endpoint_circuits(to: &mut Exposition<'_>, rows: &[Row<'_>]) {
+    let all = || rows.iter().filter_map(|row| Some((row, row.member.circuit.as_ref()?)));
+    to.family(
+        "evenly_endpoint_circuit_state",
+        Kind::Gauge,
+        "1 for the state that the endpoint's circuit is in.",
+    );
+    for (row, circuit) in all() {
+        for phase in Phase::ALL {
+            to.sample(&row.labels_and("state", phase.name()), u8::from(phase == circuit.phase()));
+        }
+    }
+    to.family(
+        "evenly_endpoint_circuit_transitions_total",
+        Kind::Counter,
+        "Times that the endpoint's circuit came into a state.",
+    );
+    for (row, circuit) in all() {
+        for (phase, count) in Phase::ALL.into_iter().zip(circuit.transitions()) {
+            to.sample(&row.labels_and("state", phase.name()), count);
+        }
+    }
+    to.family(
+        "evenly_endpoint_circuit_rejected_total",
+        Kind::Counter,
+        "Times that the endpoint was to be picked and its circuit breaker kept the request away: half-open with all its \
+         probes under way, or at max_requests or max_pending.",
+    );
+    for (row, circuit) in all() {
+        to.sample(&row.labels(), circuit.rejected());
     }
 }
 

@@ -92,7 +92,7 @@ impl Relay {
         let Some(session) = self.sessions.get(id) else { return };
         session.unanswered = None;
         let Carried { trial, lease, generation, .. } = &mut session.with;
-        trial.failed(self.site.judging(*generation), lease.endpoint(), failure);
+        trial.failed(self.site.judging(*generation), lease, failure);
         self.worker.stats.borrow_mut().endpoint_failure(lease.endpoint().id().0, failure);
     }
 
@@ -105,6 +105,7 @@ impl Relay {
             return self.fail(id, Failure::ResponseTimeout);
         }
         session.unanswered = None;
-        session.with.trial.not_refused(self.site.judging(session.with.generation));
+        let Carried { trial, lease, generation, .. } = &mut session.with;
+        trial.not_refused(self.site.judging(*generation), lease);
     }
 }
