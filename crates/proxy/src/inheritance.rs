@@ -67,6 +67,9 @@ struct Clients {
     by: String,
     hash_key: (u64, u64),
     entries: Vec<(u64, u64)>,
+    /// How many of them, the first ones, came back; older processes do not tell.
+    #[serde(default)]
+    kept: usize,
 }
 
 /// Either form: what the control plane writes of endpoints alone is a list.
@@ -96,12 +99,8 @@ impl Inheritance {
         let share = MOST_CLIENTS / tables.clone().count().max(1);
         let clients = tables.map(|(pool, by, table)| {
             let SipKey(first, second) = table.sip_key();
-            Clients {
-                pool: pool.name.to_string(),
-                by,
-                hash_key: (first, second),
-                entries: table.export(share),
-            }
+            let (entries, kept) = table.export(share);
+            Clients { pool: pool.name.to_string(), by, hash_key: (first, second), entries, kept }
         });
         let secret = secret.0.clone();
         Self { endpoints: endpoints.collect(), secret, clients: clients.collect(), ..Self::default() }
@@ -169,11 +168,11 @@ impl Inheritance {
             }
             pool.changed();
         }
-        for Clients { pool, by, hash_key: (first, second), entries } in &self.clients {
+        for Clients { pool, by, hash_key: (first, second), entries, kept } in &self.clients {
             let place = snapshot.pools.iter().position(|known| *known.name == **pool);
             let affinity = place.and_then(|place| snapshot.affinities[place].as_mut());
             if let Some(affinity) = affinity.filter(|affinity| affinity.describe() == *by) {
-                affinity.inherit(SipKey(*first, *second), entries);
+                affinity.inherit(SipKey(*first, *second), (entries, *kept));
             }
         }
     }

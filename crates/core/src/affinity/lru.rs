@@ -1,6 +1,11 @@
-//! One shard of a table: entries by key, in the order of their last use.
+//! One shard of a table: entries by key, in two segments, each in the order of last use.
 //!
-//! A list through a vector by index: the entry used last is `newest`, and what has to go is taken from `oldest`. Free
+//! A new entry is on trial. Used again it is kept, and makes room only when nobody on trial is left: values that are seen
+//! once, however many, cannot push out those that come back (segmented LRU: Karedy, Love and Wherry, Caching Strategies to
+//! Improve Disk System Performance, 1994). How many are kept, the table decides; who was used longest ago of them is on trial
+//! again then.
+//!
+//! Lists through a vector by index: the entry used last is `newest`, and what has to go is taken from `oldest`. Free
 //! places are on a list of their own.
 
 use super::Place;
@@ -15,9 +20,23 @@ pub(super) struct Lru {
     index: FxHashMap<u64, u32>,
     entries: Vec<Entry>,
     free: u32,
+    /// By segment.
+    lists: [List; 2],
+    kept: usize,
+    pub tallies: Tallies,
+}
+
+/// Whether an entry has been used since it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Segment {
+    OnTrial = 0,
+    Kept = 1,
+}
+
+#[derive(Debug)]
+struct List {
     newest: u32,
     oldest: u32,
-    pub tallies: Tallies,
 }
 
 #[derive(Debug)]
@@ -25,6 +44,7 @@ struct Entry {
     key: u64,
     place: Place,
     used: Nanos,
+    segment: Segment,
     newer: u32,
     older: u32,
 }
@@ -48,17 +68,26 @@ impl Default for Lru {
             index: FxHashMap::default(),
             entries: Vec::new(),
             free: NONE,
-            newest: NONE,
-            oldest: NONE,
+            lists: Segment::ALL.map(|_| List { newest: NONE, oldest: NONE }),
+            kept: 0,
             tallies: Tallies::default(),
         }
     }
 }
 
+impl Segment {
+    const ALL: [Self; 2] = [Self::OnTrial, Self::Kept];
+}
+
 impl Lru {
-    /// Where a key belongs. Using an entry makes it the newest.
-    pub fn find(&mut self, key: u64, now: Nanos) -> Option<Place> {
-        let Some(&at) = self.index.get(&key) else {
+    /// Where a key belongs, if it was used since `deadline`. Using an entry makes it the newest of those that are kept.
+    pub fn find(&mut self, key: u64, deadline: Nanos, now: Nanos) -> Option<Place> {
+        let found = self.index.get(&key).copied();
+        let Some(at) = found.filter(|at| self.entries[*at as usize].used >= deadline) else {
+            if let Some(at) = found {
+                self.tallies.expirations += 1;
+                self.remove(at);
+            }
             self.tallies.misses += 1;
             return None;
         };
@@ -72,14 +101,14 @@ impl Lru {
         self.index.get(&key).map(|at| self.entries[*at as usize].place)
     }
 
-    /// Enters a key or changes where it belongs; whether it is new here.
+    /// Enters a key, on trial, or changes where it belongs, which is a use; whether it is new here.
     pub fn put(&mut self, key: u64, place: Place, now: Nanos) -> bool {
         if let Some(&at) = self.index.get(&key) {
             self.entries[at as usize].place = place;
             self.renew(at, now);
             return false;
         }
-        let entry = Entry { key, place, used: now, newer: NONE, older: NONE };
+        let entry = Entry { key, place, used: now, segment: Segment::OnTrial, newer: NONE, older: NONE };
         let at = match self.free {
             NONE => {
                 let at = u32::try_from(self.entries.len()).expect("a table's bound is a u32");
@@ -93,39 +122,55 @@ impl Lru {
             }
         };
         self.index.insert(key, at);
-        self.link(at);
+        self.link(at, Segment::OnTrial);
         true
     }
 
-    /// Removes the entry that was used longest ago, but for `spared`; whether there was one.
-    pub fn evict(&mut self, spared: u64) -> bool {
-        let Some(oldest) = self.entries.get(self.oldest as usize) else { return false };
-        if oldest.key == spared {
+    /// Removes the entry of `segment` that was used longest ago, but for `spared`; whether there was one.
+    pub fn evict(&mut self, segment: Segment, spared: u64) -> bool {
+        let oldest = self.lists[segment as usize].oldest;
+        if self.entries.get(oldest as usize).is_none_or(|entry| entry.key == spared) {
             return false;
         }
         self.tallies.evictions += 1;
-        self.remove(self.oldest);
+        self.remove(oldest);
         true
     }
 
-    /// Removes up to `most` entries that were last used before `deadline`; how many it were.
+    /// Puts the kept entry that was used longest ago on trial again.
+    pub fn demote(&mut self) {
+        let oldest = self.lists[Segment::Kept as usize].oldest;
+        if oldest != NONE {
+            self.unlink(oldest);
+            self.link(oldest, Segment::OnTrial);
+        }
+    }
+
+    /// Removes up to `most` entries that were last used before `deadline`; how many it were. One that is on trial again may
+    /// stand behind newer ones, and goes after them.
     pub fn expire(&mut self, deadline: Nanos, most: usize) -> usize {
         let mut removed = 0;
-        while removed < most
-            && self.entries.get(self.oldest as usize).is_some_and(|oldest| oldest.used < deadline)
-        {
-            self.remove(self.oldest);
-            removed += 1;
+        for segment in Segment::ALL {
+            while removed < most {
+                let oldest = self.lists[segment as usize].oldest;
+                if self.entries.get(oldest as usize).is_none_or(|oldest| oldest.used >= deadline) {
+                    break;
+                }
+                self.remove(oldest);
+                removed += 1;
+            }
         }
         self.tallies.expirations += removed as u64;
         removed
     }
 
-    /// Every entry, the newest first: its key, its place and when it was used.
+    /// Every entry, those that are kept before the others, the newest first: its key, its place and when it was used.
     pub fn iter(&self) -> impl Iterator<Item = (u64, Place, Nanos)> + '_ {
-        let first = self.entries.get(self.newest as usize);
-        std::iter::successors(first, |entry| self.entries.get(entry.older as usize))
-            .map(|entry| (entry.key, entry.place, entry.used))
+        Segment::ALL.into_iter().rev().flat_map(|segment| {
+            let first = self.entries.get(self.lists[segment as usize].newest as usize);
+            std::iter::successors(first, |entry| self.entries.get(entry.older as usize))
+                .map(|entry| (entry.key, entry.place, entry.used))
+        })
     }
 
     /// How many there are.
@@ -133,12 +178,17 @@ impl Lru {
         self.index.len()
     }
 
+    /// How many of them are kept.
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
     fn renew(&mut self, at: u32, now: Nanos) {
         let entry = &mut self.entries[at as usize];
         entry.used = entry.used.max(now);
-        if self.newest != at {
+        if self.lists[Segment::Kept as usize].newest != at {
             self.unlink(at);
-            self.link(at);
+            self.link(at, Segment::Kept);
         }
     }
 
@@ -149,27 +199,31 @@ impl Lru {
         self.free = at;
     }
 
-    /// Puts an entry at the newest end.
-    fn link(&mut self, at: u32) {
-        let before = std::mem::replace(&mut self.newest, at);
-        let entry = &mut self.entries[at as usize];
-        (entry.newer, entry.older) = (NONE, before);
-        match self.entries.get_mut(before as usize) {
-            Some(before) => before.newer = at,
-            None => self.oldest = at,
+    /// Puts an entry at the newest end of a segment.
+    fn link(&mut self, at: u32, segment: Segment) {
+        self.kept += usize::from(segment == Segment::Kept);
+        let list = &mut self.lists[segment as usize];
+        let before = std::mem::replace(&mut list.newest, at);
+        if before == NONE {
+            list.oldest = at;
+        } else {
+            self.entries[before as usize].newer = at;
         }
+        let entry = &mut self.entries[at as usize];
+        (entry.segment, entry.newer, entry.older) = (segment, NONE, before);
     }
 
-    /// Takes an entry out of the order.
+    /// Takes an entry out of its segment.
     fn unlink(&mut self, at: u32) {
-        let Entry { newer, older, .. } = self.entries[at as usize];
+        let Entry { segment, newer, older, .. } = self.entries[at as usize];
+        self.kept -= usize::from(segment == Segment::Kept);
         match self.entries.get_mut(newer as usize) {
             Some(newer) => newer.older = older,
-            None => self.newest = older,
+            None => self.lists[segment as usize].newest = older,
         }
         match self.entries.get_mut(older as usize) {
             Some(older) => older.newer = newer,
-            None => self.oldest = newer,
+            None => self.lists[segment as usize].oldest = newer,
         }
     }
 }
@@ -187,52 +241,98 @@ mod tests {
     enum Step {
         Find(u64),
         Put(u64, u64),
-        Evict(u64),
+        Evict(Segment, u64),
+        Demote,
         Expire(u64),
+    }
+
+    /// What a slow list holds: the key, its place, when it was used, and whether it is kept.
+    type Slow = Vec<(u64, Place, u64, bool)>;
+
+    /// Takes an entry out of it.
+    fn taken(slow: &mut Slow, key: u64) -> Option<(u64, Place, u64, bool)> {
+        slow.iter().position(|entry| entry.0 == key).map(|at| slow.remove(at))
+    }
+
+    /// The place of the oldest entry of a segment.
+    fn oldest(slow: &Slow, segment: Segment) -> Option<usize> {
+        slow.iter().rposition(|entry| entry.3 == (segment == Segment::Kept))
     }
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             (0..12_u64).prop_map(Step::Find),
             (0..12_u64, 1..4_u64).prop_map(|(key, place)| Step::Put(key, place)),
-            (0..12_u64).prop_map(Step::Evict),
+            (prop_oneof![Just(Segment::OnTrial), Just(Segment::Kept)], 0..12_u64)
+                .prop_map(|(segment, spared)| Step::Evict(segment, spared)),
+            Just(Step::Demote),
             (0..30_u64).prop_map(Step::Expire),
         ]
     }
 
     proptest! {
-        /// Against a list that is searched from end to end, newest first.
+        /// Against a list that is searched from end to end, newest first, whatever the segment.
         #[test]
         fn does_what_a_slow_list_does(steps in prop::collection::vec(step(), 0..200)) {
-            let (mut lru, mut slow) = (Lru::default(), Vec::<(u64, Place, u64)>::new());
+            let (mut lru, mut slow) = (Lru::default(), Slow::new());
             for (now, step) in (0_u64..).zip(steps) {
                 match step {
                     Step::Find(key) => {
-                        let at = slow.iter().position(|entry| entry.0 == key);
-                        let found = at.map(|at| { let (key, place, _) = slow.remove(at); slow.insert(0, (key, place, now)); place });
+                        let found = taken(&mut slow, key).map(|(key, place, _, _)| {
+                            slow.insert(0, (key, place, now, true));
+                            place
+                        });
                         prop_assert_eq!(lru.peek(key), found);
-                        prop_assert_eq!(lru.find(key, now), found);
+                        prop_assert_eq!(lru.find(key, 0, now), found);
                     }
                     Step::Put(key, to) => {
-                        let before = slow.len();
-                        slow.retain(|entry| entry.0 != key);
-                        prop_assert_eq!(lru.put(key, place(to), now), slow.len() == before);
-                        slow.insert(0, (key, place(to), now));
+                        let known = taken(&mut slow, key);
+                        prop_assert_eq!(lru.put(key, place(to), now), known.is_none());
+                        slow.insert(0, (key, place(to), now, known.is_some()));
                     }
-                    Step::Evict(spared) => {
-                        let goes = slow.last().is_some_and(|last| last.0 != spared);
-                        prop_assert_eq!(lru.evict(spared), goes);
-                        if goes { slow.pop(); }
+                    Step::Evict(segment, spared) => {
+                        let goes = oldest(&slow, segment).filter(|at| slow[*at].0 != spared);
+                        prop_assert_eq!(lru.evict(segment, spared), goes.is_some());
+                        goes.map(|at| slow.remove(at));
+                    }
+                    Step::Demote => {
+                        lru.demote();
+                        if let Some(at) = oldest(&slow, Segment::Kept) {
+                            let (key, place, used, _) = slow.remove(at);
+                            slow.insert(0, (key, place, used, false));
+                        }
                     }
                     Step::Expire(age) => {
                         let deadline = now.saturating_sub(age);
                         let before = slow.len();
-                        slow.retain(|entry| entry.2 >= deadline);
+                        for segment in Segment::ALL {
+                            while let Some(at) = oldest(&slow, segment).filter(|at| slow[*at].2 < deadline) {
+                                slow.remove(at);
+                            }
+                        }
                         prop_assert_eq!(lru.expire(deadline, usize::MAX), before - slow.len());
                     }
                 }
-                prop_assert_eq!(lru.len(), slow.len());
-                prop_assert_eq!(lru.iter().collect::<Vec<_>>(), slow.clone());
+                let kept = slow.iter().filter(|entry| entry.3);
+                let on_trial = slow.iter().filter(|entry| !entry.3);
+                let told: Vec<_> = kept.clone().chain(on_trial).map(|one| (one.0, one.1, one.2)).collect();
+                prop_assert_eq!(lru.iter().collect::<Vec<_>>(), told);
+                prop_assert_eq!((lru.len(), lru.kept()), (slow.len(), kept.count()));
+            }
+        }
+
+        /// One that was not used for too long is not found, wherever it stands.
+        #[test]
+        fn what_has_expired_is_not_found(uses in prop::collection::vec((0..4_u64, any::<bool>()), 1..40), age in 1..20_u64) {
+            let (mut lru, mut last) = (Lru::default(), std::collections::HashMap::new());
+            for (now, (key, demotes)) in (0_u64..).zip(uses) {
+                if demotes {
+                    lru.demote();
+                }
+                let found = lru.find(key, now.saturating_sub(age), now);
+                prop_assert_eq!(found.is_some(), last.get(&key).is_some_and(|used| used + age >= now));
+                lru.put(key, place(1), now);
+                last.insert(key, now);
             }
         }
     }

@@ -291,10 +291,10 @@ impl Affinity {
         }
     }
 
-    /// Goes on with a predecessor's entries, before anything is served.
-    pub fn inherit(&mut self, sip: SipKey, entries: &[(u64, u64)]) {
+    /// Goes on with a predecessor's entries, of which so many are kept, before anything is served.
+    pub fn inherit(&mut self, sip: SipKey, (entries, kept): (&[(u64, u64)], usize)) {
         if let Self::Table(affinity) = self {
-            affinity.table = Arc::new(Table::import(sip, entries, affinity.bounds));
+            affinity.table = Arc::new(Table::import(sip, (entries, kept), affinity.bounds));
         }
     }
 

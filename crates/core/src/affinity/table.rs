@@ -3,12 +3,14 @@
 //! Sharded by key, so that two workers hardly ever want the same lock, and nobody holds one for longer than it takes to
 //! look an entry up and move it to the front of its shard (well under a microsecond).
 //!
-//! At the bound a new entry takes the place of the one of its shard that was used longest ago. A key decides its shard
-//! under a secret hash key, so the shards fill evenly and no client can aim at one.
+//! At the bound a new entry takes the place of the one of its shard that was used longest ago of those that were not used
+//! again since they came; up to four fifths of the table are kept for those that were. So whoever makes values up pushes
+//! out other values that were seen once, and nobody who comes back. A key decides its shard under a secret hash key, so the
+//! shards fill evenly and no client can aim at one.
 
 use super::Place;
-use super::lru::Lru;
 pub use super::lru::Tallies;
+use super::lru::{Lru, Segment};
 use super::sip::SipKey;
 use crate::pool::{Nanos, Padded};
 use std::num::NonZeroU64;
@@ -21,6 +23,10 @@ const SHARDS: usize = 64;
 /// Entries that one insertion removes at most when a reload has lowered the bound, or when many have expired: what is
 /// left over goes with the next ones.
 const SWEEP: usize = 8;
+
+/// Of the entries that a table may have, those that are kept for clients that come back. The rest is for new ones: they
+/// have as long to come back as it takes to fill it.
+const KEPT_OF_5: usize = 4;
 
 /// A client's key in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +47,8 @@ pub struct Table {
     shards: Box<[Padded<Mutex<Lru>>]>,
     /// Entries in all shards; written when one comes or goes, not when it is used.
     count: Padded<AtomicUsize>,
+    /// Those of them that are kept; written when that changes.
+    kept: Padded<AtomicUsize>,
     sip: SipKey,
 }
 
@@ -57,7 +65,7 @@ impl Table {
     /// An empty table whose keys are hashed with `sip`.
     pub fn new(sip: SipKey) -> Self {
         let shards = (0..SHARDS).map(|_| Padded::default()).collect();
-        Self { shards, count: Padded::default(), sip }
+        Self { shards, count: Padded::default(), kept: Padded::default(), sip }
     }
 
     /// The key of a value that tells a client from others: an address, a session's name, a server name.
@@ -70,10 +78,14 @@ impl Table {
     #[inline]
     pub fn find(&self, key: Key, bounds: Bounds, now: Nanos) -> Option<Place> {
         let mut shard = self.shard(key);
-        let expired = shard.expire(now.saturating_sub(bounds.ttl), SWEEP);
-        let found = shard.find(key.0.get(), now);
+        let (entries, kept) = (shard.len(), shard.kept());
+        let deadline = now.saturating_sub(bounds.ttl);
+        shard.expire(deadline, SWEEP);
+        let found = shard.find(key.0.get(), deadline, now);
+        self.keep_within(&mut shard, kept, bounds);
+        let gone = entries - shard.len();
         drop(shard);
-        self.left(expired);
+        self.left(gone);
         found
     }
 
@@ -100,7 +112,9 @@ impl Table {
         let mut report = Report::default();
         for shard in &self.shards {
             let mut shard = lock(shard);
+            let kept = shard.kept();
             self.left(shard.expire(now.saturating_sub(bounds.ttl), usize::MAX));
+            self.keep_within(&mut shard, kept, bounds);
             let tallies = shard.tallies;
             report.entries += shard.len();
             report.tallies.hits += tallies.hits;
@@ -116,23 +130,32 @@ impl Table {
         self.sip
     }
 
-    /// Key and place of about `most` entries for a successor, those used last first within each shard.
-    pub fn export(&self, most: usize) -> Vec<(u64, u64)> {
+    /// Key and place of about `most` entries for a successor, and how many of them, the first ones, are kept. Within each
+    /// shard those used last come first.
+    pub fn export(&self, most: usize) -> (Vec<(u64, u64)>, usize) {
         let mut entries = Vec::with_capacity(self.count.0.load(Ordering::Relaxed).min(most));
+        let mut on_trial = Vec::new();
         for shard in &self.shards {
             let shard = lock(shard);
-            entries
-                .extend(shard.iter().take(most.div_ceil(SHARDS)).map(|(key, place, _)| (key, place.hash())));
+            let told = shard.iter().take(most.div_ceil(SHARDS)).map(|(key, place, _)| (key, place.hash()));
+            for (rank, entry) in told.enumerate() {
+                if rank < shard.kept() { entries.push(entry) } else { on_trial.push(entry) }
+            }
         }
-        entries
+        let kept = entries.len();
+        entries.append(&mut on_trial);
+        (entries, kept)
     }
 
     /// A table with what [`Table::export`] gave, at the beginning of time: every entry lives anew.
-    pub fn import(sip: SipKey, entries: &[(u64, u64)], bounds: Bounds) -> Self {
+    pub fn import(sip: SipKey, (entries, kept): (&[(u64, u64)], usize), bounds: Bounds) -> Self {
         let table = Self::new(sip);
         // Those used last are entered last, so that they are the last to go.
-        for (key, place) in entries.iter().rev() {
-            if let Some(key) = NonZeroU64::new(*key) {
+        for (rank, (key, place)) in entries.iter().enumerate().rev() {
+            let Some(key) = NonZeroU64::new(*key) else { continue };
+            table.put(Key(key), Place::of_hash(*place), bounds, 0);
+            if rank < kept {
+                // Once more, which is a use.
                 table.put(Key(key), Place::of_hash(*place), bounds, 0);
             }
         }
@@ -140,14 +163,17 @@ impl Table {
     }
 
     fn put_in(&self, mut shard: MutexGuard<'_, Lru>, key: Key, place: Place, bounds: Bounds, now: Nanos) {
+        let kept = shard.kept();
         let mut gone = shard.expire(now.saturating_sub(bounds.ttl), SWEEP);
-        if !shard.put(key.0.get(), place, now) {
+        let is_new = shard.put(key.0.get(), place, now);
+        self.keep_within(&mut shard, kept, bounds);
+        if !is_new {
             drop(shard);
             return self.left(gone);
         }
         let entries = self.count.0.fetch_add(1, Ordering::Relaxed) + 1 - gone;
         let excess = entries.saturating_sub(bounds.most).min(SWEEP);
-        let evicted = (0..excess).take_while(|_| shard.evict(key.0.get())).count();
+        let evicted = (0..excess).take_while(|_| shard.evict(Segment::OnTrial, key.0.get())).count();
         drop(shard);
         gone += evicted;
         if evicted < excess {
@@ -156,17 +182,42 @@ impl Table {
         self.left(gone);
     }
 
-    /// Makes room in other shards, for tables so small that a shard may be empty.
+    /// Makes room where the key's own shard has none on trial but it: in other shards, and if nobody is on trial there
+    /// either, among those that are kept. For small tables, and for bounds that a reload has lowered.
     #[cold]
     fn evict_elsewhere(&self, key: Key, excess: usize) -> usize {
         let mut evicted = 0;
-        for step in 1..SHARDS {
-            let mut shard = lock(&self.shards[(place_of(key) + step) % SHARDS]);
-            while evicted < excess && shard.evict(key.0.get()) {
-                evicted += 1;
+        for (segment, first) in [(Segment::OnTrial, 1), (Segment::Kept, 0)] {
+            for step in first..SHARDS {
+                if evicted == excess {
+                    return evicted;
+                }
+                let mut shard = lock(&self.shards[(place_of(key) + step) % SHARDS]);
+                let kept = shard.kept();
+                while evicted < excess && shard.evict(segment, key.0.get()) {
+                    evicted += 1;
+                }
+                self.kept.0.fetch_sub(kept - shard.kept(), Ordering::Relaxed);
             }
         }
         evicted
+    }
+
+    /// Counts what has changed of a shard since so many of its entries were kept; when more are than may be, those of it
+    /// that were used longest ago are on trial again, a few at a time.
+    fn keep_within(&self, shard: &mut Lru, before: usize, bounds: Bounds) {
+        let now = shard.kept();
+        if now == before {
+            return;
+        }
+        let total = match now.checked_sub(before) {
+            Some(more) => self.kept.0.fetch_add(more, Ordering::Relaxed) + more,
+            None => self.kept.0.fetch_sub(before - now, Ordering::Relaxed) - (before - now),
+        };
+        let most = bounds.most / 5 * KEPT_OF_5 + bounds.most % 5 * KEPT_OF_5 / 5;
+        let excess = total.saturating_sub(most).min(SWEEP).min(now);
+        (0..excess).for_each(|_| shard.demote());
+        self.kept.0.fetch_sub(excess, Ordering::Relaxed);
     }
 
     fn left(&self, gone: usize) {
@@ -265,14 +316,83 @@ mod tests {
                 client.into(),
             );
         }
-        let other = Table::import(table.sip_key(), &table.export(10_000), bounds);
+        let (entries, kept) = table.export(10_000);
+        let other = Table::import(table.sip_key(), (&entries, kept), bounds);
         for client in 0..500_u32 {
             let key = other.key(&client.to_le_bytes());
             assert_eq!(other.find(key, bounds, 1), Some(place(u64::from(client % 3) + 1)));
         }
     }
 
+    #[test]
+    fn values_that_are_made_up_push_out_nobody_who_comes_back() {
+        for most in [10, 100, 5_000] {
+            let (table, bounds) = (table(), Bounds { most, ttl: FOREVER });
+            let keys: Vec<Key> = (0..most / 5 * 4).map(|client| table.key(&client.to_le_bytes())).collect();
+            keys.iter().for_each(|key| table.put(*key, place(1), bounds, 0));
+            assert!(keys.iter().all(|key| table.find(*key, bounds, 1) == Some(place(1))));
+            for made_up in 0..20_000_u32 {
+                let key = table.key(format!("made up {made_up}").as_bytes());
+                assert_eq!(table.find(key, bounds, 2), None);
+                table.claim(key, None, place(2), bounds, 2);
+            }
+            assert!(keys.iter().all(|key| table.find(*key, bounds, 3) == Some(place(1))), "{most}");
+            let report = table.report(bounds, 3);
+            assert_eq!(report.entries, most, "and new ones find a place");
+        }
+    }
+
+    #[test]
+    fn a_successor_keeps_whom_it_kept() {
+        let (table, bounds) = (table(), Bounds { most: 500, ttl: FOREVER });
+        let keys: Vec<Key> = (0..300_u32).map(|client| table.key(&client.to_le_bytes())).collect();
+        keys.iter().for_each(|key| table.put(*key, place(1), bounds, 0));
+        assert!(keys.iter().all(|key| table.find(*key, bounds, 1).is_some()));
+        let flood = |table: &Table, from: u32| {
+            let keys = (from..from + 5_000).map(|made_up| table.key(format!("{made_up}").as_bytes()));
+            keys.for_each(|key| table.put(key, place(2), bounds, 2));
+        };
+        flood(&table, 0);
+        let (entries, kept) = table.export(10_000);
+        let other = Table::import(table.sip_key(), (&entries, kept), bounds);
+        flood(&other, 5_000);
+        assert!(keys.iter().all(|key| other.find(*key, bounds, 3).is_some()));
+    }
+
     proptest! {
+        /// Whoever comes back before four fifths of the table have come back since keeps its place, whatever is seen once
+        /// in between.
+        #[test]
+        fn who_comes_back_stays(
+            most in 1_usize..80,
+            steps in prop::collection::vec((any::<bool>(), 0..100_u16), 0..400),
+        ) {
+            let (table, bounds) = (table(), Bounds { most, ttl: FOREVER });
+            // Those that came back, the last one last; and what was made up so far.
+            let (mut known, mut made_up): (Vec<u16>, u32) = (Vec::new(), 0);
+            for (now, (is_client, client)) in (0..).zip(steps) {
+                if is_client {
+                    let key = table.key(&client.to_le_bytes());
+                    table.put(key, place(1), bounds, now);
+                    prop_assert_eq!(table.find(key, bounds, now), Some(place(1)));
+                    known.retain(|one| *one != client);
+                    known.push(client);
+                } else {
+                    made_up += 1;
+                    table.put(table.key(&made_up.to_le_bytes()), place(2), bounds, now);
+                }
+                let report = table.report(bounds, now);
+                prop_assert!(report.entries <= most);
+                // A shard's eldest makes way when another shard's should: of few, all are looked at.
+                if known.len() <= most * 4 / 5 {
+                    for client in &known {
+                        let key = table.key(&client.to_le_bytes());
+                        prop_assert_eq!(lock(&table.shards[place_of(key)]).peek(key.0.get()), Some(place(1)));
+                    }
+                }
+            }
+        }
+
         #[test]
         fn the_bound_holds(most in 1_usize..80, clients in prop::collection::vec(0..200_u16, 0..400)) {
             let (table, bounds) = (table(), Bounds { most, ttl: FOREVER });

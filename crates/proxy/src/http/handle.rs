@@ -202,6 +202,13 @@ fn pick(client: &Client, exchange: &mut Exchange) -> Result<Lease, Failure> {
     Ok(pick_for(&exchange.view, exchange.pool, &mut exchange.bond, ask)?)
 }
 
+/// What is spoken to the endpoint, where that may be HTTP/2.
+fn note_protocol(exchange: &mut Exchange, upstream: &Upstream) {
+    if exchange.pool().http2.is_some() {
+        exchange.tally.spoken = Some(if upstream.stream.frames_messages() { H2_VERSION } else { "HTTP/1.1" });
+    }
+}
+
 /// *Forward*, *settle* and *relay* on one connection, where the request may have been sent and its response begun. An
 /// error means that the client got nothing of a response yet.
 async fn attempt(
@@ -211,9 +218,7 @@ async fn attempt(
     mut upstream: Upstream,
     (first, lease): (Option<Buffer>, &Lease),
 ) -> Result<Next, Lost> {
-    if exchange.pool().http2.is_some() {
-        exchange.tally.spoken = Some(if upstream.stream.frames_messages() { H2_VERSION } else { "HTTP/1.1" });
-    }
+    note_protocol(exchange, &upstream);
     let mut buffer = match first {
         None => {
             upload::send(client, exchange, upload, &mut upstream).await?;
@@ -230,8 +235,7 @@ async fn attempt(
             }
             Settled::Interim(text, length) => {
                 interims += 1;
-                exchange.awaits_continue = false;
-                exchange.can_repeat = false;
+                (exchange.awaits_continue, exchange.can_repeat) = (false, false);
                 if let Some(failure) = write_all(client, &text).await.failure {
                     exchange.tally.failure = Some(failure);
                     return Ok(Next::Abort);

@@ -117,7 +117,7 @@ class Affinity(Table):
 
     A client stays while its endpoint drains, and moves once when the endpoint becomes unhealthy, goes into maintenance,
     gets weight 0 or is removed. All but `cookie` are remembered: at `max_entries` a new client takes the place of one
-    that was not seen for longest.
+    that was seen only once, as long as there is one.
     """
 
     heading: ClassVar[str] = "Pool: affinity"
