@@ -5,6 +5,7 @@
 
 use super::admit::Admitted;
 use super::client::Client;
+use super::early;
 use super::trailers::announce;
 use evenly_core::max_forwards;
 use evenly_core::route::{HostRewrite, Route};
@@ -30,6 +31,8 @@ pub struct Rendering<'a> {
     pub admitted: Option<&'a Admitted>,
     /// How many proxies may pass it on, this one included, if it says so.
     pub forwards_left: Option<u32>,
+    /// Whether the client's handshake is not over.
+    pub is_early: bool,
 }
 
 /// Appends the head to `out`. Returns where the endpoint's own `Host` has to be put in, if the request needs one.
@@ -79,7 +82,8 @@ pub fn render(
             };
         let is_dropped = has_rules && rules.drops(&field.name)
             || guard.is_some_and(|guard| guard.drops(&field.name))
-            || rendering.forwards_left.is_some() && field.name.eq_ignore_ascii_case(max_forwards::NAME);
+            || rendering.forwards_left.is_some() && field.name.eq_ignore_ascii_case(max_forwards::NAME)
+            || rendering.is_early && field.name.eq_ignore_ascii_case(early::NAME);
         passes && !is_dropped
     });
     of_connection(rendering, out);
@@ -94,7 +98,7 @@ pub fn render(
     Ok(host_at)
 }
 
-/// Writes the fields of this connection alone, of which none is copied, and how many forwards are left.
+/// Writes the fields of this connection alone, of which none is copied, how many forwards are left, and that it is early.
 fn of_connection(rendering: &Rendering<'_>, out: &mut Vec<u8>) {
     if rendering.head.body == BodyLength::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
@@ -107,6 +111,9 @@ fn of_connection(rendering: &Rendering<'_>, out: &mut Vec<u8>) {
     }
     if rendering.takes_trailers {
         out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+    }
+    if rendering.is_early {
+        out.extend_from_slice(early::LINE);
     }
     if let Some(left) = rendering.forwards_left {
         // Writing to memory does not fail.
