@@ -176,6 +176,21 @@ def test_whoever_is_not_allowed_gets_what_stands_in(run, site, authority, servic
         assert service.asked[2:] == ["lost.shop.test"]
 
 
+def test_a_program_decides(run, site, authority, service, tmp_path) -> None:
+    """In place of a service."""
+    script = tmp_path / "is-ours"
+    script.write_text('#!/bin/sh\n[ "$1" = a.shop.test ]\n')
+    script.chmod(0o755)
+    with issuing(authority, site.plain, site.secure) as pebble:
+        asked = text(site, pebble, service).replace(f'ask = "{service.url}"', f'command = ["{script}"]')
+        balancer = run(asked)
+        with connect(site, pebble.context(), "a.shop.test") as client:
+            assert client.shown == {"a.shop.test"}
+        assert is_refused(site, "b.shop.test")
+        assert balancer.metric("evenly_certificate_on_demand_total", outcome="refused") == 1
+        assert not service.asked
+
+
 def test_bounds(run, site, authority, service) -> None:
     """So many hosts, so many questions in a time; beyond, strict listeners refuse the handshake."""
     service.allowed = {"a.shop.test", "b.shop.test"}

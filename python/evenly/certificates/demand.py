@@ -1,18 +1,20 @@
-"""Whether a host that nobody wrote down gets a certificate: bounds, and the question to the user's service."""
+"""Whether a host that nobody wrote down gets a certificate: bounds, and the question to your service or program."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
 from collections import deque
 from collections.abc import Callable, Iterable
 
 from evenly.certificates import renewal
+from evenly.certificates.threads import in_thread
 from evenly.config.schema.acme import CertifiedHost, OnDemand
 from evenly.config.schema.units import Rate
 
 ANSWER_SECONDS = 5.0
-"""For your service: handshakes are waiting."""
+"""For your service or program: handshakes are waiting."""
 
 REFUSED, UNANSWERED, BUSY = 300.0, 30.0, 5.0
 """Seconds for which a host is not asked about again that was refused; that got no answer; and that another process is
@@ -23,7 +25,7 @@ MOST_REFUSED = 10_000
 
 
 class DemandError(Exception):
-    """Your service cannot be asked; the text says why."""
+    """Your service or program gives no answer; the text says why."""
 
 
 def matches(patterns: Iterable[str], host: str) -> bool:
@@ -83,12 +85,38 @@ class Bounds:
 
 
 async def allows(options: OnDemand, host: str) -> bool:
-    """Asks your service. Raises `DemandError`."""
+    """Asks your service or program. Raises `DemandError`."""
+    if options.command is not None:
+        return await _program_allows([*options.command, host])
+    return await _service_allows(str(options.ask), host)
+
+
+async def _program_allows(command: list[str]) -> bool:
+    def run() -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=ANSWER_SECONDS, check=False
+        )
+
+    try:
+        # Also over it all: what the program has started may hold its output open longer than it lives.
+        async with asyncio.timeout(ANSWER_SECONDS):
+            done = await in_thread(run)
+    except (TimeoutError, subprocess.TimeoutExpired) as error:
+        raise DemandError(f"{command[0]} gives no answer within {ANSWER_SECONDS:g} s") from error
+    except OSError as error:
+        raise DemandError(f"{command[0]} cannot be run: {error.strerror or error}") from error
+    if done.returncode in (0, 1):
+        return done.returncode == 0
+    said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    raise DemandError(f"{command[0]} ended with {done.returncode}" + (f": {said[0]}" if said else ""))
+
+
+async def _service_allows(ask: str, host: str) -> bool:
     import httpx
 
     try:
         # Beside what it has already: `params` would take the place of that.
-        url = httpx.URL(options.ask).copy_merge_params({"domain": host})
+        url = httpx.URL(ask).copy_merge_params({"domain": host})
         async with (
             asyncio.timeout(ANSWER_SECONDS),
             httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False) as client,
@@ -96,9 +124,9 @@ async def allows(options: OnDemand, host: str) -> bool:
             client.stream("GET", url) as answer,
         ):
             if answer.is_server_error:
-                raise DemandError(f"{options.ask} answers {answer.status_code}")
+                raise DemandError(f"{ask} answers {answer.status_code}")
             return answer.status_code == httpx.codes.OK
     except TimeoutError as error:
-        raise DemandError(f"{options.ask} gives no answer within {ANSWER_SECONDS:g} s") from error
+        raise DemandError(f"{ask} gives no answer within {ANSWER_SECONDS:g} s") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise DemandError(f"{options.ask} cannot be asked: {str(error) or type(error).__name__}") from error
+        raise DemandError(f"{ask} cannot be asked: {str(error) or type(error).__name__}") from error

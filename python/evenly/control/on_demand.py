@@ -259,7 +259,7 @@ class OnDemand:
                 issued = host.keeper.standing.issued
                 if issued is None or issued.life[1] <= right_now():
                     self._in_background(self._forget(site, name))
-                raise IssueError(f"{site.options.ask} does not allow {name} any more")
+                raise IssueError(f"{site.options.decides} does not allow {name} any more")
 
         wanted = wanted_on_demand(site.loaded, site.name, name)
         host = _Host(self._keepers.keeper(wanted, site.store, self._publish, permit))

@@ -1,10 +1,12 @@
 """Which hosts may be asked about, and how often."""
 
 import asyncio
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
-from evenly.certificates.demand import MOST_REFUSED, Bounds, allows, matches
+from evenly.certificates import demand
+from evenly.certificates.demand import MOST_REFUSED, Bounds, DemandError, allows, matches
 from evenly.config.schema.acme import OnDemand
 from evenly.config.schema.units import Rate
 
@@ -96,3 +98,40 @@ def test_the_question_keeps_what_the_url_asks_already(query) -> None:
     path, _, asked = line.decode().split(" ")[1].partition("?")
     assert path == "/is-ours"
     assert parse_qs(asked) == {"token": ["x"], "of": ["a b"], "domain": ["a.test"]}
+
+
+def program(tmp_path: Path, text: str) -> OnDemand:
+    """Who decides is a shell script, with an argument before the host."""
+    script = tmp_path / "is-ours"
+    script.write_text(f"#!/bin/sh\n{text}\n")
+    script.chmod(0o755)
+    return OnDemand(hosts=["*"], command=[str(script), "first"])
+
+
+def test_a_program_says_yes_or_no(tmp_path) -> None:
+    """It gets the host as it is, behind its own arguments, and no shell sees it."""
+    options = program(tmp_path, '[ "$1" = first ] && [ "$2" = "a.test" ] && [ $# = 2 ]')
+    assert asyncio.run(allows(options, "a.test"))
+    assert not asyncio.run(allows(options, "a.test b"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("echo one >&2; echo no database >&2; exit 2", "is-ours ended with 2: no database"),
+        ("kill -9 $$", "is-ours ended with -9"),
+        # As if what it has started held its output open; `exec` so that nothing is left behind.
+        ("exec tail -f /dev/null", "is-ours gives no answer within 0.2 s"),
+    ],
+)
+def test_whatever_else_a_program_does_is_no_answer(tmp_path, monkeypatch, text, told) -> None:
+    if "tail" in text:
+        monkeypatch.setattr(demand, "ANSWER_SECONDS", 0.2)
+    with pytest.raises(DemandError, match=told):
+        asyncio.run(allows(program(tmp_path, text), "a.test"))
+
+
+def test_a_program_that_is_not_there_is_no_answer(tmp_path) -> None:
+    options = OnDemand(hosts=["*"], command=[str(tmp_path / "missing")])
+    with pytest.raises(DemandError, match="missing cannot be run: No such file"):
+        asyncio.run(allows(options, "a.test"))

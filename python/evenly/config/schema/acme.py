@@ -178,8 +178,8 @@ HostPattern = Annotated[
 
 
 class OnDemand(Table):
-    """Certificates for hosts that nobody wrote down: a client that asks for one waits in its handshake, your service is
-    asked whether the host is yours, and a certificate is issued for it alone, kept and renewed.
+    """Certificates for hosts that nobody wrote down: a client that asks for one waits in its handshake, your service or
+    program is asked whether the host is yours, and a certificate is issued for it alone, kept and renewed.
 
     Whoever is not allowed, or comes when a bound is reached, gets what clients get that ask for nothing known: the
     listener's first certificate, or a refusal with `strict_sni`."""
@@ -207,10 +207,21 @@ tls = { certificates = "customers", handshake_timeout = "30s" }
         description="Hosts that may be asked about; a wildcard stands for one label, and `*` for every host.",
         examples=[["*.customers.example.com"]],
     )
-    ask: Annotated[str, Matching(r"https?://[\x21-\x7e]+", 'a URL such as "http://127.0.0.1:8000/is-ours"')] = Field(
-        description="Who decides: it is asked with `GET` and `?domain=HOST`, within 5 seconds, before a host gets its "
-        "first certificate and before each renewal. 200 allows it; everything else does not.",
-        examples=["http://127.0.0.1:8000/is-ours"],
+    ask: Annotated[str, Matching(r"https?://[\x21-\x7e]+", 'a URL such as "http://127.0.0.1:8000/is-ours"')] | None = (
+        Field(
+            default=None,
+            description="Who decides: it is asked with `GET` and `?domain=HOST`, within 5 seconds, before a host gets "
+            "its first certificate and before each renewal. 200 allows it; everything else does not.",
+            examples=["http://127.0.0.1:8000/is-ours"],
+        )
+    )
+    command: list[Annotated[str, Field(min_length=1)]] | None = Field(
+        default=None,
+        min_length=1,
+        description="Instead of `ask`: a program that decides, by its absolute path, and its first arguments; the host "
+        "comes behind them. It ends with 0 if the host is yours and with 1 if it is not, within 5 seconds; everything "
+        "else is no answer. No shell is in between.",
+        examples=[["/usr/local/bin/is-ours"]],
     )
     rate: Annotated[Rate, Bounds(Rate.parse("1/h"), Rate.parse("1000/s"), "a rate")] = Field(
         default=Rate.parse("10/m"),
@@ -219,6 +230,19 @@ tls = { certificates = "customers", handshake_timeout = "30s" }
     max_hosts: Annotated[int, integer(1, 10_000)] = Field(
         default=1000, description="Hosts with a certificate. No more are issued then, with a warning."
     )
+
+    @model_validator(mode="after")
+    def _check_who(self) -> Self:
+        if self.ask is None and self.command is None:
+            raise refused("needs `ask` or `command`, which say whose hosts they are", "ask")
+        if self.ask is not None and self.command is not None:
+            raise refused("goes instead of `ask`, not beside it", "command")
+        return self
+
+    @property
+    def decides(self) -> str:
+        """Who decides, for people."""
+        return self.command[0] if self.command else str(self.ask)
 
 
 class AcmeCertificate(Table):
