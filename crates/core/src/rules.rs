@@ -11,16 +11,16 @@ pub enum Side {
     Response,
 }
 
-/// Compiled rules. The lines to append are one template, so rules without variables cost one copy.
+/// Compiled rules. Neighbouring lines to append are one template, so rules without variables cost one copy.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// Names removed, or replaced by what `lines` appends.
     dropped: Box<[Box<str>]>,
     /// Bit n is set if a dropped name has n bytes (63 stands for 63 and more): most fields fail this test first.
     lengths: u64,
-    lines: Template,
-    /// Names with values of variables alone. A request may lack what they stand for, and then there is no line.
-    varying: Box<[(Box<[u8]>, Template)]>,
+    /// In their order: lines, behind an empty text; or the value alone behind the beginning of its line, where it is of
+    /// variables alone. A request may lack what they stand for, and then there is no line.
+    lines: Box<[(Box<[u8]>, Template)]>,
 }
 
 /// Fields that say where a message ends or that belong to one connection (RFC 9110 §7.6.1, RFC 9112 §6). Evenly
@@ -45,7 +45,7 @@ impl Rules {
         for (i, name) in document.remove.iter().enumerate() {
             check_name(name, side).map_err(|message| DocumentError::new(format!("remove[{i}]"), message))?;
         }
-        let (mut lines, mut varying) = (Template::default(), Vec::new());
+        let mut lines: Vec<(Box<[u8]>, Template)> = Vec::new();
         for (list, fields) in [("set", &document.set), ("add", &document.add)] {
             for (i, (name, value)) in fields.iter().enumerate() {
                 let at = |message| DocumentError::new(format!("{list}[{i}]"), message);
@@ -53,24 +53,28 @@ impl Rules {
                 let value = Template::parse(value).map_err(at)?;
                 let begin = format!("{name}: ").into_bytes();
                 if value.is_variable() {
-                    varying.push((begin.into(), value));
+                    lines.push((begin.into(), value));
                     continue;
                 }
-                lines.push_literal(&begin);
-                lines.push(value);
-                lines.push_literal(b"\r\n");
+                if lines.last().is_none_or(|(begin, _)| !begin.is_empty()) {
+                    lines.push((Box::default(), Template::default()));
+                }
+                let (_, always) = lines.last_mut().expect("one was pushed");
+                always.push_literal(&begin);
+                always.push(value);
+                always.push_literal(b"\r\n");
             }
         }
         let replaced = document.set.iter().map(|(name, _)| name);
         let dropped: Box<[Box<str>]> =
             document.remove.iter().chain(replaced).map(|n| n.as_str().into()).collect();
         let lengths = dropped.iter().fold(0, |bits, name| bits | length_bit(name));
-        Ok(Self { dropped, lengths, lines, varying: varying.into() })
+        Ok(Self { dropped, lengths, lines: lines.into() })
     }
 
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.dropped.is_empty() && self.lines.literal() == Some(b"") && self.varying.is_empty()
+        self.dropped.is_empty() && self.lines.is_empty()
     }
 
     /// Whether the field called `name` is left out of the copy: removed, or replaced by what [`Rules::write`] appends.
@@ -81,11 +85,13 @@ impl Rules {
 
     /// Appends the set and added fields as "Name: value\r\n" lines.
     pub fn write(&self, out: &mut Vec<u8>, vars: &Variables<'_>) {
-        self.lines.render(out, vars);
-        for (name, value) in &self.varying {
+        for (name, value) in &self.lines {
             let begin = out.len();
             out.extend_from_slice(name);
             value.render(out, vars);
+            if name.is_empty() {
+                continue;
+            }
             if out.len() == begin + name.len() {
                 out.truncate(begin);
             } else {
@@ -179,7 +185,7 @@ mod tests {
             self::rules(&[], &set, &[("X-Whole", "?{query}"), ("X-None", "")], Side::Request).unwrap();
         out.clear();
         rules.write(&mut out, &vars);
-        assert_eq!(out, b"X-Whole: ?\r\nX-None: \r\nX-Method: GET\r\n");
+        assert_eq!(out, b"X-Method: GET\r\nX-Whole: ?\r\nX-None: \r\n");
         assert!(rules.drops("x-asked") && rules.drops("x-origin"));
     }
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from evenly.config.files import open_file
+from evenly.discovery import file
 from evenly.discovery.source import SourceError
 
 from tests.unit.discovery.asking import source, watching
@@ -52,15 +54,14 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
     path = tmp_path / "app.json"
     path.write_text('["192.0.2.1:80"]')
     (tmp_path / "new").write_text('["192.0.2.2:80"]')
-    opened = Path.open
 
-    def open_and_replace(self: Path, *arguments: Any) -> Any:
-        file = opened(self, *arguments)
-        if self == path and (tmp_path / "new").exists():
+    def open_and_replace(named: Path) -> Any:
+        opened = open_file(named)
+        if (tmp_path / "new").exists():
             (tmp_path / "new").rename(path)
-        return file
+        return opened
 
-    monkeypatch.setattr(Path, "open", open_and_replace)
+    monkeypatch.setattr(file, "open_file", open_and_replace)
 
     async def ask() -> None:
         async with watching(source(tmp_path, type="file", path="app.json", interval="50ms")) as watched:
