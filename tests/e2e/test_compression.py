@@ -165,6 +165,14 @@ def test_the_head_says_what_became_of_the_body(compressing, endpoint) -> None:
     assert plain.all("Vary") == ["Origin", "Accept-Encoding"]
 
 
+def test_a_route_has_the_last_word_on_the_validator(web, endpoint) -> None:
+    """What it removes does not come back because the body was compressed."""
+    routes = '[[routes]]\npool = "app"\nresponse_headers = { remove = "ETag" }\n'
+    serving = web(endpoint, listener="compression = {}", pool="keepalive = { max_idle = 0 }", routes=routes)
+    received = ask(serving, endpoint, answer(TEXT, 'ETag: "v1"'))
+    assert (received.one("Content-Encoding"), received.one("ETag")) == ("gzip", None)
+
+
 def test_what_is_still_good_is_named_as_it_was(compressing, endpoint) -> None:
     """A 304 has the weak validator of the compressed response that its client has (RFC 9110, section 15.4.5)."""
     response = b'HTTP/1.1 304 Not Modified\r\nETag: "v1"\r\n\r\n'

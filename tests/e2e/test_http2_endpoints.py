@@ -6,10 +6,11 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from ..support.http2 import Http2Client
+from ..support.http2 import Http2Client, http2_clients
 from ..support.http2_endpoint import Http2Endpoint, Http2Peer
 from ..support.server import pattern
 
@@ -33,21 +34,14 @@ def playing() -> Iterator[Http2Endpoint]:
 @pytest.fixture
 def h2(web, playing):
     """A balancer before that endpoint: `serving = h2()`, and `serving.h2()` connects by HTTP/2."""
-    clients: list[Http2Client] = []
 
     def start(*more: object, pool: str = "", top: str = "", **parts: str):
         serving = web(playing, *more, pool=f"{H2}\n{pool}", top=f"{LOGGED}\n{top}", **parts)
-
-        def connect(**options: object) -> Http2Client:
-            clients.append(Http2Client(socket.create_connection(serving.port.address, 10), **options))
-            return clients[-1]
-
-        serving.h2 = connect
+        serving.h2 = partial(connect, serving.port.address)
         return serving
 
-    yield start
-    for client in clients:
-        client.socket.close()
+    with http2_clients() as connect:
+        yield start
 
 
 def test_what_the_endpoint_and_the_client_get(h2, playing) -> None:

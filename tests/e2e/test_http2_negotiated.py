@@ -2,9 +2,9 @@
 
 import contextlib
 import select
-import socket
 import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import grpc
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from ..support.choosing_endpoint import ChoosingEndpoint
 from ..support.endpoint import OK
 from ..support.grpc_server import GrpcServer
-from ..support.http2 import Http2Client
+from ..support.http2 import Http2Client, http2_clients
 from ..support.http2_endpoint import Http2Peer
 
 REFUSED_STREAM, ENABLE_CONNECT_PROTOCOL = 7, 8
@@ -34,22 +34,15 @@ def choosing(authority) -> Iterator[Callable[..., ChoosingEndpoint]]:
 @pytest.fixture
 def auto(web, authority):
     """A balancer before such endpoints: `serving = auto(one, other)`, and `serving.h2()` connects by HTTP/2."""
-    clients: list[Http2Client] = []
 
     def start(*endpoints: object, pool: str = "", **parts: str):
         options = f'protocol = "auto"\ntls = {{ ca = "{authority.bundle}" }}\n{pool}'
         serving = web(*(f"https://{each}" for each in endpoints), pool=options, top='access_log = "-"', **parts)
-
-        def connect() -> Http2Client:
-            clients.append(Http2Client(socket.create_connection(serving.port.address, 10)))
-            return clients[-1]
-
-        serving.h2 = connect
+        serving.h2 = partial(connect, serving.port.address)
         return serving
 
-    yield start
-    for client in clients:
-        client.socket.close()
+    with http2_clients() as connect:
+        yield start
 
 
 def at_once(client: Http2Client, number: int) -> list[int]:

@@ -3,7 +3,8 @@
 import socket
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -201,3 +202,14 @@ class Http2Client(Http2End):
                     self.answers[event.stream_id].reset = int(event.error_code)
                 case h2.events.ConnectionTerminated():
                     self.goaway = event
+
+
+@contextmanager
+def http2_clients() -> Iterator[Callable[..., Http2Client]]:
+    """Connects to a port's address as often as it is called; all are closed behind the block."""
+    with ExitStack() as connected:
+
+        def connect(address: tuple[str, int], **options: Any) -> Http2Client:
+            return connected.enter_context(Http2Client(socket.create_connection(address, DEADLINE), **options))
+
+        yield connect

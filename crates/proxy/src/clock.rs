@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Time since the process began to serve, one for all its threads. Numbers, because sums of `Instant` and `Duration` are
 /// several times as many instructions, and a request needs half a dozen.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Clock {
     began: Nanos,
 }

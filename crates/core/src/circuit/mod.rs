@@ -36,7 +36,8 @@ use gate::{Entry, Gate};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A pool's or an endpoint's circuit breaker: its settings, which are the snapshot's, and its state, which all threads and snapshots share.
+/// A pool's or an endpoint's circuit breaker: its settings, which are the snapshot's, and its state, which all threads and
+/// snapshots share.
 #[derive(Debug, Clone)]
 pub struct Circuit {
     policy: CircuitBreaker,

@@ -5,7 +5,7 @@ use super::exchange::Exchange;
 use super::fields::HeadFields;
 use crate::compress::Stage;
 use evenly_core::compression::{
-    Accepted, Compression, Response, drops, name, write_fields, write_vary, write_weak_tag,
+    Accepted, Compression, Response, drops, name, write_coding, write_vary, write_weak_tag,
 };
 use evenly_core::document::Algorithm;
 use evenly_core::route::{Fields, Route};
@@ -99,13 +99,13 @@ impl Coded {
             || (self.confirms && field.name.eq_ignore_ascii_case("etag"))
     }
 
-    /// Appends the fields that say so.
-    pub fn write(&self, out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
+    /// Appends the fields that say so, but for a validator of which the route has the last word.
+    pub fn write(&self, out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, route: &Route) {
         let fields = HeadFields(head.fields);
         if let Some(algorithm) = self.algorithm {
-            write_fields(out, algorithm, &fields);
+            write_coding(out, algorithm);
         }
-        if self.confirms {
+        if (self.algorithm.is_some() || self.confirms) && !route.response_rules.drops("etag") {
             write_weak_tag(out, &fields);
         }
         if self.varies {

@@ -144,7 +144,7 @@ fn response(
             }
         }
     }
-    coded.write(&mut text, head);
+    coded.write(&mut text, head, route);
     bond::renew(exchange, head, &mut text);
     if is_chunked {
         text.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

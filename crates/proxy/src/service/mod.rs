@@ -62,7 +62,7 @@ impl Service {
         let (snapshots, inbox) = unbounded_channel();
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let (found, told) = (Arc::clone(&checks), Arc::clone(&events));
-        let zones = Arc::new(Zones::new(Arc::clone(&events)));
+        let zones = Arc::new(Zones::new(clock, Arc::clone(&events)));
         let (watched, swept) = (Arc::clone(&zones), Arc::clone(&events));
         let thread = thread::Builder::new().name("evenly-service".into()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()

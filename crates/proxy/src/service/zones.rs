@@ -1,10 +1,10 @@
 //! Evacuated zones, and that each comes back in time: the service thread sees to it, whatever becomes of whoever asked.
 
 use super::events::{Event, Events, Level, Subject};
-use crate::clock::nanos;
+use crate::clock::{Clock, nanos};
 use evenly_core::pool::{Evacuations, Nanos, Pool};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often is looked for evacuations that are over; they are given in minutes.
 pub(super) const EXPIRY_TICK: Duration = Duration::from_millis(100);
@@ -14,20 +14,20 @@ pub(super) const EXPIRY_TICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Zones {
     evacuations: Mutex<Evacuations>,
-    /// The beginning of the evacuations' time.
-    epoch: Instant,
+    /// The workers'.
+    clock: Clock,
     events: Arc<Events>,
 }
 
 impl Zones {
-    pub(super) fn new(events: Arc<Events>) -> Self {
-        Self { evacuations: Mutex::default(), epoch: Instant::now(), events }
+    pub(super) fn new(clock: Clock, events: Arc<Events>) -> Self {
+        Self { evacuations: Mutex::default(), clock, events }
     }
 
     /// Evacuates a zone of these pools for so long from now.
     pub fn evacuate(&self, zone: &str, time: Duration, pools: &[Arc<Pool>]) {
         let mut evacuations = self.lock();
-        evacuations.begin(zone, self.nanos().saturating_add(nanos(time)));
+        evacuations.begin(zone, self.clock.now().saturating_add(nanos(time)));
         evacuations.mark(pools);
         self.tell(zone, "in service", "evacuated", "set by the operator");
     }
@@ -51,7 +51,7 @@ impl Zones {
     /// Takes back every zone whose time is over.
     pub(super) fn expire(&self, pools: &[Arc<Pool>]) {
         let mut evacuations = self.lock();
-        let over = evacuations.expire(self.nanos());
+        let over = evacuations.expire(self.clock.now());
         if over.is_empty() {
             return;
         }
@@ -61,17 +61,13 @@ impl Zones {
 
     /// All evacuated zones with the time that is left of each evacuation.
     pub fn evacuated(&self) -> Vec<(String, Duration)> {
-        let now = self.nanos();
+        let now = self.clock.now();
         let left = |until: Nanos| Duration::from_nanos(until.saturating_sub(now));
         self.lock().iter().map(|(zone, until)| (zone.to_owned(), left(until))).collect()
     }
 
     fn tell(&self, zone: &str, from: &'static str, to: &'static str, reason: &'static str) {
         self.events.push(Event::new(Level::Info, Subject::Zone { zone: zone.to_owned(), from, to, reason }));
-    }
-
-    fn nanos(&self) -> Nanos {
-        nanos(self.epoch.elapsed())
     }
 
     fn lock(&self) -> MutexGuard<'_, Evacuations> {
