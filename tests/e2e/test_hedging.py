@@ -53,7 +53,8 @@ def test_the_slowest_answers_become_fast(web, servers) -> None:
         found[bool(pool)] = (load.percentile(0.99), sent / load.count)
         if pool:
             assert hedges(serving, "_won") > 30
-            assert sent - load.count == hedges(serving)
+            # A hedge that is overtaken on its way is called back before its endpoint has read it.
+            assert 0.9 * hedges(serving) <= sent - load.count <= hedges(serving)
     (before, _), (after, amplification) = found[False], found[True]
     assert before >= 0.3
     assert after <= before / 3, f"{after * 1000:.1f} ms, without hedging {before * 1000:.1f} ms"
