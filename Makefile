@@ -8,8 +8,8 @@ SECONDS ?= 60
 DEMO_SECONDS ?= 0
 # How the packet path is compiled: `dev` shares what `cargo test` compiles, and is not for measuring.
 PROFILE ?= release
-# Test processes at once; end-to-end tests start balancers of their own, so more than the cores does not help.
-JOBS ?= 2
+# Test processes at once. They wait half of their time: for deadlines of the balancers that they start, and for their ends.
+JOBS ?= 3
 
 # maturin calls pip as well; its progress is no news.
 export PIP_QUIET := 1

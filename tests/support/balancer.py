@@ -1,4 +1,4 @@
-"""`evenly run` as a child process, through the console script a user has: started, ready, watched and ended.
+"""`evenly run` as a process, started as the console script would (`preloaded.py`): ready, watched and ended.
 
 Readiness is the datagram that systemd would get; changes are lines of the log. Every process is ended by its own id.
 """
@@ -22,6 +22,7 @@ from typing import IO, Any, Self
 
 import httpx
 
+from . import preloaded
 from .ports import Port
 from .wire import DEADLINE, Peer
 
@@ -39,9 +40,7 @@ def console_script() -> str:
 
 def run_verb(*arguments: str, expect: int = 0, timeout: float = START) -> subprocess.CompletedProcess[str]:
     """Runs one `evenly` command to its end."""
-    done = subprocess.run(
-        [console_script(), *arguments], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
-    )
+    done = preloaded.finish([console_script(), *arguments], timeout)
     assert done.returncode == expect, f"evenly {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -89,6 +88,7 @@ class Balancer:
         through: tuple[str, ...] = (),
     ) -> None:
         # A short path, because a Unix socket's has at most 107 bytes.
+        self.process: subprocess.Popen[str] | preloaded.Child
         self.directory = Path(tempfile.mkdtemp(prefix="evenly-"))
         self.file = self.directory / "evenly.toml"
         self.admin_path = self.directory / "admin.sock"
@@ -105,7 +105,10 @@ class Balancer:
         if descriptor_limit is not None:
             # In a shell that becomes Evenly: code between fork and exec is not safe beside the threads of the tests.
             command = ["bash", "-c", f'ulimit -n {descriptor_limit}; exec "$@"', "evenly", *command]
-        self.process = _start([*through, *command], environment, descriptors)
+        if descriptors or through or descriptor_limit is not None or not preloaded.can_start(environment):
+            self.process = _start([*through, *command], environment, descriptors)
+        else:
+            self.process = preloaded.start(command, environment)
         assert self.process.stderr is not None
         assert self.process.stdout is not None
         self.log = Lines(self.process.stderr)

@@ -67,6 +67,14 @@ class AdminServer:
         """Closes a server that was never started; a predecessor goes on with what was its own."""
         self._leave(remove_file=not self._inherited)
 
+    def retire(self) -> None:
+        """Takes no more requests, which are a successor's from now on; those under way are answered."""
+        if self._server is not None:
+            for each in self._server.servers:
+                each.close()
+            for connection in list(self._server.server_state.connections):
+                connection.shutdown()
+
     async def close(self, *, handed_over: bool) -> None:
         """Stops answering after what is under way; removes the socket's file unless somebody else listens on it."""
         if self._server is not None and self._serving is not None:

@@ -35,6 +35,9 @@ class AdminServer(Protocol):
     def abandon(self) -> None:
         """Closes a server that was never started, because the process cannot serve after all."""
 
+    def retire(self) -> None:
+        """Takes no more requests, which are a successor's from now on; those under way are answered."""
+
     async def close(self, *, handed_over: bool) -> None:
         """Stops listening; leaves the socket's file alone if it was handed over."""
 

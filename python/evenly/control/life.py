@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -52,6 +53,9 @@ async def supervise(origin: Origin, open_admin: OpenAdmin, *, watch: bool = Fals
         running.enter_context(events.logged(supervisor.dataplane, asked))
         running.enter_context(signals.handled(supervisor))
         announce(supervisor)
+        # What there is now stays: garbage is looked for in what comes later only.
+        gc.freeze()
+        gc.enable()
         await supervisor.run(watch=watch)
     log.info("stopped", pid=os.getpid())
 

@@ -295,6 +295,7 @@ class Supervisor:
             systemd.notify(f"MAINPID={successor.pid}")
             log.info("upgraded", pid=os.getpid(), successor=successor.pid)
             self._handed_over = True
+            self.admin.retire()
             self.keeper.leave()
             self._end_within(self.configuration.resolved.upgrade_timeout.seconds)
             return successor.pid

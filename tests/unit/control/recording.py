@@ -155,5 +155,8 @@ class SilentAdmin:
     def abandon(self) -> None:
         self.calls.append("abandon")
 
+    def retire(self) -> None:
+        self.calls.append("retire")
+
     async def close(self, *, handed_over: bool) -> None:
         self.calls.append(f"close handed_over={handed_over}")
