@@ -154,7 +154,7 @@ def test_who_takes_nothing_holds_nobody_up(h3, servers) -> None:
 
 
 def test_sessions_are_resumed(h3, servers) -> None:
-    """By the tickets that TLS over TCP has, too; early data is not taken."""
+    """By the tickets that TLS over TCP has, too; early data is not taken where no route is for it."""
     client, serving = h3(*servers("a"))
     client.until(lambda: client.tickets)
     assert client.tickets[0].max_early_data_size in (None, 0)

@@ -20,6 +20,7 @@ from .server import pattern
 from .wire import DEADLINE
 
 Fields = list[tuple[str, str]]
+FIRST_PACKETS = 8
 DATA, HEADERS, CANCEL_PUSH, SETTINGS, PUSH_PROMISE, GOAWAY, MAX_PUSH_ID = 0, 1, 3, 4, 5, 7, 13
 
 __all__ = ["Answer", "Http3Client", "encode_frame"]
@@ -65,6 +66,8 @@ class Http3Client:
         if bundle:
             configuration.load_verify_locations(str(bundle))
         self.tickets: list[Any] = []
+        self.sent: list[bytes] = []
+        """The first packets, for tests that send them once more."""
         self.quic = QuicConnection(configuration=configuration, session_ticket_handler=self.tickets.append)
         self.answers: defaultdict[int, Answer] = defaultdict(Answer)
         self.is_agreed = self.is_resumed = False
@@ -166,6 +169,8 @@ class Http3Client:
         """Sends what there is to send."""
         for packet, address in self.quic.datagrams_to_send(now=time.time()):
             self.socket.sendto(packet, address)
+            if len(self.sent) < FIRST_PACKETS:
+                self.sent.append(packet)
 
     def _receive(self) -> None:
         self.socket.setblocking(False)

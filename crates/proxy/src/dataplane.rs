@@ -294,6 +294,7 @@ impl Dataplane {
         let scene = Scene {
             snapshot: &control.snapshot,
             targets: control.originations.targets(),
+            terminations: control.terminations.listeners(),
             service: control.service.as_ref(),
             connections: self.permits.open(),
             workers: control.workers.len(),

@@ -274,6 +274,7 @@ def _route(route: Route, files: AccessFiles) -> dict[str, Any]:
         "body_bytes": At(("limits", "body"), route.limits.body and route.limits.body.bytes),
         "allow_connect": route.allow_connect,
         "allow_upgrade": route.allow_upgrade,
+        "early_data": route.early_data,
         "guard": admitting.guard(route, files),
         "compression": admitting.compression(route.compression),
         "fault": route.fault and _fault(route.fault),

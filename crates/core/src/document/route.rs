@@ -56,6 +56,8 @@ pub struct Route {
     pub allow_connect: bool,
     /// Whether `Upgrade` (WebSocket) is passed on.
     pub allow_upgrade: bool,
+    /// Whether safe requests may be answered before the client's TLS handshake is over (0-RTT).
+    pub early_data: bool,
     /// What a request has to show, or `null`: nothing.
     #[serde(deserialize_with = "present")]
     pub guard: Option<Guard>,

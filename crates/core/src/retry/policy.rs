@@ -87,6 +87,9 @@ pub struct Policy {
     backoff: Backoff,
 }
 
+/// Too Early (RFC 8470 §5.2).
+const TOO_EARLY: u16 = 425;
+
 /// Tries that a request can have. More would keep a client waiting for what is down.
 const MOST_ATTEMPTS: u32 = 10;
 
@@ -104,6 +107,13 @@ impl Policy {
             return Err(DocumentError::new(
                 format!("on_statuses[{index}]"),
                 "statuses that say that something failed are from 400 to 599",
+            ));
+        }
+        let too_early = |range: &StatusRange| (range.first, range.last) == (TOO_EARLY, TOO_EARLY);
+        if let Some(index) = document.on_statuses.iter().position(too_early) {
+            return Err(DocumentError::new(
+                format!("on_statuses[{index}]"),
+                "425 is for the client, which alone can ask again later than too early",
             ));
         }
         let means_nothing = |status: &u8| *status == 0 || usize::from(*status) >= grpc::STATUSES.len();
@@ -174,9 +184,11 @@ impl Policy {
         self.on_connect_failure && tried < self.attempts as usize
     }
 
-    /// Whether a response with this status is dropped and the request tried again, if all else allows it.
+    /// Whether a response with this status is dropped and the request tried again, if all else allows it. One that came too
+    /// early would only be as early again: the client has to know (RFC 8470 §5.2).
     pub fn retries_status(&self, status: u16) -> bool {
-        self.on_statuses.iter().any(|range| (range.first..=range.last).contains(&status))
+        status != TOO_EARLY
+            && self.on_statuses.iter().any(|range| (range.first..=range.last).contains(&status))
     }
 
     /// The same for a call of gRPC that ends with this status.
@@ -290,6 +302,9 @@ mod tests {
         assert_eq!(refused(|retry| retry.attempts = 11), "attempts");
         assert_eq!(refused(|retry| retry.on_statuses[0].first = 399), "on_statuses[0]");
         assert_eq!(refused(|retry| retry.on_statuses[0].last = 501), "on_statuses[0]");
+        let too_early: fn(&mut document::Retry) =
+            |retry| retry.on_statuses.push(StatusRange { first: 425, last: 425 });
+        assert_eq!(refused(too_early), "on_statuses[1]");
         assert_eq!(refused(|retry| retry.on_grpc_statuses = vec![1, 0]), "on_grpc_statuses[1]");
         assert_eq!(refused(|retry| retry.on_grpc_statuses = vec![17]), "on_grpc_statuses[0]");
         assert_eq!(refused(|retry| retry.max_backoff_ms = 19), "max_backoff_ms");

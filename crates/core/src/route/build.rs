@@ -48,6 +48,7 @@ impl Route {
             retry: document.retry.as_ref().map(Policy::build).transpose().map_err(inside("retry"))?,
             body_bytes: document.body_bytes,
             allow_upgrade: document.allow_upgrade,
+            early_data: document.early_data,
             guard: guard(document, pools)?,
             compression: compression(&document.compression)?,
             mirror: mirror(document, pools)?,

@@ -106,6 +106,8 @@ pub struct Route {
     pub body_bytes: Option<u64>,
     /// Whether `Upgrade` is passed on.
     pub allow_upgrade: bool,
+    /// Whether safe requests that came in early data are done at once, and not when the handshake is over.
+    pub early_data: bool,
     /// What a request has to show before the action is done.
     pub guard: Option<Box<Guard>>,
     /// How responses are compressed, in place of the listener's way.

@@ -12,6 +12,7 @@ mod tls;
 mod warnings;
 
 pub use changes::{Changes, Difference};
+pub use tls::takes_early_data;
 pub use warnings::Warning;
 
 use crate::access::IdentityFields;

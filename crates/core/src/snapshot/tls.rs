@@ -2,7 +2,7 @@
 //! where keys are read, in the `proxy` crate.
 
 use crate::document::{
-    Document, DocumentError, ListenerTls, Protocol, SessionTickets, TlsPolicy, TlsVersion,
+    Document, DocumentError, Listener, ListenerTls, Protocol, Route, SessionTickets, TlsPolicy, TlsVersion,
 };
 use crate::nearest::unknown;
 use crate::route::inside;
@@ -33,7 +33,33 @@ pub(super) fn check(document: &Document) -> Result<(), DocumentError> {
         return Err(DocumentError::new(format!("staples[{i}].certificate"), message));
     }
     pools(document)?;
+    early_data(document)?;
     secrets(&document.session_tickets).map_err(inside("session_tickets"))
+}
+
+/// Whether a listener takes early data: a route of its is for that, and sessions are resumed. Not where clients show
+/// certificates, since what they are owed for those is not sent before the handshake is over.
+pub fn takes_early_data(document: &Document, listener: &Listener) -> bool {
+    let belongs =
+        |route: &&Route| route.listeners.as_ref().is_none_or(|names| names.contains(&listener.name));
+    listener.protocol == Protocol::Http
+        && listener.tls.as_ref().is_some_and(|tls| tls.session_tickets && tls.client_auth.is_none())
+        && document.routes.iter().filter(belongs).any(|route| route.early_data)
+}
+
+fn early_data(document: &Document) -> Result<(), DocumentError> {
+    for (i, route) in document.routes.iter().enumerate().filter(|(_, route)| route.early_data) {
+        let mut listeners = document.listeners.iter();
+        let is_its = |listener: &&Listener| {
+            route.listeners.as_ref().is_none_or(|names| names.contains(&listener.name))
+        };
+        if !listeners.any(|listener| is_its(&listener) && takes_early_data(document, listener)) {
+            let message = "has no effect: no listener of the route has TLS with session tickets and without client \
+                           certificates";
+            return Err(DocumentError::new(format!("routes[{i}].early_data"), message));
+        }
+    }
+    Ok(())
 }
 
 fn pools(document: &Document) -> Result<(), DocumentError> {

@@ -30,6 +30,7 @@ pub fn route(name: &str) -> Route {
         body_bytes: None,
         allow_connect: false,
         allow_upgrade: false,
+        early_data: false,
         guard: None,
         compression: None,
         fault: None,

@@ -39,6 +39,9 @@ pub(super) fn tls(out: &mut Vec<u8>, facts: &Facts) {
     field(out, "cipher", facts.cipher.as_bytes());
     server_name(out, facts.name.as_deref().unwrap_or_default());
     let _ = write!(out, ",\"tls_resumed\":{}", facts.is_resumed);
+    if facts.is_early() {
+        out.extend_from_slice(b",\"early_data\":true");
+    }
     if let Some(certificate) = &facts.client.certificate {
         field(out, "client_subject", certificate.subject.as_bytes());
         field(out, "client_fingerprint", certificate.fingerprint.as_bytes());

@@ -14,6 +14,7 @@ use crate::worker::view::View;
 use evenly_core::client_tls::NO_CERTIFICATE;
 use evenly_core::listener::Listener;
 use evenly_core::proxy_protocol::Addresses;
+use evenly_core::route::host_name;
 use evenly_http1::{FieldKind, Version};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -306,6 +307,20 @@ impl Client {
         self.listener = Arc::clone(listener);
         let has_certificate = self.stream.facts().is_some_and(|facts| facts.client.certificate.is_some());
         has_certificate || !listener.tls.as_ref().is_some_and(|tls| tls.requires_clients)
+    }
+
+    /// Whether a request is for a host that the connection's certificate is not for, where that matters (strict SNI). It is
+    /// judged by the certificates of today; a client whose has lost a name finds out by a new connection.
+    pub fn is_misdirected(&self, view: &View, authority: &str) -> bool {
+        let (Some(tls), Some(facts)) = (&self.listener.tls, self.stream.facts()) else { return false };
+        if !tls.strict_sni {
+            return false;
+        }
+        let (asked, host) = (facts.name.as_deref().unwrap_or_default(), host_name(authority));
+        // A request that names no host, as HTTP/1.0 allows, is for the one that the connection has named.
+        !host.is_empty()
+            && !host.eq_ignore_ascii_case(asked)
+            && view.termination(self.bind).is_some_and(|termination| !termination.names.reaches(asked, host))
     }
 
     /// Whether the connection is to end after what is under way on it.

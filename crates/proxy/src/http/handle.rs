@@ -6,6 +6,7 @@ use super::bond::pick_for;
 use super::client::Client;
 use super::compress::count;
 use super::connect::{Lost, connect};
+use super::early;
 use super::exchange::Exchange;
 use super::fault::inject;
 use super::grpc;
@@ -61,7 +62,7 @@ pub enum Next {
 /// requests come from and what follows them is on the `desk`.
 pub async fn serve(desk: Rc<Desk>) {
     loop {
-        let (mut client, input) = desk.next().await;
+        let (mut client, mut input) = desk.next().await;
         // Not a function of its own: its state would be copied here for each request.
         let next = match client.pin() {
             None => Next::Close,
@@ -71,7 +72,12 @@ pub async fn serve(desk: Rc<Desk>) {
                     match plan(&mut client, &view, &input, known.as_deref()) {
                         Plan::MoreHead => break Next::MoreHead(input),
                         Plan::Answer(mut planned) => break say(&mut client, &mut planned, Some(input)).await,
-                        // Boxed, for its size and because it is rare.
+                        // Boxed, for their size and because they are rare.
+                        Plan::Hold => {
+                            if let Err(next) = Box::pin(early::hold(&mut client, &mut input)).await {
+                                break next;
+                            }
+                        }
                         Plan::Ask(question, address) => {
                             known = Some(Box::pin(ask(&mut client, &view, *question, address)).await);
                         }

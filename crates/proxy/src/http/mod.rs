@@ -7,6 +7,7 @@
 //! | read, keep-alive | `connection.rs`, `client.rs` |
 //! | pin, route, admit | `plan.rs`; `admit/` where a route has a guard |
 //! | pick, connect, forward | `handle.rs` and `connect.rs`; `queue.rs` when all are full; `request.rs` renders the head, `upload.rs` brings the body, `kept.rs` what of it was kept, `trailers.rs` what comes behind one; `hedge.rs` does it twice at once |
+//! | what came in early data (0-RTT) | `early.rs`, before *admit* |
 //! | faults on purpose | `fault.rs`, before *pick* |
 //! | mirror | `mirror.rs`: what the exchange lays aside, and the copy's own task |
 //! | settle | `wait.rs`, `settle.rs`; `retry.rs` for another try; `answer.rs` for what Evenly says itself |
@@ -23,6 +24,7 @@ mod client;
 mod compress;
 mod connect;
 mod connection;
+mod early;
 mod exchange;
 mod fault;
 mod fields;

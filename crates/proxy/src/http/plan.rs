@@ -8,6 +8,7 @@ use super::answer::{Answer, Manner};
 use super::bond::{self, Bond};
 use super::client::Client;
 use super::compress::Coding;
+use super::early;
 use super::exchange::{Exchange, Method, Tally};
 use super::fault;
 use super::fields::ClientFields;
@@ -26,7 +27,7 @@ use evenly_core::error::Failure;
 use evenly_core::listener::Service;
 use evenly_core::max_forwards::forwards_left;
 use evenly_core::pool::Nanos;
-use evenly_core::route::{Action, PoolIndex, Request, Route, RouteTable, host_name};
+use evenly_core::route::{Action, PoolIndex, Request, Route, RouteTable};
 use evenly_core::target::normalize_path;
 use evenly_core::template::Variables;
 use evenly_http1::{
@@ -43,6 +44,8 @@ pub enum Plan {
     MoreHead,
     /// Evenly answers itself.
     Answer(Box<Planned>),
+    /// The client's handshake has to be over first.
+    Hold,
     /// Something has to be found out first, which takes time.
     Ask(Box<Question>, IpAddr),
     /// An endpoint answers.
@@ -130,9 +133,11 @@ fn routed(
     say_tls(&mut line, client);
     let opened = Opened { started, line };
     let call = Call::of(client, head);
-    let scene = Scene { view, head, request_length: request_length(head, input.len()), known, call };
+    let is_early = early::is_early(client);
+    let scene =
+        Scene { view, head, request_length: request_length(head, input.len()), known, call, is_early };
     let is_connect = head.target.form == TargetForm::Authority;
-    if !is_connect && is_misdirected(client, view, head.host) {
+    if !is_connect && client.is_misdirected(view, head.host) {
         return scene.fail(client, opened, None, Failure::Misdirected);
     }
     let Ok(path) = normalize_path(head.target.path) else {
@@ -151,6 +156,14 @@ fn routed(
         let failure = if is_connect { Failure::TunnelRefused } else { Failure::RouteNone };
         return scene.fail(client, opened, None, failure);
     };
+    if is_early {
+        if !early::may_pass(route, head) {
+            return Plan::Hold;
+        }
+        if known.is_none() {
+            client.worker.stats.borrow_mut().early_request(client.listener.id.0, true);
+        }
+    }
     let variables = Variables {
         client_ip,
         method: head.method,
@@ -164,20 +177,6 @@ fn routed(
     };
     let sought = Sought { route, request: &request, variables: &variables };
     admit(client, &scene, &sought, opened)
-}
-
-/// Whether a request is for a host that the connection's certificate is not for, where that matters (strict SNI). It is judged
-/// by the certificates of today; a client whose has lost a name finds out by a new connection.
-fn is_misdirected(client: &Client, view: &View, authority: &str) -> bool {
-    let (Some(tls), Some(facts)) = (&client.listener.tls, client.stream.facts()) else { return false };
-    if !tls.strict_sni {
-        return false;
-    }
-    let (asked, host) = (facts.name.as_deref().unwrap_or_default(), host_name(authority));
-    // A request that names no host, as HTTP/1.0 allows, is for the one that the connection has named.
-    !host.is_empty()
-        && !host.eq_ignore_ascii_case(asked)
-        && view.termination(client.bind).is_some_and(|termination| !termination.names.reaches(asked, host))
 }
 
 /// What there is of a request's [`Tally`] before it is known who answers: the rest of it would only be carried about.
@@ -277,7 +276,9 @@ fn exchange(
     let mut text = client.worker.buffers.text();
     let has_h2 = client.stream.frames_messages() || view.pool(taking).http2.is_some();
     let takes_trailers = has_h2 && takes_trailers(head) && upgrade.is_none();
-    let rendering = Rendering { head, route, variables, upgrade, takes_trailers, admitted, forwards_left };
+    let is_early = scene.is_early;
+    let rendering =
+        Rendering { head, route, variables, upgrade, takes_trailers, admitted, forwards_left, is_early };
     let Ok(host_at) = render(client, view, &rendering, &mut text) else {
         return scene.fail(client, opened, Some(route), Failure::RequestBad);
     };
@@ -330,6 +331,8 @@ pub struct Scene<'a> {
     pub known: Option<&'a Known>,
     /// The call of gRPC that the request is.
     call: Option<Box<Call>>,
+    /// Whether it came in early data, and is done at once.
+    is_early: bool,
 }
 
 impl Scene<'_> {

@@ -5,6 +5,7 @@
 
 use super::admit::Admitted;
 use super::client::Client;
+use super::early;
 use super::trailers::announce;
 use crate::worker::view::View;
 use evenly_core::access::IdentityFields;
@@ -32,6 +33,8 @@ pub struct Rendering<'a> {
     pub admitted: Option<&'a Admitted>,
     /// How many proxies may pass it on, this one included, if it says so.
     pub forwards_left: Option<u32>,
+    /// Whether the client's handshake is not over.
+    pub is_early: bool,
 }
 
 /// Appends the head to `out`. Returns where the endpoint's own `Host` has to be put in, if the request needs one.
@@ -78,7 +81,8 @@ pub fn render(
         let is_dropped = has_rules && rules.drops(&field.name)
             || guard.is_some_and(|guard| guard.drops(&field.name))
             || identity_fields.is_some_and(|fields| fields.has(&field.name))
-            || rendering.forwards_left.is_some() && field.name.eq_ignore_ascii_case(max_forwards::NAME);
+            || rendering.forwards_left.is_some() && field.name.eq_ignore_ascii_case(max_forwards::NAME)
+            || rendering.is_early && field.name.eq_ignore_ascii_case(early::NAME);
         passes && !is_dropped
     });
     of_connection(rendering, identity_fields, out);
@@ -93,7 +97,7 @@ pub fn render(
     Ok(host_at)
 }
 
-/// Writes the fields of this connection alone, of which none is copied, and how many forwards are left.
+/// Writes the fields of this connection alone, of which none is copied, how many forwards are left, and that it is early.
 fn of_connection(rendering: &Rendering<'_>, identity_fields: Option<&IdentityFields>, out: &mut Vec<u8>) {
     if rendering.head.body == BodyLength::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
@@ -106,6 +110,9 @@ fn of_connection(rendering: &Rendering<'_>, identity_fields: Option<&IdentityFie
     }
     if rendering.takes_trailers {
         out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+    }
+    if rendering.is_early {
+        out.extend_from_slice(early::LINE);
     }
     if let Some(left) = rendering.forwards_left {
         // Writing to memory does not fail.

@@ -41,6 +41,8 @@ pub(super) struct TlsStats {
     pub agreed: [[u64; 2]; 2],
     /// Why is told as for every connection.
     pub failed: u64,
+    /// Requests in early data: those that had to wait, and those that were done at once.
+    pub early: [u64; 2],
 }
 
 impl TlsStats {
@@ -56,6 +58,7 @@ impl TlsStats {
 
     fn merge(&mut self, other: &Self) {
         self.failed += other.failed;
+        self.early.iter_mut().zip(other.early).for_each(|(mine, theirs)| *mine += theirs);
         let theirs = other.agreed.iter().flatten();
         self.agreed.iter_mut().flatten().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
     }

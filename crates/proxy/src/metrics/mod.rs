@@ -24,7 +24,7 @@ pub use stats::{NONE, Record, WorkerStats};
 pub use status::status;
 
 use crate::service::Service;
-use crate::tls::Targets;
+use crate::tls::{Targets, Termination};
 use evenly_core::snapshot::Snapshot;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub struct Scene<'a> {
     pub snapshot: &'a Snapshot,
     /// How TLS is spoken with its endpoints.
     pub targets: &'a Targets,
+    /// How its listeners terminate it, in their order.
+    pub terminations: &'a [Option<Termination>],
     /// The service threads; `None` once they are stopped.
     pub service: Option<&'a Service>,
     /// Client connections that are open.

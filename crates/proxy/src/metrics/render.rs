@@ -31,7 +31,7 @@ pub fn render(out: &mut String, scene: &Scene<'_>, stats: &WorkerStats) {
     stats.access.render(&mut exposition);
     listeners(&mut exposition, scene.snapshot, stats);
     datagrams(&mut exposition, scene.snapshot, stats);
-    tls::handshakes(&mut exposition, scene.snapshot, stats);
+    tls::handshakes(&mut exposition, scene, stats);
     http2::connections(&mut exposition, scene.snapshot, stats);
     http3::connections(&mut exposition, scene.snapshot, stats);
     routes(&mut exposition, scene.snapshot, stats);

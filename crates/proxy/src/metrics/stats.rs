@@ -127,6 +127,11 @@ impl WorkerStats {
         self.listeners.at(listener).tls.agreed[place][usize::from(is_resumed)] += 1;
     }
 
+    /// A request came in early data, and is done at once or has to wait.
+    pub fn early_request(&mut self, listener: u32, is_done: bool) {
+        self.listeners.at(listener).tls.early[usize::from(is_done)] += 1;
+    }
+
     /// A client's TLS handshake failed.
     pub fn tls_failed(&mut self, listener: u32) {
         self.listeners.at(listener).tls.failed += 1;

@@ -2,7 +2,7 @@
 //!
 //! `quinn_proto` brings the like of it, but does not tell what was agreed on.
 
-use crate::tls::{Facts, Termination};
+use crate::tls::{Early, Facts, Termination};
 use evenly_core::client_hello::{Progress, Reader};
 use evenly_core::client_tls::ClientTls;
 use evenly_core::error::Failure;
@@ -31,15 +31,15 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions as a listener has them over TCP, in QUIC. 0-RTT is refused: its requests could be sent again by anybody
-    /// who saw them.
+    /// Sessions as a listener has them over TCP, in QUIC. How much of early data is taken is said by windows there
+    /// (RFC 9001 §4.6.1).
     ///
     /// # Errors
     /// The policy lacks the cipher of first packets; none of ours does.
     pub fn new(termination: &Termination, ja4: bool) -> Result<Arc<Self>, NoInitialCipherSuite> {
         let mut config = rustls::ServerConfig::clone(&termination.config);
         config.alpn_protocols = vec![H3.to_vec()];
-        config.max_early_data_size = 0;
+        config.max_early_data_size = if termination.sessions.is_some() { u32::MAX } else { 0 };
         let config = Arc::new(config);
         let initial = QuicServerConfig::try_from(Arc::clone(&config))?;
         Ok(Arc::new(Self { config, initial, ja4 }))
@@ -65,7 +65,7 @@ impl crypto::ServerConfig for Sessions {
         let mut bytes = Vec::new();
         parameters.write(&mut bytes);
         let tls = ServerConnection::new(Arc::clone(&self.config), Version::V1, bytes);
-        let tls = tls.expect("TLS 1.3 and its ciphers are in every policy, and early data is off");
+        let tls = tls.expect("TLS 1.3 and its ciphers are in every policy, and early data is all or none");
         let hello = self.ja4.then(|| Box::new(Reader::of_quic()));
         Box::new(Session { tls, config: self, has_told: false, next: None, hello, ja4: None })
     }
@@ -81,13 +81,20 @@ struct Session {
     ja4: Option<Box<str>>,
 }
 
+impl Session {
+    /// Whether early data was accepted, and the handshake is not over.
+    fn is_early(&self) -> bool {
+        self.tls.is_handshaking() && self.tls.zero_rtt_keys().is_some()
+    }
+}
+
 impl crypto::Session for Session {
     fn initial_keys(&self, id: &ConnectionId, _: Side) -> Keys {
         crypto::ServerConfig::initial_keys(&self.config.initial, 1, id)
             .unwrap_or_else(|_| unreachable!("version 1 is known"))
     }
 
-    /// A [`Facts`].
+    /// A [`Facts`], once the handshake is over or early data was accepted.
     fn handshake_data(&self) -> Option<Box<dyn Any>> {
         let suite = self.tls.negotiated_cipher_suite().map(|suite| suite.suite());
         let facts = Facts {
@@ -97,8 +104,9 @@ impl crypto::Session for Session {
             is_resumed: self.tls.handshake_kind() == Some(HandshakeKind::Resumed),
             is_h2: false,
             client: ClientTls { ja4: self.ja4.clone(), certificate: None },
+            early: self.is_early().then(Early::begin),
         };
-        self.has_told.then(|| Box::new(facts) as Box<dyn Any>)
+        (self.has_told || self.is_early()).then(|| Box::new(facts) as Box<dyn Any>)
     }
 
     /// The client's own certificate, if it has shown one: a `CertificateDer`.
@@ -108,7 +116,8 @@ impl crypto::Session for Session {
     }
 
     fn early_crypto(&self) -> Option<(Box<dyn HeaderKey>, Box<dyn PacketKey>)> {
-        None
+        let keys = self.tls.zero_rtt_keys()?;
+        Some((Box::new(keys.header), Box::new(keys.packet)))
     }
 
     fn early_data_accepted(&self) -> Option<bool> {

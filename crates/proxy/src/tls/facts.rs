@@ -1,5 +1,6 @@
 //! What was agreed on in a handshake.
 
+use super::early::Early;
 use evenly_core::client_tls::ClientTls;
 use rustls::unbuffered::UnbufferedConnectionCommon;
 use rustls::{HandshakeKind, ProtocolVersion};
@@ -19,9 +20,17 @@ pub struct Facts {
     pub is_h2: bool,
     /// What the client has shown of itself.
     pub client: ClientTls,
+    /// Set on a connection that began with early data.
+    pub early: Option<Box<Early>>,
 }
 
 impl Facts {
+    /// Whether the client has sent something already whose handshake is not over.
+    #[inline]
+    pub fn is_early(&self) -> bool {
+        self.early.as_ref().is_some_and(|early| early.is_open())
+    }
+
     /// What of it is known before the end of the handshake.
     pub(super) fn known(&self) -> Self {
         let client = ClientTls { ja4: self.client.ja4.clone(), certificate: None };

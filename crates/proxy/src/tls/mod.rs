@@ -8,7 +8,8 @@
 //! | names that wait for a certificate on demand | `demand.rs` |
 //! | whom clients' certificates may be of, and what they say | `clients.rs`, `certificate.rs`, `evenly_core::client_tls` |
 //! | what its issuer says of it being revoked | `staples.rs` |
-//! | sessions that are resumed | `tickets.rs` |
+//! | sessions that are resumed | `tickets.rs`; `sessions.rs` where early data is taken |
+//! | what came before the end of a handshake | `early.rs` |
 //! | one connection: sealing and opening records, on either side | `session.rs`, `side.rs` |
 //! | what was agreed on | `facts.rs` |
 //! | the step between *accept* and *read* | `handshake.rs` |
@@ -22,6 +23,7 @@ mod certificate;
 mod challenges;
 mod clients;
 mod demand;
+mod early;
 mod facts;
 mod handshake;
 mod originate;
@@ -29,6 +31,7 @@ mod originations;
 mod resolver;
 mod roots;
 mod session;
+mod sessions;
 mod side;
 mod staples;
 mod suites;
@@ -37,6 +40,7 @@ mod tickets;
 mod trouble;
 
 pub use certificate::read_certificate;
+pub use early::Early;
 pub use facts::Facts;
 pub use handshake::handshake;
 pub use originate::{Alpn, EITHER, HTTP_1, HTTP_2, NO_ALPN, originate};

@@ -4,19 +4,19 @@
 //! the reader wants it; only the beginning of a record that is not all there yet is kept, in a box of its size. What is
 //! written is sealed into a lent buffer that goes home when the socket has taken it.
 
-use super::certificate::read_certificate;
+mod inward;
+
+use super::early::Early;
 use super::facts::Facts;
 use super::resolver::asked;
 use super::side::Side;
 use crate::io::poll_receive;
 use crate::worker::buffers::{Buffer, Buffers, MOST_BYTES, SEALED_BYTES};
-use evenly_core::client_hello::{Hello, Progress, Reader};
+use evenly_core::client_hello::{Progress, Reader};
 use evenly_core::client_tls::ClientTls;
-use evenly_core::error::Failure;
 use rustls::Error;
 use rustls::ProtocolVersion;
 use rustls::client::UnbufferedClientConnection;
-use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteTraffic};
 use std::io;
 use std::pin::Pin;
@@ -47,6 +47,8 @@ pub struct Session<S> {
     hello: Option<Box<Reader>>,
     /// What is in `partial` was looked at, and nothing more has to come for it to be opened.
     is_held: bool,
+    /// Early data has come, and the end of the handshake has not.
+    is_early: bool,
 }
 
 /// What opening records came to.
@@ -73,54 +75,6 @@ impl Session<UnbufferedClientConnection> {
     }
 }
 
-impl Session<UnbufferedServerConnection> {
-    /// Has the fingerprint of the ClientHello taken. To be called before the handshake.
-    pub fn watch_hello(&mut self) {
-        self.hello = Some(Box::default());
-    }
-
-    /// Waits for the ClientHello, which `reader` reads, and leaves it for the handshake; `None` for what is none: what is
-    /// wrong with it is rustls' to say.
-    pub fn poll_hello(
-        &mut self,
-        cx: &mut Context<'_>,
-        reader: &mut Reader,
-    ) -> Poll<Result<Option<Hello>, HandshakeError>> {
-        loop {
-            let kept = self.partial.len();
-            let incoming = ready!(self.poll_incoming(cx)).map_err(HandshakeError::Io)?;
-            let progress = reader.feed(&incoming[kept..]);
-            self.partial = Box::from(&*incoming);
-            let hello = match progress {
-                Ok(Progress::More) => continue,
-                Ok(Progress::Hello(hello)) => Some(hello),
-                Err(_) => None,
-            };
-            self.is_held = true;
-            return Poll::Ready(Ok(hello));
-        }
-    }
-
-    /// Goes on as another session, of which nothing was said yet either.
-    pub fn become_another(&mut self, tls: UnbufferedServerConnection) {
-        self.tls = tls;
-    }
-
-    /// Takes note of the certificate that the client has shown; all of it is kept with `whole`. To be called after the
-    /// handshake.
-    ///
-    /// # Errors
-    /// It cannot be used, also if the session goes on with an earlier one that began before it expired.
-    pub fn note_certificate(&mut self, whole: bool) -> Result<(), Failure> {
-        let Some(certificate) = self.tls.peer_certificates().and_then(<[_]>::first) else { return Ok(()) };
-        let certificate = read_certificate(certificate, whole)?;
-        let agreed = self.facts.known().agreed(&self.tls);
-        let client = ClientTls { certificate: Some(certificate), ..agreed.client };
-        self.facts = Rc::new(Facts { client, ..agreed });
-        Ok(())
-    }
-}
-
 impl<S: Side> Session<S> {
     /// A session on which nothing was said yet.
     pub fn new(socket: TcpStream, tls: S, buffers: Rc<Buffers>) -> Self {
@@ -137,6 +91,7 @@ impl<S: Side> Session<S> {
             facts: Rc::default(),
             hello: None,
             is_held: false,
+            is_early: false,
         }
     }
 
@@ -155,7 +110,8 @@ impl<S: Side> Session<S> {
         self.opened.is_some() || !self.partial.is_empty()
     }
 
-    /// Goes on with the handshake; ready when it is over. After a failure there may be an alert to send: see [`Session::flush`].
+    /// Goes on with the handshake; ready when it is over, or when early data has come: then its end comes while that is
+    /// served. After a failure there may be an alert to send: see [`Session::flush`].
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandshakeError>> {
         while self.tls.is_handshaking() {
             ready!(self.poll_flush(cx)).map_err(HandshakeError::Io)?;
@@ -170,6 +126,14 @@ impl<S: Side> Session<S> {
                 self.facts = Rc::new(Facts { name: Some(name), ..self.facts.known() });
             }
             opened.map_err(HandshakeError::Tls)?;
+            if self.opened.is_some() && self.tls.is_handshaking() {
+                self.is_early = true;
+                let early = Some(Early::begin());
+                self.facts = Rc::new(Facts { early, ..self.facts.known().agreed(&self.tls) });
+                // Our part of the handshake, for which the client waits; if it cannot take it now, it goes with the response.
+                let _ = self.poll_flush(cx).map_err(HandshakeError::Io)?;
+                return Poll::Ready(Ok(()));
+            }
             if self.is_ended && self.tls.is_handshaking() {
                 return Poll::Ready(Err(HandshakeError::Io(io::ErrorKind::UnexpectedEof.into())));
             }
@@ -224,8 +188,19 @@ impl<S: Side> Session<S> {
                 return Poll::Pending;
             };
             self.open(incoming?, into).map_err(broken)?;
+            if self.is_early {
+                self.confirm();
+            }
         }
         Poll::Ready(Ok(into.len() - before))
+    }
+
+    /// Takes note if the handshake is over that early data had come before.
+    fn confirm(&mut self) {
+        self.is_early = self.tls.is_handshaking();
+        if let (false, Some(early)) = (self.is_early, &self.facts.early) {
+            early.end();
+        }
     }
 
     /// Writes some of `first`, then of `second`; ready when the socket has taken all records that hold it. Once it was
@@ -297,6 +272,12 @@ impl<S: Side> Session<S> {
                         }
                     }
                 }
+                // There is room for all of it, as it is at most so many bytes ([`super::early::EARLY_BYTES`]).
+                Ok(ConnectionState::ReadEarlyData(early)) => {
+                    S::read_early(early, |record| {
+                        into.fill(record);
+                    });
+                }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
                     let sealed = self.sealed.get_or_insert_with(|| self.buffers.lend());
                     match data.encode(sealed.whole_room()) {
@@ -319,7 +300,7 @@ impl<S: Side> Session<S> {
                     // Whatever stands behind the end is nothing (RFC 8446 §6.1).
                     return Ok(Opened::Ended);
                 }
-                // Early data is off, so none is accepted.
+                // There is no other state yet.
                 Ok(_) => break Err(Error::HandshakeNotComplete),
                 Err(error) => {
                     incoming.consume(discard);

@@ -4,7 +4,9 @@
 use super::challenges::Challenges;
 use super::clients;
 use super::demand::{Demand, OnDemand};
+use super::early::EARLY_BYTES;
 use super::resolver::Resolver;
+use super::sessions::Sessions;
 use super::staples::{Shown, Staples};
 use super::suites;
 use super::tickets::Tickets;
@@ -14,6 +16,7 @@ use evenly_core::document::{
     Certificate, Document, DocumentError, Listener, ListenerTls, Secret, TlsPolicy, TlsVersion,
 };
 use evenly_core::route::inside;
+use evenly_core::snapshot::takes_early_data;
 use rustc_hash::FxHashMap;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
@@ -34,6 +37,8 @@ pub struct Termination {
     pub challenges: Option<Arc<Challenges>>,
     /// What may be issued on demand, if anything.
     pub on_demand: Option<OnDemand>,
+    /// Sessions that are remembered, where early data is taken.
+    pub sessions: Option<Arc<Sessions>>,
 }
 
 impl Termination {
@@ -50,6 +55,8 @@ pub struct Terminations {
     /// In the document's order; `None` where there is no TLS.
     listeners: Vec<Option<Termination>>,
     demand: Arc<Demand>,
+    /// By what they are good for.
+    sessions: FxHashMap<String, Arc<Sessions>>,
 }
 
 /// Tickets after a handshake, for a client that opens as many connections next (RFC 8446 §C.4: each is used once).
@@ -79,7 +86,8 @@ impl Terminations {
         let challenges = Challenges::build(&document.challenges)?;
         let staples = Staples::read(&document.staples)?;
         let demand = previous.map_or_else(|| Arc::new(Demand::new(events)), |one| Arc::clone(&one.demand));
-        let mut all = Self { certified, listeners: Vec::with_capacity(document.listeners.len()), demand };
+        let (listeners, sessions) = (Vec::with_capacity(document.listeners.len()), FxHashMap::default());
+        let mut all = Self { certified, listeners, demand, sessions };
         for (i, listener) in document.listeners.iter().enumerate() {
             let Some(tls) = &listener.tls else {
                 all.listeners.push(None);
@@ -87,7 +95,8 @@ impl Terminations {
             };
             let (names, shown) = all.shown(tls, &staples);
             let resolver = Resolver::new(Arc::clone(&names), shown);
-            let config = terminate(document, listener, tls, secret, resolver)
+            let sessions = all.sessions(document, listener, previous);
+            let config = terminate(document, listener, tls, (secret, sessions.as_ref()), resolver)
                 .map_err(inside(&format!("listeners[{i}].tls")))?;
             let on_demand = (!tls.on_demand.is_empty()).then(|| OnDemand {
                 patterns: Arc::new(Patterns::build(&tls.on_demand)),
@@ -99,6 +108,7 @@ impl Terminations {
                 names,
                 challenges: challenges.clone(),
                 on_demand,
+                sessions,
             }));
         }
         Ok(all)
@@ -119,6 +129,22 @@ impl Terminations {
         self.certified.get(name).map(|(_, key)| key)
     }
 
+    /// The memory of a listener that takes early data: the one before, unless clients would rely on limits that are no more
+    /// (RFC 9000 §7.4.1, RFC 9114 §7.2.4.2).
+    fn sessions(
+        &mut self,
+        document: &Document,
+        listener: &Listener,
+        previous: Option<&Self>,
+    ) -> Option<Arc<Sessions>> {
+        let limits = (listener.limits.streams, listener.limits.head_bytes);
+        let key = takes_early_data(document, listener).then(|| format!("{} {limits:?}", listener.name))?;
+        let known = previous.and_then(|previous| previous.sessions.get(&key));
+        let sessions = known.map_or_else(|| Arc::new(Sessions::new()), Arc::clone);
+        self.sessions.insert(key, Arc::clone(&sessions));
+        Some(sessions)
+    }
+
     /// What a listener shows, and under which names.
     fn shown(&self, tls: &ListenerTls, staples: &Staples<'_>) -> (Arc<Names>, Box<[Shown]>) {
         // The snapshot was checked: every name is there.
@@ -133,7 +159,7 @@ fn terminate(
     document: &Document,
     listener: &Listener,
     tls: &ListenerTls,
-    secret: &Secret,
+    (secret, sessions): (&Secret, Option<&Arc<Sessions>>),
     resolver: Resolver,
 ) -> Result<Arc<ServerConfig>, DocumentError> {
     let provider = Arc::new(suites::provider(tls.policy));
@@ -148,7 +174,12 @@ fn terminate(
     config.alpn_protocols = tls.alpn.iter().map(|name| name.clone().into_bytes()).collect();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = if tls.session_tickets { TICKETS } else { 0 };
-    if tls.session_tickets {
+    if let Some(sessions) = sessions {
+        config.session_storage = Arc::clone(sessions) as _;
+        config.max_early_data_size = EARLY_BYTES;
+        // Responses to it, sealed for the client alone, which otherwise would have nothing of it.
+        config.send_half_rtt_data = true;
+    } else if tls.session_tickets {
         let shared = &document.session_tickets;
         let current = shared.secret.as_ref().unwrap_or(secret);
         let secrets = std::iter::once(current).chain(&shared.previous_secret).cloned().collect();

@@ -94,7 +94,8 @@ retry = 1
             'ended before a byte of the response), `"timeout"` (no response head in time), and statuses: `503`, '
             '`"502-504"`, `"5xx"`; and for calls of gRPC that end with nothing but a status `"grpc-unavailable"`, '
             '`"grpc-resource-exhausted"`, `"grpc-internal"`, `"grpc-cancelled"`, `"grpc-deadline-exceeded"`: naming '
-            "one says that calls may be made twice. The last try's response is the client's, whatever its status."
+            "one says that calls may be made twice. A 425 (Too Early) is never tried again. "
+            "The last try's response is the client's, whatever its status."
         ),
         examples=[["connect-failure", "reset", "502-504"]],
     )

@@ -339,6 +339,12 @@ split_affinity = "variant"
         description="Whether CONNECT may match; its tunnel goes to the pool's endpoint, not to the target named.",
     )
     allow_upgrade: bool = Field(default=True, description="Whether `Upgrade` (WebSocket) is passed on.")
+    early_data: bool = Field(
+        default=False,
+        description="Whether requests are done at once that came in early data (0-RTT), before the client's TLS "
+        "handshake is over: GET, HEAD and OPTIONS without a body. Whoever holds up packets can have them done twice, "
+        "so only where that does no harm. All others wait for the end of the handshake.",
+    )
     mirror: Mirror | None = Field(
         default=None,
         description="Where copies of requests go, besides the action.",

@@ -146,9 +146,16 @@ fn hide_key(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, guard: &Gua
 /// What a forward-auth service is told of a request.
 fn told(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, forward: &Arc<ForwardAuth>) -> Service {
     let Sought { route, variables, .. } = sought;
-    let (upgrade, takes_trailers, admitted, forwards_left) = (None, false, None, None);
-    let rendering =
-        Rendering { head: scene.head, route, variables, upgrade, takes_trailers, admitted, forwards_left };
+    let rendering = Rendering {
+        head: scene.head,
+        route,
+        variables,
+        upgrade: None,
+        takes_trailers: false,
+        admitted: None,
+        forwards_left: None,
+        is_early: false,
+    };
     Service::new(client, &rendering, forward)
 }
 

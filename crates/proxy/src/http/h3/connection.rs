@@ -2,6 +2,7 @@
 //! task of its own, and sees to it that the connection ends.
 
 mod control;
+mod handshake;
 mod whereabouts;
 
 use super::VERSION;
@@ -13,17 +14,15 @@ use crate::http::h2::request;
 use crate::permits::Permit;
 use crate::quic::{self, Link, SEND_WINDOW};
 use crate::stream::Stream;
-use crate::tls::{Facts, read_certificate};
+use crate::tls::Facts;
 use crate::worker::deadlines::Deadline;
 use crate::worker::{Open, Worker};
 use bytes::Bytes;
-use evenly_core::client_tls::ClientCertificate;
 use evenly_core::error::Failure;
 use evenly_core::listener::Listener;
 use evenly_http3::{Code, Connection, Error, Limits, Scope, Uni, write_greeting};
 use quinn_proto::{ConnectionError, Dir, Event, StreamEvent, StreamId, VarInt};
 use rustc_hash::FxHashMap;
-use rustls::pki_types::CertificateDer;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -79,13 +78,13 @@ struct Task {
     handshake: u64,
     /// The connection's, until it is agreed on.
     permit: Option<Permit>,
-    /// Once the handshake is over.
+    /// Once the handshake is over, or early data has come.
     agreed: Option<Agreed>,
     /// Nothing more is said but that it is over.
     is_over: bool,
 }
 
-/// What there is of a connection once its handshake is over.
+/// What there is of a connection once that can have requests.
 struct Agreed {
     mux: Rc<Mux>,
     /// The client's unidirectional streams.
@@ -136,18 +135,22 @@ impl Task {
             let event = self.link.connection().poll();
             match event {
                 None => return,
-                Some(Event::Connected) => self.agree(),
+                Some(Event::Connected) => self.connected(),
                 Some(Event::ConnectionLost { reason }) => self.lost(&reason),
-                Some(Event::Stream(event)) if !self.is_over => self.stream(event),
+                Some(Event::Stream(event)) if !self.is_over => {
+                    if self.agreed.is_none() {
+                        // It has come in early data.
+                        self.agree();
+                    }
+                    self.stream(event);
+                }
                 Some(_) => {}
             }
         }
     }
 
-    /// The handshake is over.
+    /// Enough is agreed on for requests.
     fn agree(&mut self) {
-        self.link.agreed();
-        self.handshake = NEVER;
         let facts = self.link.connection().crypto_session().handshake_data();
         let mut facts = facts.and_then(|facts| facts.downcast::<Facts>().ok()).unwrap_or_default();
         match self.certificate() {
@@ -183,21 +186,6 @@ impl Task {
             _open: self.worker.open(self.listener.id),
         });
         self.say();
-    }
-
-    /// What the client has shown, where it is asked for that.
-    fn certificate(&self) -> Result<Option<ClientCertificate>, Failure> {
-        let Some(tls) = self.listener.tls.as_ref().filter(|tls| tls.asks_clients) else { return Ok(None) };
-        let shown = self.link.connection().crypto_session().peer_identity();
-        let shown = shown.and_then(|shown| shown.downcast::<CertificateDer<'static>>().ok());
-        shown.map(|shown| read_certificate(&shown, tls.forwards_whole)).transpose()
-    }
-
-    /// Ends a connection whose handshake is over in vain.
-    fn refuse(&mut self, failure: Failure) {
-        self.worker.stats.borrow_mut().tls_failed(self.listener.id.0);
-        tell(&self.worker, &self.listener, (self.whereabouts.peer, VERSION), failure);
-        self.close(Code::GENERAL_PROTOCOL_ERROR, failure.reason());
     }
 
     fn stream(&mut self, event: StreamEvent) {

@@ -18,6 +18,7 @@ fn rendered(snapshot: &Arc<Snapshot>, stats: &WorkerStats) -> String {
     let scene = Scene {
         snapshot,
         targets: &Targets::default(),
+        terminations: &[],
         service: Some(&service),
         connections: 1,
         workers: 2,

@@ -38,6 +38,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
     let scene = Scene {
         snapshot: &snapshot,
         targets: &Targets::default(),
+        terminations: &[],
         service: Some(&service),
         connections: 5,
         workers: 2,
