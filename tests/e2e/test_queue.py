@@ -99,3 +99,24 @@ def test_who_goes_leaves_the_queue(web, endpoint) -> None:
     assert peer.read_request().target == "/third"
     peer.send(OK)
     assert third.read_response().status == 200
+
+
+def test_workers_share_the_queue(web, endpoint) -> None:
+    """Clients of two workers are served in the order in which they came, and together they are bounded by its size."""
+    one = f'{{ address = "{endpoint}", max_connections = 1 }}'
+    serving = web(one, workers=2, top='access_log = "-"', pool='queue = { size = 20, timeout = "30s" }')
+    serving.connect().send("GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
+    peer = endpoint.accept()
+    peer.read_request()
+    targets = [f"/{number}" for number in range(20)]
+    clients = [ask(serving, target) for target in targets]
+    assert serving.connect().ask("/beyond").status == 503
+    served = []
+    for _ in targets:
+        # Each worker has connections of its own to the endpoint.
+        peer.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+        peer = endpoint.accept()
+        served.append(peer.read_request().target)
+    assert served == targets
+    peer.send(OK)
+    assert all(client.read_response().status == 200 for client in clients)

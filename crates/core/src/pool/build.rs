@@ -91,6 +91,7 @@ impl Pool {
             retry_budget: document.retry_budget.clone(),
             hedge: hedge(document)?,
             queue: document.queue.clone(),
+            waiting: previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.waiting)),
             health_check: document.health_check.clone(),
             proxy_protocol: document.proxy_protocol,
             source_address: document.source_address,

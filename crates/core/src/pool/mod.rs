@@ -44,6 +44,7 @@ use crate::document;
 use crate::hedge::Hedge;
 use crate::outlier::Outcome;
 use crate::proxy_protocol::Version;
+use crate::queue::Queue;
 use crate::retry::Policy;
 use crate::slow_start;
 use std::net::{IpAddr, SocketAddr};
@@ -98,6 +99,8 @@ pub struct Pool {
     pub hedge: Option<Hedge>,
     /// Where requests wait when every endpoint is full.
     pub queue: Option<document::Queue>,
+    /// Who waits in it, also under the configuration before.
+    pub waiting: Arc<Queue>,
     /// Active checks, if any.
     pub health_check: Option<document::HealthCheck>,
     /// The header in front of each connection or datagram, if any.

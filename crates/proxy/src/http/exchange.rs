@@ -278,7 +278,7 @@ impl Exchange {
     /// Its endpoint has room again: whoever waits may look.
     pub fn make_room(&self) {
         if self.pool().queue.is_some() {
-            self.view.waiting(self.pool).call();
+            self.pool().waiting.call();
         }
     }
 

@@ -200,7 +200,7 @@ fn pick(client: &Client, exchange: &mut Exchange) -> Result<Lease, Failure> {
     exchange.enter(&client.worker)?;
     let now = exchange.tally.started;
     exchange.view.budget(exchange.pool).borrow_mut().deposit(now);
-    if exchange.waits() && !exchange.view.waiting(exchange.pool).is_empty() {
+    if exchange.waits() && !exchange.pool().waiting.is_empty() {
         // Nobody is served before those that wait already.
         return Err(Failure::NoEndpointFull);
     }

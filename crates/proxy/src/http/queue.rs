@@ -1,19 +1,18 @@
 //! *Pick*, when every endpoint is full: waiting in the pool's queue.
 //!
-//! Each worker has a queue of its own, so that nobody waits for a lock. Who is first looks again whenever a request of the same
-//! worker ends, and with each tick for those of others; everybody else only waits for the turn.
+//! Who is first looks again whenever a request ends, whichever worker had it, and every while for what makes room without a
+//! request (an endpoint that comes back, a limit that grows); everybody else only waits for the turn.
 
 use super::bond::pick_for;
 use super::client::Client;
 use super::exchange::Exchange;
-use crate::worker::waiting::Waiting;
 use evenly_core::affinity::Ask;
 use evenly_core::document::Queue;
 use evenly_core::error::Failure;
 use evenly_core::pool::Lease;
-use evenly_core::queue::Place;
+use evenly_core::queue::{self, Place};
 use std::future::poll_fn;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -27,10 +26,8 @@ pub async fn wait(client: &mut Client, exchange: &mut Exchange, is_read: bool) -
         return Err(Failure::NoEndpointFull);
     };
     let pool = exchange.pool().id.0;
-    let waiting = Rc::clone(exchange.view.waiting(exchange.pool));
-    let workers = exchange.view.snapshot.document.workers.max(1);
-    let most = (size as usize).div_ceil(usize::from(workers));
-    let Some(place) = waiting.enter(exchange.route().priority, most) else {
+    let waiting = Arc::clone(&exchange.pool().waiting);
+    let Some(place) = waiting.enter(exchange.route().priority, size as usize) else {
         client.worker.stats.borrow_mut().queue_full(pool);
         return Err(Failure::QueueFull);
     };
@@ -38,8 +35,7 @@ pub async fn wait(client: &mut Client, exchange: &mut Exchange, is_read: bool) -
     let turn = Turn { waiting: &waiting, place };
     let due = client.deadline.at(Duration::from_millis(timeout_ms)).min(exchange.due);
     let outcome = poll_fn(|cx| {
-        waiting.register(place, cx.waker());
-        let is_first = waiting.is_first(place);
+        let is_first = waiting.register(place, cx.waker());
         if is_first {
             let now = client.worker.now();
             let ask = Ask { key: exchange.key, tried: &[], now };
@@ -57,7 +53,6 @@ pub async fn wait(client: &mut Client, exchange: &mut Exchange, is_read: bool) -
         if client.deadline.is_past(due) {
             return Poll::Ready(Err(Failure::QueueTimeout));
         }
-        // Requests of other workers end without a word to this one.
         let look = if is_first { client.deadline.at(Duration::ZERO) } else { u64::MAX };
         client.deadline.set_at(due.min(look).min(client.gone_due()));
         Poll::Pending
@@ -71,7 +66,7 @@ pub async fn wait(client: &mut Client, exchange: &mut Exchange, is_read: bool) -
 
 /// A place in the queue, given up in any case; who is first then has a look.
 struct Turn<'a> {
-    waiting: &'a Waiting,
+    waiting: &'a queue::Queue,
     place: Place,
 }
 

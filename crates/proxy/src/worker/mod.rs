@@ -9,7 +9,6 @@ pub mod buffers;
 pub mod deadlines;
 pub mod mirrors;
 pub mod view;
-pub mod waiting;
 
 use crate::access_log::Log;
 use crate::arrival::Tarpit;

@@ -1,6 +1,5 @@
 //! What a worker makes of a snapshot: the snapshot itself and a picker for each of its pools.
 
-use super::waiting::Waiting;
 use crate::permits::ListenerPermits;
 use crate::tls::{Target, Targets, Termination, target_of};
 use evenly_core::circuit::Permit;
@@ -27,8 +26,6 @@ pub struct View {
     pickers: Vec<Rc<RefCell<Picker>>>,
     /// Likewise.
     budgets: Vec<Rc<RefCell<Budget>>>,
-    /// Likewise.
-    waiting: Vec<Rc<Waiting>>,
     /// Likewise; only of pools that hedge.
     delays: Vec<Option<Rc<RefCell<Delays>>>>,
     /// By the route's number: its place in the snapshot.
@@ -57,7 +54,6 @@ impl View {
         let pickers = snapshot.pools.iter().map(|pool| picker(pool, previous, random)).collect();
         let workers = snapshot.document.workers;
         let budgets = snapshot.pools.iter().map(|pool| budget(pool, workers, previous)).collect();
-        let waiting = snapshot.pools.iter().map(|pool| waiting(pool, previous)).collect();
         let delays = snapshot.pools.iter().map(|pool| delays(pool, previous)).collect();
         let routes = places(&snapshot);
         let pools = snapshot.pools.iter().enumerate().map(|(place, pool)| (pool.id, place)).collect();
@@ -68,7 +64,6 @@ impl View {
             generation,
             pickers,
             budgets,
-            waiting,
             delays,
             routes,
             pools,
@@ -90,11 +85,6 @@ impl View {
     /// A pool's retry budget, by its place in the snapshot.
     pub fn budget(&self, pool: usize) -> &RefCell<Budget> {
         &self.budgets[pool]
-    }
-
-    /// Who waits for a pool, by its place in the snapshot.
-    pub fn waiting(&self, pool: usize) -> &Rc<Waiting> {
-        &self.waiting[pool]
     }
 
     /// How long a pool's requests take, by its place in the snapshot, where that is measured.
@@ -221,9 +211,4 @@ fn delays(pool: &Pool, previous: Option<&View>) -> Option<Rc<RefCell<Delays>>> {
     pool.hedge?;
     let kept = previous.and_then(|view| view.delays[view.place(pool.id)?].clone());
     Some(kept.unwrap_or_default())
-}
-
-/// Who waited for a pool goes on waiting, beside those that come.
-fn waiting(pool: &Pool, previous: Option<&View>) -> Rc<Waiting> {
-    previous.and_then(|view| Some(Rc::clone(&view.waiting[view.place(pool.id)?]))).unwrap_or_default()
 }

@@ -150,7 +150,7 @@ impl Service {
         }
         if view.pool(place).queue.is_some() {
             // Its endpoint has room again, for which requests to the same pool may wait.
-            view.waiting(place).call();
+            view.pool(place).waiting.call();
         }
         client.worker.stats.borrow_mut().forward_auth(match answered {
             Answered::Passed(_) => Outcome::Passed,
