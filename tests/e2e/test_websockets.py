@@ -49,6 +49,8 @@ def test_idle_websockets_of_http3_through_reloads(h3) -> None:
             assert serving.balancer.status()["generation"] == RELOADS + 1
             _say_all_by_http3(client, streams)
             assert not client.closed
+            # The server's threads wait for their clients to go.
+            client.close()
         finally:
             server.shutdown()
 

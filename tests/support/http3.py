@@ -131,6 +131,11 @@ class Http3Client:
             is_over = answer.is_ended or answer.reset is not None or self.closed is not None
         return answer
 
+    def close(self) -> None:
+        """Says that it goes."""
+        self.quic.close()
+        self.flush()
+
     def end(self, deadline: float = DEADLINE) -> int:
         """Waits for the connection's end; its code."""
         self.until(lambda: self.closed, deadline)
