@@ -176,6 +176,32 @@ def test_whoever_is_not_allowed_gets_what_stands_in(run, site, authority, servic
         assert service.asked[2:] == ["lost.shop.test"]
 
 
+def test_by_hand(run, site, authority, service) -> None:
+    """One is renewed or revoked by the name under which it is listed; which names there are is said."""
+    service.allowed = {"a.shop.test"}
+    with issuing(authority, site.plain, site.secure) as pebble:
+        balancer = run(text(site, pebble, service))
+
+        def serial() -> int:
+            with connect(site, pebble.context(), "a.shop.test") as client:
+                shown = x509.load_der_x509_certificate(client.session.getpeercert(binary_form=True) or b"")
+            return shown.serial_number
+
+        def by_hand(verb: str, name: str, expect: int = 0) -> str:
+            asked = ("certificates", verb, name, "--admin", str(balancer.admin_path))
+            done = run_verb(*asked, expect=expect, timeout=PATIENCE)
+            return " ".join((done.stderr if expect else done.stdout).split())
+
+        first = serial()
+        assert "customers/a.shop.test: issued by" in by_hand("renew", "customers/a.shop.test")
+        second = serial()
+        assert second != first
+        assert "customers/a.shop.test: revoked" in by_hand("revoke", "customers/a.shop.test")
+        assert serial() not in (first, second)
+        assert [pebble.status_of(each) for each in (first, second)] == ["Valid", "Revoked"]
+        assert "customers/a.shop.test; found customers/b.shop.test" in by_hand("renew", "customers/b.shop.test", 1)
+
+
 def test_a_program_decides(run, site, authority, service, tmp_path) -> None:
     """In place of a service."""
     script = tmp_path / "is-ours"

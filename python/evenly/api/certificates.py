@@ -40,12 +40,12 @@ def routes(supervisor: Supervisor) -> APIRouter:
         """All certificates. Keys are told to nobody."""
         return supervisor.certificates.statuses()
 
-    @router.post("/{name}/renew")
+    @router.post("/{name:path}/renew")
     async def renew(name: str, options: Renew | None = None) -> CertificateStatus:
         """Has a certificate issued anew over ACME; answers when that is done, or has failed, which takes seconds."""
         return await supervisor.certificates.renew(name, dry_run=options is not None and options.dry_run)
 
-    @router.post("/{name}/revoke")
+    @router.post("/{name:path}/revoke")
     async def revoke(name: str, options: Revoke | None = None) -> CertificateStatus:
         """Gets another certificate with another key, shows it, and has the old one revoked by its issuer."""
         return await supervisor.certificates.revoke(name, REASONS["unspecified" if options is None else options.reason])

@@ -39,12 +39,21 @@ log = structlog.get_logger("evenly")
 
 @dataclass(frozen=True)
 class Kept:
-    """One keeper at work."""
+    """One certificate: who renews it, and who has it revoked."""
 
     keeper: Keeper
     revoker: Revoker
     store: Store
-    task: asyncio.Task[None]
+
+    async def run(self, before: asyncio.Task[None] | None = None) -> None:
+        """Until cancelled; after `before`, which holds the lock until it has ended."""
+        if before is not None:
+            await asyncio.wait([before])
+        await asyncio.gather(self.keeper.run(), self.revoker.run())
+
+    def status(self) -> RenewalStatus:
+        """How it is going."""
+        return _renewal_status(self.keeper).model_copy(update={"revocation": _revocation_status(self.revoker)})
 
 
 class Keepers:
@@ -60,7 +69,7 @@ class Keepers:
         self._installed = installed
         self._clock = clock or SystemClock()
         self._draw = draw
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, tuple[Kept, asyncio.Task[None]]] = {}
         self.answering = Answering(publish)
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._rolling = asyncio.Lock()
@@ -72,13 +81,14 @@ class Keepers:
         for name, each in wanted(loaded).items():
             # The schema wants one wherever a certificate is wanted.
             assert store is not None  # noqa: S101
-            running = before.get(name)
+            running, task = before.get(name, (None, None))
             if running is not None and running.keeper.wanted == each and running.store == store:
                 self._kept[name] = before.pop(name)
             else:
-                self._kept[name] = self._keep(each, store, None if running is None else running.task)
-        for name, left in before.items():
-            left.task.cancel()
+                kept = self.kept(each, store, self._installed)
+                self._kept[name] = kept, asyncio.create_task(kept.run(task))
+        for name, (left, task) in before.items():
+            task.cancel()
             pending = left.revoker.standing.pending
             if pending is not None and name not in self._kept:
                 problem = "it is not in the configuration any more: it waits in the store until it is"
@@ -86,28 +96,25 @@ class Keepers:
 
     def status(self, name: str) -> RenewalStatus | None:
         """How it is going with a certificate; `None` if it is none of ours."""
-        if name not in self._kept:
-            return None
-        revocation = _revocation_status(self._kept[name].revoker)
-        return renewal_status(self._kept[name].keeper).model_copy(update={"revocation": revocation})
+        return self._kept[name][0].status() if name in self._kept else None
 
     async def renew(self, name: str, *, dry_run: bool) -> None:
         """Renews now. Raises `UnknownNameError`, and if it fails `IssueError`, `BusyError` or `StoreError`."""
         if name not in self._kept:
             raise UnknownNameError("certificate with acme", name, sorted(self._kept))
-        await self._kept[name].keeper.renew(dry_run=dry_run)
+        await self._kept[name][0].keeper.renew(dry_run=dry_run)
 
     async def revoke(self, name: str, reason: int) -> None:
         """Has a certificate revoked once there is another in its place, or finishes what an earlier call has begun.
         Raises as `renew`."""
-        if name not in self._kept or self._kept[name].keeper.standing.issued is None:
-            issued = (each for each, kept in self._kept.items() if kept.keeper.standing.issued is not None)
+        if name not in self._kept or self._kept[name][0].keeper.standing.issued is None:
+            issued = (each for each, (kept, _) in self._kept.items() if kept.keeper.standing.issued is not None)
             raise UnknownNameError("certificate that was issued over ACME", name, sorted(issued))
-        await self._kept[name].revoker.revoke(reason)
+        await self._kept[name][0].revoker.revoke(reason)
 
     async def roll_over(self, name: str) -> AccountStatus:
         """Gives the account with an issuer another key. Raises `UnknownNameError`, `IssueError` and `StoreError`."""
-        kept = self._kept.values()
+        kept = [each for each, _ in self._kept.values()]
         issuers = {issuer.name: (issuer, each.store) for each in kept for issuer in each.keeper.wanted.issuers}
         if name not in issuers:
             raise UnknownNameError("issuer of a certificate with acme", name, sorted(issuers))
@@ -123,20 +130,21 @@ class Keepers:
 
     async def close(self) -> None:
         """Keeps nothing any more."""
-        tasks = [each.task for each in self._kept.values()]
+        tasks = [task for _, task in self._kept.values()]
         self._kept = {}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def keeper(
+    def kept(
         self,
         wanted: Wanted,
         store: Store,
         installed: Callable[[], Awaitable[None]],
         permit: Callable[[], Awaitable[None]] | None = None,
-    ) -> Keeper:
-        """A keeper; `permit` is awaited before each order, and raises `IssueError` if there must be none."""
+    ) -> Kept:
+        """One certificate, to be `run`. `installed` shows what the store has; `permit` is awaited before each order,
+        and raises `IssueError` if there must be none."""
 
         async def get(wanted: Wanted, issuer: WantedIssuer, *, before: Issued | None, dry_run: bool) -> Issued | None:
             responder = self.answering if wanted.dns is None else DnsResponder(wanted.dns, wanted.base)
@@ -149,29 +157,20 @@ class Keepers:
             async with self._at_once:
                 return await ask_window(issued, issuer, store)
 
-        return Keeper(wanted, store, get, window, installed, self._clock, self._draw)
-
-    def _keep(self, wanted: Wanted, store: Store, before: asyncio.Task[None] | None) -> Kept:
         async def undo(pending: Revocation, issuer: WantedIssuer) -> None:
             async with self._at_once:
                 await revoke(pending.leaf, issuer, store, pending.reason)
 
-        async def installed() -> None:
-            await self._installed()
+        async def shown() -> None:
+            await installed()
             revoker.wake()
 
-        async def run() -> None:
-            if before is not None:
-                # It holds the lock until it has ended.
-                await asyncio.wait([before])
-            await asyncio.gather(keeper.run(), revoker.run())
-
-        keeper = self.keeper(wanted, store, installed)
+        keeper = Keeper(wanted, store, get, window, shown, self._clock, self._draw)
         revoker = Revoker(keeper, store, undo, self._clock, self._draw)
-        return Kept(keeper, revoker, store, asyncio.create_task(run()))
+        return Kept(keeper, revoker, store)
 
 
-def renewal_status(keeper: Keeper) -> RenewalStatus:
+def _renewal_status(keeper: Keeper) -> RenewalStatus:
     """How it is going with one certificate."""
     standing = keeper.standing
     return RenewalStatus(

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import structlog
@@ -24,7 +25,8 @@ from evenly.config.certificate_files import of_issued
 from evenly.config.schema.acme import OnDemand as Options
 from evenly.config.self_signed import Pem
 from evenly.control.certificates import right_now, status, used_by
-from evenly.control.keepers import Keepers, renewal_status
+from evenly.control.editing import UnknownNameError
+from evenly.control.keepers import Keepers, Kept
 from evenly.control.status import CertificateStatus, OnDemandStatus
 
 Demanded = Mapping[str, Mapping[str, Pem]]
@@ -35,6 +37,9 @@ VERSION = 1
 
 QUIET = 60.0
 """Seconds between two lines of the log about bounds that are reached."""
+
+NAMED = 5
+"""Of those that there are, how many are named to whoever asks for one that there is not: the most alike."""
 
 LOCKED_SECONDS = 5.0
 """How long to wait for other processes that change the list; each takes milliseconds."""
@@ -49,10 +54,15 @@ log = structlog.get_logger("evenly")
 class _Host:
     """One with a certificate, or that is about to get its first."""
 
-    keeper: Keeper
+    kept: Kept
     task: asyncio.Task[None] | None = None
     is_allowed: bool = False
     """The service has just said so, and need not be asked before the first order."""
+
+    @property
+    def keeper(self) -> Keeper:
+        """Who renews it."""
+        return self.kept.keeper
 
 
 @dataclass
@@ -121,7 +131,7 @@ class OnDemand:
             found
             for site in self._sites.values()
             for host, each in sorted(site.hosts.items())
-            if (found := _status(site, host, each.keeper, resolved)) is not None
+            if (found := _status(site, host, each.kept, resolved)) is not None
         ]
 
     def status(self, name: str) -> OnDemandStatus | None:
@@ -134,6 +144,20 @@ class OnDemand:
             max_hosts=site.options.max_hosts,
             outcomes={outcome: site.outcomes[outcome] for outcome in OUTCOMES},
         )
+
+    async def renew(self, name: str, *, dry_run: bool) -> None:
+        """Renews the certificate of a host now, as `CERTIFICATE/HOST` names it. Raises as `Keepers.renew`."""
+        await self._issued(name).keeper.renew(dry_run=dry_run)
+
+    async def revoke(self, name: str, reason: int) -> None:
+        """Has it revoked once there is another in its place. Raises as `Keepers.renew`."""
+        await self._issued(name).revoker.revoke(reason)
+
+    def _issued(self, name: str) -> Kept:
+        issued = {f"{site.name}/{host}": site.hosts[host].kept for site in self._sites.values() for host in _kept(site)}
+        if name not in issued:
+            raise UnknownNameError("certificate on demand", name, get_close_matches(name, issued, NAMED))
+        return issued[name]
 
     async def close(self) -> None:
         """Issues nothing more."""
@@ -173,7 +197,7 @@ class OnDemand:
             log.warning("certificate on demand not read", certificate=site.name, host=name, problem=str(error))
         if self._is_followed(site):
             site.hosts[name] = host
-            host.task = asyncio.create_task(host.keeper.run())
+            host.task = asyncio.create_task(host.kept.run())
 
     async def _answer(self, name: str) -> None:
         await self._is_told.wait()
@@ -240,7 +264,7 @@ class OnDemand:
             site.outcomes["issued"] += 1
             # Where a reload has taken its place, that one is asked, and finds it in the store.
             if self._is_followed(site):
-                host.task = asyncio.create_task(host.keeper.run())
+                host.task = asyncio.create_task(host.kept.run())
                 await self._save(site, name, is_kept=True)
         finally:
             host.is_allowed = False
@@ -262,7 +286,7 @@ class OnDemand:
                 raise IssueError(f"{site.options.decides} does not allow {name} any more")
 
         wanted = wanted_on_demand(site.loaded, site.name, name)
-        host = _Host(self._keepers.keeper(wanted, site.store, self._publish, permit))
+        host = _Host(self._keepers.kept(wanted, site.store, self._publish, permit))
         return host
 
     async def _forget(self, site: _Site, name: str) -> None:
@@ -364,10 +388,10 @@ def _change(site: _Site, name: str, *, is_kept: bool) -> None:
         site.store.write(f"on-demand/{site.name}", json.dumps(content, indent=1))
 
 
-def _status(site: _Site, host: str, keeper: Keeper, resolved: Resolved) -> CertificateStatus | None:
-    issued = keeper.standing.issued
+def _status(site: _Site, host: str, kept: Kept, resolved: Resolved) -> CertificateStatus | None:
+    issued = kept.keeper.standing.issued
     certificate = of_issued(None if issued is None else issued.pem)
     if certificate is None:
         return None
     found = status(f"{site.name}/{host}", certificate, right_now(), used_by(resolved.settings, site.name))
-    return found.model_copy(update={"renewal": renewal_status(keeper)})
+    return found.model_copy(update={"renewal": kept.status()})

@@ -86,13 +86,13 @@ class ShownCertificates:
         """
         self._must_serve()
         log.info("renewing", certificate=name, dry_run=dry_run)
-        await self._keepers.renew(name, dry_run=dry_run)
+        await self._keeping(name).renew(name, dry_run=dry_run)
         return self._status(name)
 
     async def revoke(self, name: str, reason: int) -> CertificateStatus:
         """Has one revoked, after another has taken its place; how that one stands. Raises as `renew`."""
         self._must_serve()
-        await self._keepers.revoke(name, reason)
+        await self._keeping(name).revoke(name, reason)
         return self._status(name)
 
     async def roll_over(self, issuer: str) -> AccountStatus:
@@ -112,6 +112,10 @@ class ShownCertificates:
             self._problem = ""
             self._stapler.follow(self._running().resolved)
             log.info("certificates replaced", generation=changes.generation)
+
+    def _keeping(self, name: str) -> Keepers | OnDemand:
+        """Who keeps a certificate: the name of one on demand has its host in it."""
+        return self._on_demand if "/" in name else self._keepers
 
     def _status(self, name: str) -> CertificateStatus:
         return next(each for each in self.statuses() if each.name == name)

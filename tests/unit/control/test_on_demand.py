@@ -16,10 +16,12 @@ from evenly.certificates.directory import DirectoryStore
 from evenly.certificates.issue_error import IssueError
 from evenly.certificates.keeper import Keeper
 from evenly.certificates.records import Issued
+from evenly.certificates.revoking import Revoker
 from evenly.certificates.wanted import Wanted
 from evenly.config.load import load_text
 from evenly.config.self_signed import self_signed
 from evenly.control import on_demand
+from evenly.control.keepers import Kept
 from evenly.control.on_demand import Demanded, OnDemand
 
 TEXT = """
@@ -76,7 +78,7 @@ class World:
             process.asked(name)
         await until(lambda: all(self.settled.count(name) > count for name, count in before.items()))
 
-    def keeper(self, wanted: Wanted, store: DirectoryStore, installed: Callable[[], Awaitable[None]], permit) -> Keeper:
+    def kept(self, wanted: Wanted, store: DirectoryStore, installed: Callable[[], Awaitable[None]], permit) -> Kept:
         """As `Keepers` does."""
 
         async def issue(*_: object, **__: object) -> Issued:
@@ -90,7 +92,11 @@ class World:
         async def ask_window(*_: object):
             return None, (datetime.now(UTC) + timedelta(hours=6)).timestamp()
 
-        return Keeper(wanted, store, issue, ask_window, installed, SystemClock(), lambda: 0.5)
+        async def revoke(*_: object) -> None:
+            raise AssertionError("nobody has asked for that")
+
+        keeper = Keeper(wanted, store, issue, ask_window, installed, SystemClock(), lambda: 0.5)
+        return Kept(keeper, Revoker(keeper, store, revoke, SystemClock(), lambda: 0.5), store)
 
     async def allows(self, _: object, host: str) -> bool:
         self.asked.append(host)
