@@ -46,8 +46,10 @@ def test_a_file_in_place_of_the_directory(serve) -> None:
     assert "unless it can be written before" in " ".join(verb(balancer, "weight", "app", endpoint, "7").split())
     answer = balancer.set_endpoint(endpoint, state="maintenance")
     assert (answer["kept"], answer["unsaved"]) == (False, f"{state}: Not a directory")
+    assert balancer.metric("evenly_state_unsaved", file="edits.json") == 1
     state.unlink()
     balancer.wait_log("state kept again", file="edits.json", deadline=RETRIED)
+    assert balancer.metric("evenly_state_unsaved", file="edits.json") == 0
     assert balancer.set_endpoint(endpoint, weight=8)["kept"]
     assert verb(balancer, "weight", "app", endpoint, "9") == ""
     balancer.signal(signal.SIGKILL)

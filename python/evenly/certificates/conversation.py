@@ -30,6 +30,7 @@ from evenly.certificates.renewal import Window
 from evenly.certificates.responder import Question
 from evenly.certificates.store import Store, locked_within
 from evenly.certificates.wanted import WantedIssuer
+from evenly.config.files import read_secret
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -315,7 +316,7 @@ class Conversation:
                 raise IssueError(f"{self.issuer.name} wants an account that you have with it: set `external_account`")
             return None
         key_id, file = self.issuer.external_account
-        key = file.read_text().strip()
+        key = read_secret(file)
         return messages.ExternalAccountBinding.from_data(self._key.public_key(), key_id, key, self._client.directory)
 
     def revoke(self, certificate: x509.Certificate, reason: int) -> None:

@@ -25,6 +25,7 @@ import structlog
 
 from evenly.certificates.responder import Question, ResponderError
 from evenly.certificates.threads import in_thread
+from evenly.config.files import read_secret
 from evenly.config.schema.dns_challenge import DnsChallenge, DnsPlugin, DynamicUpdate, ExecHook
 
 GROUP = "evenly.dns"
@@ -82,7 +83,7 @@ def provider_for(options: DnsChallenge, directory: Path) -> Provider:
         case DynamicUpdate():
             from evenly.certificates.dynamic_update import DynamicUpdates
 
-            return DynamicUpdates(options, (directory / options.key_file).read_text().strip())
+            return DynamicUpdates(options, read_secret(directory / options.key_file))
         case ExecHook():
             return _Program(options)
         case DnsPlugin():

@@ -9,6 +9,9 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+LARGEST_SECRET = 1 << 16
+"""Bytes."""
+
 _GIVEN = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 
 
@@ -23,6 +26,15 @@ def open_file(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise
     return open(descriptor, "rb")  # noqa: PTH123 - of a descriptor
+
+
+def read_secret(path: Path) -> str:
+    """The text of a key, without the white space around it. Raises `OSError`, and `ValueError` if it is no text."""
+    with open_file(path) as file:
+        content = file.read(LARGEST_SECRET + 1)
+    if len(content) > LARGEST_SECRET:
+        raise OSError(errno.EFBIG, f"larger than {LARGEST_SECRET:,} bytes")
+    return content.decode().strip()
 
 
 def is_given(name: str) -> bool:

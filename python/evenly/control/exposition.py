@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evenly.control.status import CertificateStatus
 from evenly.discovery.watcher import Watcher
@@ -10,10 +10,14 @@ from evenly.discovery.watcher import Watcher
 Sample = tuple[dict[str, str], float]
 
 
-def render(watchers: Iterable[Watcher], edits: int, certificates: Sequence[CertificateStatus] = ()) -> str:
-    """What discovery, edits and certificates have to say."""
+def render(
+    watchers: Iterable[Watcher], edits: int, unsaved: Mapping[str, bool], certificates: Sequence[CertificateStatus] = ()
+) -> str:
+    """What discovery, edits, files of `state_dir` and certificates have to say."""
     watched = list(watchers)
     lines = list(_family("evenly_edits", "gauge", "Edits at run time that the file does not have.", [({}, edits)]))
+    text = "1 while a file of `state_dir` lacks what could not be written to it, which is tried again."
+    lines += _family("evenly_state_unsaved", "gauge", text, [({"file": name}, on) for name, on in unsaved.items()])
     of_certificates = (_certificates, _revocations, _of_issuers_and_clients)
     told = (*_discovery(watched), *(each for of in of_certificates for each in of(certificates)))
     for name, kind, text, samples in told:

@@ -45,6 +45,11 @@ class Keeper:
         unsaved = self._unsaved.get(EDITS, "")
         return Keeping(kept=self._directory() is not None and not unsaved, unsaved=unsaved)
 
+    @property
+    def unsaved(self) -> dict[str, bool]:
+        """Of each file, whether it lacks something; nothing without a directory."""
+        return {} if self._directory() is None else {name: name in self._unsaved for name in (EDITS, FOUND)}
+
     async def save_edits(self) -> Keeping:
         """Writes what was set at run time."""
         await self._save(EDITS)

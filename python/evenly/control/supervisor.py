@@ -148,7 +148,8 @@ class Supervisor:
 
     async def metrics(self) -> str:
         """All metrics in Prometheus' text format."""
-        own = exposition.render(self.endpoints.watchers, len(self.configuration.edits), self.certificates.statuses())
+        edits, unsaved = len(self.configuration.edits), self.keeper.unsaved
+        own = exposition.render(self.endpoints.watchers, edits, unsaved, self.certificates.statuses())
         return await asyncio.to_thread(self.dataplane.metrics) + own
 
     async def pool(self, name: str) -> PoolStatus:

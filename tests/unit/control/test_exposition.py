@@ -31,7 +31,7 @@ def exposed() -> str:
     good = watcher(Standing(known, answers=3, changes=2, beyond=3, unusable=Unusable(1, ["a"])))
     bad = watcher(Standing(known, error="no", failures=Counter({"timeout": 7})))
     bad.pool = "other"
-    return render([good, bad], edits=5)
+    return render([good, bad], edits=5, unsaved={"edits.json": True, "found.json": False})
 
 
 def test_what_a_scraper_reads() -> None:
