@@ -1,5 +1,6 @@
 """OCSP stapling: an issuer's word that its certificate is not revoked, asked for in advance and shown in handshakes."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,6 +11,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509 import ocsp
+from evenly.certificates import records
+from evenly.certificates.directory import DirectoryStore
+from evenly.certificates.records import Issued
 
 from ..support.balancer import Lines, run_verb
 from ..support.http3 import Http3Client
@@ -218,3 +222,25 @@ def test_over_http_3(run, port, servers, authority, responder, monkeypatch) -> N
     assert shown[0][:2] == b"\x00\x05"
     answer = ocsp.load_der_ocsp_response(shown[0][8:])
     assert answer.certificate_status is ocsp.OCSPCertStatus.GOOD
+
+
+def test_a_certificate_on_demand(run, port, servers, authority, responder, tmp_path) -> None:
+    """One that an earlier process was issued is stapled as those of the file are."""
+    issued = authority.issue("a.shop.test", more=[names_responder(responder.url("good"))])
+    issuer = f"https://127.0.0.1:{free_port()}/dir"
+    store = DirectoryStore(tmp_path / "acme")
+    pem = issued.cert.read_text(), issued.key.read_text()
+    records.save(store, "shops/a.shop.test", Issued(*pem, ("a.shop.test",), "ecdsa", "one", issuer))
+    store.write("on-demand/shops", json.dumps({"version": 1, "hosts": ["a.shop.test"]}))
+    acme = (
+        f'state_dir = "{tmp_path}"\n'
+        f'[acme]\nterms_agreed = true\nissuers = {{ one = "{issuer}" }}\nchallenge = "tls-alpn-01"\n'
+    )
+    asks = '{ on_demand = { hosts = ["*.shop.test"], ask = "http://127.0.0.1:9/" } }'
+    secure = port()
+    balancer = run(text(f"[certificates.shops]\nacme = {asks}\n", ["shops"], secure, servers("a")[0], more=acme))
+    balancer.until(lambda: GOOD in stapled(secure.address, "a.shop.test"))
+    told = certificate(balancer, "shops/a.shop.test")
+    assert (told["state"], told["failures"]) == ("good", 0)
+    assert balancer.metric("evenly_certificate_ocsp_expiry_timestamp_seconds", certificate="shops/a.shop.test") > 0
+    assert (tmp_path / "ocsp" / "shops" / "a.shop.test.json").exists()

@@ -24,6 +24,10 @@ class Staple:
     """When it expires, in unix seconds."""
 
 
+Demanded = Mapping[str, Mapping[str, Pem]]
+"""Certificates that were issued on demand: by the name of what they are issued for, and by host."""
+
+
 @dataclass(frozen=True)
 class Answers:
     """What is answered for the time being."""
@@ -32,8 +36,8 @@ class Answers:
     """Key authorizations by token, on every HTTP listener."""
     tls: Mapping[str, Pem] = field(default_factory=dict)
     """Certificates by host, on every listener with TLS."""
-    demanded: Mapping[str, Mapping[str, Pem]] = field(default_factory=dict)
-    """Certificates that were issued on demand: by the name of what they are issued for, and by host."""
+    demanded: Demanded = field(default_factory=dict)
+    """What clients have asked for so far."""
     staples: Mapping[str, Staple] = field(default_factory=dict)
     """What clients are told of a certificate, by its chain: another of the same name is another."""
 

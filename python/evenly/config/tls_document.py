@@ -41,11 +41,17 @@ def challenges(answers: Answers) -> list[dict[str, Any]]:
 
 def staples(resolved: Resolved, answers: Answers) -> list[dict[str, Any]]:
     """What issuers say of certificates being revoked."""
+    written = [(name, name, each.chain) for name, each in resolved.certificates.items()]
+    demanded = [
+        (name, f"{name}/{host}", each.chain)
+        for name, by_host in answers.demanded.items()
+        if name in resolved.certificates
+        for host, each in by_host.items()
+    ]
     return [
-        {"certificate": name, "response": staple.response, "until": staple.until}
-        for name, each in resolved.certificates.items()
-        if resolved.settings.certificates[name].ocsp_stapling
-        and (staple := answers.staples.get(each.chain)) is not None
+        {"certificate": named, "response": staple.response, "until": staple.until}
+        for name, named, chain in (*written, *demanded)
+        if resolved.settings.certificates[name].ocsp_stapling and (staple := answers.staples.get(chain)) is not None
     ]
 
 

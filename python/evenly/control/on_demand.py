@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -22,15 +22,12 @@ from evenly.certificates.store import Store, StoreError, locked_within
 from evenly.certificates.wanted import store_of, wanted_on_demand
 from evenly.config import ConfigError, Loaded, Resolved
 from evenly.config.certificate_files import of_issued
+from evenly.config.front_routes import Demanded
 from evenly.config.schema.acme import OnDemand as Options
-from evenly.config.self_signed import Pem
 from evenly.control.certificates import right_now, status, used_by
 from evenly.control.editing import UnknownNameError
 from evenly.control.keepers import Keepers, Kept
 from evenly.control.status import CertificateStatus, OnDemandStatus
-
-Demanded = Mapping[str, Mapping[str, Pem]]
-"""Certificates by the name of what they are issued for, and by host."""
 
 VERSION = 1
 """Of the list's form in the store."""

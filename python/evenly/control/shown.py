@@ -10,8 +10,7 @@ import structlog
 
 from evenly.certificates.ocsp import Answer
 from evenly.config import ConfigError
-from evenly.config.front_routes import Answers, Staple
-from evenly.config.self_signed import Pem
+from evenly.config.front_routes import Answers, Demanded, Staple
 from evenly.control.certificates import right_now, statuses, warn_of_expiry
 from evenly.control.keepers import Keepers
 from evenly.control.on_demand import OnDemand
@@ -51,7 +50,9 @@ class ShownCertificates:
         """How each stands."""
         running = self._running()
         told = (self._keepers.status, self._stapler.status, self._on_demand.status)
-        return [*statuses(running, self._problem, right_now(), told), *self._on_demand.statuses(running.resolved)]
+        demanded = self._on_demand.statuses(running.resolved)
+        stapled = [each.model_copy(update={"ocsp": self._stapler.status(each.name)}) for each in demanded]
+        return [*statuses(running, self._problem, right_now(), told), *stapled]
 
     def fingerprint(self) -> Fingerprint:
         """Changes when their files do."""
@@ -61,7 +62,7 @@ class ShownCertificates:
         """Another configuration runs, whose files were just read."""
         self._problem = ""
         self._keepers.follow(configuration.resolved.loaded)
-        self._stapler.follow(configuration.resolved)
+        self._follow_staples(configuration)
         self._on_demand.follow(configuration.resolved.loaded)
 
     def asked(self, name: str) -> None:
@@ -110,7 +111,7 @@ class ShownCertificates:
             return
         if changes is not None:
             self._problem = ""
-            self._stapler.follow(self._running().resolved)
+            self._follow_staples(self._running())
             log.info("certificates replaced", generation=changes.generation)
 
     def _keeping(self, name: str) -> Keepers | OnDemand:
@@ -125,8 +126,12 @@ class ShownCertificates:
             lambda running: running.with_answers(replace(running.answers, http=answers.http, tls=answers.tls))
         )
 
-    async def _publish_demanded(self, demanded: Mapping[str, Mapping[str, Pem]]) -> None:
+    async def _publish_demanded(self, demanded: Demanded) -> None:
         await self._alter(lambda running: running.with_answers(replace(running.answers, demanded=demanded)))
+        self._follow_staples(self._running())
+
+    def _follow_staples(self, configuration: Configuration) -> None:
+        self._stapler.follow(configuration.resolved, configuration.answers.demanded)
 
     async def _publish_staples(self, good: Mapping[str, Answer]) -> None:
         staples = {
@@ -143,5 +148,5 @@ class ShownCertificates:
             log.error("certificate not shown", problem=str(error), result="the ones before stay")  # noqa: TRY400
             return
         if changes is not None:
-            self._stapler.follow(self._running().resolved)
+            self._follow_staples(self._running())
             log.info("certificates replaced", generation=changes.generation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ from evenly.certificates.responses import ask
 from evenly.certificates.stapling import Standing, Stapling
 from evenly.config import ConfigError, Resolved
 from evenly.config.certificate_files import must_staple
+from evenly.config.front_routes import Demanded
 from evenly.config.schema import UdpListener
 from evenly.control.status import StapleStatus
 
@@ -43,19 +44,20 @@ class Stapler:
         self._publish = publish
         self._asked: dict[tuple[str, str], _Asked] = {}
         """By name and chain."""
+        self._named: dict[str, _Asked] = {}
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._changed = asyncio.Event()
         self._publishing: asyncio.Task[None] | None = None
 
-    def follow(self, resolved: Resolved) -> None:
-        """Asks about the certificates of this configuration, and no others; what did not change goes on undisturbed."""
+    def follow(self, resolved: Resolved, demanded: Demanded) -> None:
+        """Asks about the certificates of this configuration, those on demand among them, and no others; what did not
+        change goes on undisturbed."""
         before, self._asked = self._asked, {}
-        for name in sorted(_shown(resolved)):
-            each = resolved.certificates[name]
-            if each.origin in {"files", "acme"} and resolved.settings.certificates[name].ocsp_stapling:
-                asked = before.pop((name, each.chain), None) or self._ask(name, each.chain, resolved)
-                if asked is not None:
-                    self._asked[name, each.chain] = asked
+        for name, chain in _shown(resolved, demanded):
+            asked = before.pop((name, chain), None) or self._ask(name, chain, resolved)
+            if asked is not None:
+                self._asked[name, chain] = asked
+        self._named = {name: each for (name, _), each in self._asked.items()}
         for left in before.values():
             if left.task is not None:
                 left.task.cancel()
@@ -64,8 +66,7 @@ class Stapler:
 
     def status(self, name: str) -> StapleStatus | None:
         """How it is going with a certificate; `None` if its issuer answers no such questions."""
-        asked = next((each for (of, _), each in self._asked.items() if of == name), None)
-        if asked is None:
+        if (asked := self._named.get(name)) is None:
             return None
         standing = asked.standing
         good_or_unknown: Literal["good", "unknown"] = "unknown" if standing.answer is None else "good"
@@ -117,7 +118,13 @@ class Stapler:
                 log.error("revocation status not shown", problem=str(error))  # noqa: TRY400 - its text is the reason
 
 
-def _shown(resolved: Resolved) -> set[str]:
-    """The certificates that clients are shown."""
+def _shown(resolved: Resolved, demanded: Demanded) -> Iterator[tuple[str, str]]:
+    """The names and chains of certificates that clients are shown, and that are to be stapled."""
     streams = (each for each in resolved.settings.listeners.values() if not isinstance(each, UdpListener))
-    return {name for each in streams if each.tls is not None for name in each.tls.certificates}
+    for name in sorted({name for each in streams if each.tls is not None for name in each.tls.certificates}):
+        if not resolved.settings.certificates[name].ocsp_stapling:
+            continue
+        if resolved.certificates[name].origin in {"files", "acme"}:
+            yield name, resolved.certificates[name].chain
+        for host, pem in demanded.get(name, {}).items():
+            yield f"{name}/{host}", pem.chain
