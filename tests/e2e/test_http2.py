@@ -313,6 +313,38 @@ def test_websocket_where_it_is_not_allowed(h2, endpoint) -> None:
     assert not endpoint.is_asked()
 
 
+def test_websocket_that_a_route_answers_itself(h2, endpoint) -> None:
+    """Its 200 would be taken for an open tunnel; what is no success is passed on as it is."""
+    routes = "".join(
+        f'[[routes]]\npath = "/{status}"\nrespond = {{ status = {status} }}\n' for status in (200, 204, 503)
+    )
+    client, serving = h2(endpoint, routes=f'{routes}[[routes]]\npool = "app"\n')
+    client.receive()
+    for path, status in (("/200", 501), ("/204", 501), ("/503", 503)):
+        stream = client.begin(path, (":protocol", "websocket"), method="CONNECT", ends=False)
+        assert client.wait(stream).status == status
+    assert serving.balancer.access(target="/204")["reason"] == "not-implemented"
+    assert not endpoint.is_asked()
+
+
+def test_a_websocket_that_breaks_off(h2, endpoint) -> None:
+    """The endpoint resets its connection: so is the stream, in the words for that (RFC 8441 §5)."""
+    client, _ = h2(endpoint)
+    client.receive()
+    fields = (":protocol", "websocket"), ("sec-websocket-version", "13")
+    stream = client.begin("/chat", *fields, method="CONNECT", ends=False)
+    peer = endpoint.accept()
+    key = (peer.read_request().one("Sec-WebSocket-Key") or "").encode()
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
+    peer.send(
+        f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+    assert client.wait_head(stream).status == 200
+    peer.reset()
+    assert client.wait(stream).reset == CANCEL
+
+
 def test_websocket_that_the_endpoint_accepts_wrongly(h2, endpoint) -> None:
     """It has read another request: the stream is reset, and the log says whose doing it was."""
     client, serving = h2(endpoint)

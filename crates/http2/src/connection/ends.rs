@@ -24,7 +24,7 @@ impl Connection {
     }
 
     /// The application is done with the stream. If a side has not ended it, it is reset: by NO_ERROR if the response
-    /// is complete (RFC 9113 §8.1), by INTERNAL_ERROR or CANCEL otherwise.
+    /// is complete (RFC 9113 §8.1), by INTERNAL_ERROR or CANCEL otherwise, and by CANCEL in a tunnel (RFC 8441 §5).
     pub fn finished(&mut self, stream: StreamId) {
         let Some(index) = self.streams.find(stream.0) else { return };
         let live = &self.streams[index];
@@ -36,7 +36,9 @@ impl Connection {
                 self.budgets.refund(Budget::MadeYouReset, 1);
             }
             (None, Half::Done, _) if self.is_server => self.reset_live(index, ErrorCode::NO_ERROR),
-            (None, ..) if self.is_server => self.reset_live(index, ErrorCode::INTERNAL_ERROR),
+            (None, local, _) if self.is_server && !(live.exchange.is_tunnel() && local != Half::Head) => {
+                self.reset_live(index, ErrorCode::INTERNAL_ERROR);
+            }
             (None, ..) => self.reset_live(index, ErrorCode::CANCEL),
         }
         let is_reset = self.streams[index].over == Some(Over::ByUs);

@@ -21,6 +21,11 @@ impl Exchange {
         matches!(self, Self::Upgrade(_) | Self::WebSocket(_))
     }
 
+    /// Whether its answer may make a tunnel.
+    pub const fn is_tunnel(&self) -> bool {
+        matches!(self, Self::Connect | Self::Upgrade(_) | Self::WebSocket(_))
+    }
+
     /// The protocol of an upgrade.
     pub fn protocol(&self) -> &[u8] {
         match self {

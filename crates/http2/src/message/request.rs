@@ -168,13 +168,13 @@ impl<'r> Request<'r> {
         if before.is_some() { Err("repeated pseudo-header") } else { Ok(()) }
     }
 
-    /// `host` besides `:authority` must say the same, and is not needed then (RFC 9113 §8.3.1).
+    /// `host` besides `:authority` must mean the same, and is not needed then (RFC 9113 §8.3.1).
     fn take_host(&mut self, field: &Field<'_>) -> Result<(), &'static str> {
         if std::mem::replace(&mut self.has_host, true) {
             return Err("repeated host");
         }
         match self.value(Kind::Authority) {
-            Some(authority) if authority.eq_ignore_ascii_case(field.value()) => {}
+            Some(authority) if is_same(self.value(Kind::Scheme), authority, field.value()) => {}
             Some(_) => return Err(":authority and host differ"),
             None => self.rooms.text.extend_from_slice(field.text),
         }
@@ -223,6 +223,17 @@ impl Sink for Request<'_> {
         self.rooms.text.extend_from_slice(field.text);
         Ok(())
     }
+}
+
+/// Whether two authorities are the same for a scheme, whose default port may be left out (RFC 9113 §8.3.1).
+fn is_same(scheme: Option<&[u8]>, one: &[u8], other: &[u8]) -> bool {
+    let port: &[u8] = match scheme {
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"https") => b":443",
+        Some(_) => b":80",
+        None => b"",
+    };
+    let [one, other] = [one, other].map(|authority| authority.strip_suffix(port).unwrap_or(authority));
+    one.eq_ignore_ascii_case(other)
 }
 
 /// Whether `target` can stand in a request line: nothing that would end it. The rest is the parser's to check.

@@ -227,6 +227,11 @@ fn admit(client: &Client, scene: &Scene<'_>, sought: &Sought<'_>, opened: Opened
             return scene.answer(answer, opened.tally(), route);
         }
         Action::Respond(response) => {
+            let is_upgrade = scene.head.upgrade.is_some() && client.stream.frames_messages();
+            if is_upgrade && (200..300).contains(&response.status) {
+                // HTTP/2 and HTTP/3 would take it for a tunnel that is open (RFC 8441 §5, RFC 9220 §3).
+                return scene.fail(client, opened, Some(route), Failure::NotImplemented);
+            }
             let answer = Answer::respond(client, response, route, variables, &scene.manner());
             return scene.answer(answer, opened.tally(), route);
         }

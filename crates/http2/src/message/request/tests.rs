@@ -47,6 +47,11 @@ fn a_request_becomes_its_text() {
         with(&["cookie=a=1", "te=trailers", "cookie=b=2", "host=A.example"]).unwrap(),
         "GET /a?b HTTP/1.1\r\nhost: a.example\r\nte: trailers\r\ncookie: a=1; b=2\r\n\r\n"
     );
+    assert_eq!(
+        with(&["host=a.example:443"]).unwrap(),
+        "GET /a?b HTTP/1.1\r\nhost: a.example\r\n\r\n",
+        "the scheme's own port says nothing"
+    );
     let asterisk = [":method=OPTIONS", ":scheme=http", ":path=*", "host=b"];
     assert_eq!(text(&asterisk, true, false).unwrap(), "OPTIONS * HTTP/1.1\r\nhost: b\r\n\r\n");
 }
@@ -117,6 +122,8 @@ fn what_says_nothing_or_two_things_is_malformed() {
         (&["upgrade=websocket"], "field for one connection"),
         (&["te=gzip"], "te with more than trailers"),
         (&["host=b.example"], ":authority and host differ"),
+        (&["host=a.example:80"], ":authority and host differ"),
+        (&["host=a.example:8443"], ":authority and host differ"),
         (&["host=a.example", "host=a.example"], "repeated host"),
         (&["content-length=+1"], "invalid content-length"),
         (&["content-length=0", "content-length=0"], "repeated content-length"),

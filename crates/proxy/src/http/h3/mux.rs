@@ -311,6 +311,8 @@ impl Mux {
             return self.link.notify();
         }
         let code = match slot.broken {
+            // Of a tunnel that breaks off (RFC 9220 §3).
+            None if slot.exchange.is_tunnel() => Code::REQUEST_CANCELLED,
             None => Code::INTERNAL_ERROR,
             Some(Broken::Ended) => Code::REQUEST_CANCELLED,
             Some(Broken::GivenUp) => {
