@@ -6,6 +6,7 @@ import pytest
 
 from ..support.balancer import run_verb
 from ..support.http3 import Http3Client
+from ..support.wire import DEADLINE
 
 NO_ERROR, CONNECTION_REFUSED = 0x100, 0x2
 
@@ -192,6 +193,24 @@ def test_nothing_in_common(h3, servers) -> None:
     serving.balancer.reload(text.replace('tls = { certificates = "site" }', tls))
     assert serving.h3(name="other.test").closed
     assert serving.balancer.access(reason="tls-name-unknown")["protocol"] == "HTTP/3.0"
+
+
+def test_a_process_that_was_killed(h3, servers, run, tmp_path) -> None:
+    """The next one with the same secret tells its clients that their connections are gone (RFC 9000 §10.3)."""
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("0123456789abcdef")
+    client, serving = h3(*servers("a"), routes=f'[session_tickets]\nsecret_file = "{secret}"\n')
+    assert client.get("/").status == 200
+    known = client.quic._peer_cid_available[0]
+    text = serving.balancer.file.read_text()
+    serving.balancer.signal(signal.SIGKILL)
+    serving.balancer.wait()
+    run(text)
+    # A packet of that connection, and larger than what may answer it (§10.3.3).
+    client.socket.sendto(b"\x40" + known.cid + bytes(60), serving.port.address)
+    client.socket.settimeout(DEADLINE)
+    assert client.socket.recv(2048)[-16:] == known.stateless_reset_token
 
 
 def test_an_idle_connection_ends(h3, servers) -> None:

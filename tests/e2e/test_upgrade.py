@@ -86,6 +86,25 @@ def test_new_configuration_and_old_states(run, port, servers) -> None:
         assert client.ask("/new").body == b""
 
 
+def test_the_old_process_checks_nothing_any_more(run, port, servers) -> None:
+    """It lasts as long as its longest connection, and endpoints must not be checked twice as often meanwhile."""
+    backends = servers("a")
+    bound = port()
+    check = 'health_check = { type = "http", path = "/healthz", interval = "100ms", reuse_connection = false }'
+    balancer = run(configuration(*backends, bind=bound, pool=check))
+    with Peer.connect(bound.address) as held:
+        held.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+        balancer.until(lambda: backends[0].requests["/hold"])
+        upgrade(balancer)
+        # Checks of the new process alone: they are counted there, and all that the endpoint gets are theirs.
+        counted = lambda: balancer.metric("evenly_endpoint_health_checks_total", endpoint=str(backends[0]))  # noqa: E731
+        began, seen = counted(), backends[0].requests["/healthz"]
+        balancer.until(lambda: counted() >= began + 20)
+        assert backends[0].requests["/healthz"] - seen <= counted() - began + 3
+        backends.release()
+        assert held.read_response().status == 200
+
+
 def test_twice(run, port, servers) -> None:
     """An upgraded process can be upgraded."""
     backends = servers("a")

@@ -106,9 +106,10 @@ impl Dataplane {
         let permits = Arc::new(Permits::default());
         let sessions = Arc::new(Permits::default());
         sessions.limit(u32::MAX);
+        let quic_secret = inheritance.quic_secret(snapshot.document.session_tickets.secret.as_ref(), &secret);
         let mut control = Control {
             snapshot: Arc::clone(&snapshot),
-            ports: Ports::new(&secret, inheritance.quic_generation()),
+            ports: Ports::new(quic_secret, inheritance.quic_generation()),
             has_successor: false,
             permits: HashMap::new(),
             terminations,
@@ -241,7 +242,7 @@ impl Dataplane {
         let evacuated = control.service().zones().evacuated();
         Inheritance::of(&control.snapshot, &self.secret, now)
             .with_evacuated(evacuated)
-            .behind(control.ports.generation())
+            .behind(control.ports.generation(), control.ports.secret())
             .to_text()
     }
 
@@ -259,6 +260,10 @@ impl Dataplane {
         // As long as one descriptor of a socket is open, the kernel goes on taking connections for it. A successor has
         // descriptors of its own.
         control.ports.close();
+        if has_successor {
+            // It checks endpoints itself; what is under way here has its endpoints.
+            control.service().rest();
+        }
     }
 
     /// Client connections that are open, and UDP sessions that are not over.

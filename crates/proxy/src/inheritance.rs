@@ -29,6 +29,9 @@ pub struct Inheritance {
     /// The successor's place in the line of processes with the same sockets.
     #[serde(default)]
     quic_generation: u8,
+    /// What proves to clients of HTTP/3 that they deal with the same server; empty: `secret`.
+    #[serde(default)]
+    quic_secret: String,
 }
 
 /// An endpoint's state.
@@ -114,10 +117,21 @@ impl Inheritance {
         self
     }
 
-    /// For the successor of the process that has this place in the line.
-    pub fn behind(mut self, quic_generation: u8) -> Self {
+    /// For the successor of the process that has this place in the line, and this secret.
+    pub fn behind(mut self, quic_generation: u8, quic_secret: &Secret) -> Self {
         self.quic_generation = quic_generation.wrapping_add(1);
+        self.quic_secret.clone_from(&quic_secret.0);
         self
+    }
+
+    /// What identifiers and tokens of QUIC connections come of: what the predecessor had, whose connections go on; else what
+    /// the configuration states, so that those of a process that was killed hear from the next one; else the process's own.
+    pub fn quic_secret(&self, stated: Option<&Secret>, own: &Secret) -> Secret {
+        match (self.quic_secret.is_empty(), self.secret.is_empty()) {
+            (false, _) => Secret(self.quic_secret.clone()),
+            (true, false) => own.clone(),
+            (true, true) => stated.unwrap_or(own).clone(),
+        }
     }
 
     /// The process's place in the line of those with the same sockets.

@@ -20,6 +20,7 @@ pub struct Ports {
     /// Of listeners that speak HTTP/3: for UDP, on the ports that their other sockets have.
     quic: Groups<UdpSocket>,
     keys: Arc<Keys>,
+    secret: Secret,
     /// Ways to a predecessor that may still have connections.
     predecessors: BTreeMap<SocketAddr, Arc<Channel>>,
 }
@@ -46,14 +47,20 @@ enum Kind {
 impl Ports {
     /// None yet. What proves to clients of HTTP/3 that they deal with the same server comes of `secret`; `generation` is
     /// the process's place in the line of those with the same sockets.
-    pub fn new(secret: &Secret, generation: u8) -> Self {
+    pub fn new(secret: Secret, generation: u8) -> Self {
         Self {
             sockets: Sockets::default(),
             datagrams: Datagrams::default(),
             quic: Groups::default(),
-            keys: Arc::new(Keys::new(secret, generation)),
+            keys: Arc::new(Keys::new(&secret, generation)),
+            secret,
             predecessors: BTreeMap::new(),
         }
+    }
+
+    /// What they were made with.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
     }
 
     /// Takes over sockets, each kind to its own.

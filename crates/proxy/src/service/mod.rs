@@ -43,12 +43,20 @@ use zones::EXPIRY_TICK;
 /// The running service threads.
 pub struct Service {
     /// Closing it ends the thread. Unbounded, as reloads are few and none may be lost.
-    snapshots: UnboundedSender<(Arc<Snapshot>, Targets)>,
+    orders: UnboundedSender<Order>,
     thread: thread::JoinHandle<()>,
     log: LogWriter,
     checks: Arc<Checks>,
     zones: Arc<Zones>,
     events: Arc<Events>,
+}
+
+/// What the thread is told.
+enum Order {
+    /// A configuration runs.
+    Check(Arc<Snapshot>, Targets),
+    /// Checks are somebody else's.
+    Rest,
 }
 
 impl Service {
@@ -59,7 +67,7 @@ impl Service {
     pub fn start(events: Arc<Events>, clock: Clock) -> io::Result<Self> {
         let log = LogWriter::start(Arc::clone(&events))?;
         let checks = Arc::<Checks>::default();
-        let (snapshots, inbox) = unbounded_channel();
+        let (orders, inbox) = unbounded_channel();
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let (found, told) = (Arc::clone(&checks), Arc::clone(&events));
         let zones = Arc::new(Zones::new(clock, Arc::clone(&events)));
@@ -86,7 +94,7 @@ impl Service {
             }
         })?;
         started.recv().unwrap_or_else(|_| Err(io::Error::other("the service thread ended at its start")))?;
-        Ok(Self { snapshots, thread, log, checks, zones, events })
+        Ok(Self { orders, thread, log, checks, zones, events })
     }
 
     /// Opens the access log of `snapshot`, if it has one. To be called before its workers have rings, or lines that they
@@ -104,7 +112,12 @@ impl Service {
         let members = snapshot.pools.iter().flat_map(|pool| &pool.members);
         self.checks.retain(members.map(|member| member.endpoint.id()));
         // A thread that is gone has ended with a panic, which was reported; traffic flows on without checks.
-        let _ = self.snapshots.send((snapshot, targets));
+        let _ = self.orders.send(Order::Check(snapshot, targets));
+    }
+
+    /// Checks nothing any more: a successor does.
+    pub fn rest(&self) {
+        let _ = self.orders.send(Order::Rest);
     }
 
     /// The access log's writer, for the workers' rings, rotation and totals.
@@ -129,7 +142,7 @@ impl Service {
 
     /// Ends the checks, writes what is left of the access log, and returns when both threads are gone.
     pub fn stop(self) {
-        drop(self.snapshots);
+        drop(self.orders);
         let _ = self.thread.join();
         self.log.stop();
     }
@@ -139,15 +152,16 @@ async fn run(
     prober: Rc<Prober>,
     judges: Rc<Judges>,
     (zones, circuits): (&Zones, &Circuits),
-    mut snapshots: UnboundedReceiver<(Arc<Snapshot>, Targets)>,
+    mut orders: UnboundedReceiver<Order>,
 ) {
     tokio::task::spawn_local(Rc::clone(&prober).run());
     tokio::task::spawn_local(Rc::clone(&judges).run());
     let mut running: Option<Arc<Snapshot>> = None;
     loop {
-        match tokio::time::timeout(EXPIRY_TICK, snapshots.recv()).await {
+        match tokio::time::timeout(EXPIRY_TICK, orders.recv()).await {
             Ok(None) => break,
-            Ok(Some((snapshot, targets))) => {
+            Ok(Some(Order::Rest)) => prober.rest(),
+            Ok(Some(Order::Check(snapshot, targets))) => {
                 prober.apply(&snapshot, &targets);
                 judges.apply(&snapshot);
                 // A zone may have come back while the snapshot was on its way.

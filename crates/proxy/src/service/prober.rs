@@ -133,6 +133,12 @@ impl Prober {
         self.begin(&new);
     }
 
+    /// Checks nothing any more; what was found stays.
+    pub fn rest(&self) {
+        self.targets.take().values().for_each(|target| target.remove());
+        self.due.borrow_mut().clear();
+    }
+
     /// Without checks every endpoint is healthy, also one that an earlier configuration's checks found otherwise. Done
     /// here, because on this thread none of those checks can have the last word.
     fn settle(&self, pool: &Pool) {
