@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from ..support.programs import program
-from ..support.wire import Peer
+from ..support.wire import DEADLINE, Peer
 
 SECURE = 'tls = { certificates = "site" }'
 
@@ -71,6 +71,23 @@ def test_nothing_in_common(secure, servers, authority) -> None:
     serving = secure(*servers("a"))
     with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
         authority.connect(serving.port, alpn=["h3"])
+    serving.balancer.access(reason="tls-no-match")
+
+
+def test_no_cipher_in_common(secure, servers) -> None:
+    """That is what the client and the log are told, and not that there is no such name."""
+    serving = secure(*servers("a"))
+    target = "{}:{}".format(*serving.port.address)
+    offer = ["-connect", target, "-servername", "shop.test", "-tls1_3", "-ciphersuites", "TLS_AES_128_CCM_SHA256"]
+    done = subprocess.run(
+        [program("openssl"), "s_client", *offer],
+        input="",
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert "handshake failure" in done.stderr
     serving.balancer.access(reason="tls-no-match")
 
 

@@ -43,6 +43,8 @@ impl ResolvesServerCert for Resolver {
         // RSA only where nothing else will do: signing takes ten times as long.
         let is_rsa = |place: &&usize| self.keys[**place].bare().key.algorithm() == SignatureAlgorithm::RSA;
         let candidates = self.names.find(hello.server_name());
-        candidates.iter().filter(usable).min_by_key(is_rsa).map(|place| self.keys[*place].at(SystemTime::now))
+        let best = candidates.iter().filter(usable).min_by_key(is_rsa);
+        // Where none is usable, the name is not what is wrong: with any of them the handshake says what is.
+        best.or_else(|| candidates.first()).map(|place| self.keys[*place].at(SystemTime::now))
     }
 }
