@@ -119,8 +119,9 @@ def test_a_body_of_any_framing(compressing, endpoint, coding, framing) -> None:
         (answer(TEXT), "identity"),
         (answer(TEXT), "gzip;q=0, *;q=0"),
         (answer(TEXT), "deflate"),
+        (answer(TEXT), "gzip\r\nCache-Control: no-cache, no-transform"),
     ],
-    ids=["encoded", "no-transform", "partial", "small", "type", "digest", "identity", "refused", "unknown"],
+    ids=["encoded", "no-transform", "partial", "small", "type", "digest", "identity", "refused", "unknown", "asked"],
 )
 def test_left_as_it_is(compressing, endpoint, response, accept) -> None:
     """What must not, need not or cannot be compressed has its own length and bytes."""

@@ -133,7 +133,7 @@ pub fn write_vary(out: &mut Vec<u8>, fields: &dyn Fields) {
 }
 
 /// Whether a comma-separated list has this element.
-fn lists(value: &[u8], element: &[u8]) -> bool {
+pub fn lists(value: &[u8], element: &[u8]) -> bool {
     value.split(|byte| *byte == b',').any(|own| own.trim_ascii().eq_ignore_ascii_case(element))
 }
 

@@ -5,7 +5,7 @@ use super::exchange::Exchange;
 use super::fields::HeadFields;
 use crate::compress::Stage;
 use evenly_core::compression::{
-    Accepted, Compression, Response, drops, name, write_coding, write_vary, write_weak_tag,
+    Accepted, Compression, Response, drops, lists, name, write_coding, write_vary, write_weak_tag,
 };
 use evenly_core::document::Algorithm;
 use evenly_core::route::{Fields, Route};
@@ -31,6 +31,10 @@ impl Coding {
         let fields = head.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("accept-encoding"));
         fields.for_each(|field| accepted.read(field.value));
         let Some(algorithm) = accepted.choose(&compression.algorithms) else { return Self::Bare };
+        // RFC 9111 §5.2.1.6.
+        if HeadFields(head.fields).any("cache-control", &mut |value| lists(value, b"no-transform")) {
+            return Self::Bare;
+        }
         let asked = head.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("if-none-match"));
         let has_weak = asked.into_iter().any(|field| field.value.windows(3).any(|part| part == b"W/\""));
         Self::Into { algorithm, has_weak }
