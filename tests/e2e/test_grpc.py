@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 
 import grpc
@@ -346,6 +347,32 @@ def test_the_last_tries_status_is_the_clients(played) -> None:
     endpoint.head(endpoint.request().stream, ("grpc-status", "13"), ends=True)
     assert client.wait(stream).one("grpc-status") == "13"
     assert serving.balancer.metric("evenly_pool_retries_total", pool="app", reason="status") == 1
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b")], ids=["alone", "elsewhere"])
+def test_a_time_that_servers_ask_for_is_waited_for(calls, greeters, names) -> None:
+    """`grpc-retry-pushback-ms` is for whoever is asked next: another endpoint, too, which nothing else waits for."""
+    serving = calls(*greeters(*names), pool='retry = { attempts = 3, on = "grpc-unavailable" }')
+    began = time.monotonic()
+    answer = serving.unary(b"pushback 400", timeout=30)
+    took = time.monotonic() - began
+    assert answer.partition(b":")[2] == b"pushback 400"
+    assert 0.4 * len(names) <= took < 0.4 * len(names) + 10
+    line = serving.balancer.access(target="/test.Echo/Unary")
+    assert (line["attempts"], line["grpc_status"]) == (1 + len(names), 0)
+    assert serving.balancer.metric("evenly_pool_retries_total", pool="app", reason="status") == len(names)
+
+
+@pytest.mark.parametrize("said", [b"-1", b"60000"])
+def test_a_no_of_servers_is_the_clients_answer(calls, greeters, said) -> None:
+    """And so is a time that is not over before the call's is."""
+    serving = calls(*greeters("a", "b"), pool='retry = { attempts = 3, on = "grpc-unavailable" }')
+    error = refused(serving.unary, b"pushback " + said, timeout=20)
+    assert (error.code(), error.details()) == (Status.UNAVAILABLE, "busy")
+    assert ("grpc-retry-pushback-ms", said.decode()) in [(each.key, each.value) for each in error.trailing_metadata()]
+    line = serving.balancer.access(target="/test.Echo/Unary")
+    assert (line["attempts"], line["grpc_status"]) == (1, 14)
+    assert serving.balancer.metric("evenly_pool_retries_total", pool="app", reason="status") == 0
 
 
 def test_trailers_of_http1_end_a_call_too(web, endpoint: Endpoint) -> None:

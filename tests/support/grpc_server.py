@@ -26,6 +26,7 @@ class Echo(grpc.GenericRpcHandler):
     def __init__(self, name: str) -> None:
         self.name = name.encode()
         self.health = SERVING
+        self.has_pushed_back = False
 
     def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         """Which method a call is of."""
@@ -43,10 +44,17 @@ class Echo(grpc.GenericRpcHandler):
         return None
 
     async def unary(self, message: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-        """`abort N`: with that status. `wait`: for ever. `metadata`: what came."""
+        """`abort N`: with that status. `wait`: for ever. `metadata`: what came.
+
+        `pushback TEXT`: the first time, as unavailable with that.
+        """
         if message.startswith(b"abort "):
             status = next(each for each in grpc.StatusCode if each.value[0] == int(message[6:]))
             await context.abort(status, "as told")
+        if message.startswith(b"pushback ") and not self.has_pushed_back:
+            self.has_pushed_back = True
+            context.set_trailing_metadata((("grpc-retry-pushback-ms", message[9:].decode()),))
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
         if message == b"wait":
             await asyncio.Event().wait()
         if message == b"sick":

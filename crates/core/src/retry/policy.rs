@@ -1,6 +1,6 @@
 //! Whether a request that failed at an endpoint may be tried again.
 
-use super::Backoff;
+use super::{Backoff, Pushback};
 use crate::document::{self, DocumentError, StatusRange};
 use crate::grpc;
 use crate::random::Random;
@@ -45,6 +45,8 @@ pub struct Try {
     pub was_reused: bool,
     /// The time that the endpoint asked to be left alone for.
     pub retry_after: Option<Duration>,
+    /// What it says of trying the call again.
+    pub pushback: Option<Pushback>,
 }
 
 /// What another try costs.
@@ -61,6 +63,8 @@ pub enum Price {
 pub enum Refusal {
     /// The policy does not retry after this.
     Cause,
+    /// The endpoint says not to.
+    Pushback,
     /// There were as many tries as it allows.
     Attempts,
     /// Something of a response went to the client, or the request's body is gone.
@@ -162,6 +166,8 @@ impl Policy {
         };
         if !is_wanted {
             Err(Refusal::Cause)
+        } else if failed.pushback == Some(Pushback::Never) {
+            Err(Refusal::Pushback)
         } else if failed.number >= self.attempts {
             Err(Refusal::Attempts)
         } else if !failed.is_repeatable {
@@ -212,8 +218,11 @@ impl Policy {
     ///
     /// The first retry goes to another endpoint at once: what it waited for would help nobody there. So does one whose
     /// reused connection had been closed while it was idle, as nothing is wrong with that endpoint. `Retry-After` says
-    /// when the endpoint that sent it wants to be asked again, and nothing about the others.
+    /// when the endpoint that sent it wants to be asked again, and nothing about the others; [`Pushback`] is for all of them.
     pub fn pause(&self, failed: &Try, random: &mut Random) -> Duration {
+        if let Some(Pushback::After(pause)) = failed.pushback {
+            return pause;
+        }
         let was_stale = failed.was_reused && failed.cause == Cause::Reset;
         if failed.number == 1 && (failed.is_elsewhere || was_stale) {
             return Duration::ZERO;
@@ -279,6 +288,7 @@ mod tests {
             is_elsewhere: true,
             was_reused: false,
             retry_after: None,
+            pushback: None,
         }
     }
 

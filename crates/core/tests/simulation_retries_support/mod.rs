@@ -254,6 +254,7 @@ impl World {
             is_elsewhere: picker.has_another(&request.tried, self.now),
             was_reused: false,
             retry_after: None,
+            pushback: None,
         };
         let policy = &self.pool.retry;
         let Ok(price) = policy.judge(&failed) else {

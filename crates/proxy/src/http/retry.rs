@@ -12,7 +12,7 @@ use evenly_core::affinity::Ask;
 use evenly_core::error::Failure;
 use evenly_core::grpc;
 use evenly_core::pool::{EndpointId, Lease, Nanos};
-use evenly_core::retry::{Cause, Price, Try, retry_after};
+use evenly_core::retry::{Cause, Price, Pushback, Try, retry_after};
 use evenly_core::route::Fields;
 use evenly_http1::{BodyLength, ResponseHead};
 use std::future::{Future, poll_fn};
@@ -41,6 +41,13 @@ pub struct Failed {
     pause: Duration,
     /// The request's body, if its endpoint stopped taking it before its end.
     spare: Option<Box<Pump>>,
+}
+
+/// What the endpoint of a try that failed asks for.
+#[derive(Default)]
+struct Wish {
+    retry_after: Option<Duration>,
+    pushback: Option<Pushback>,
 }
 
 impl Tries {
@@ -140,10 +147,12 @@ fn by(
     (head, buffered): (&ResponseHead<'_, '_>, usize),
     cause: Cause,
 ) -> Option<bool> {
-    let wish = HeadFields(head.fields).first("retry-after").and_then(|value| {
+    let fields = HeadFields(head.fields);
+    let retry_after = fields.first("retry-after").and_then(|value| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         retry_after(value, now.as_secs())
     });
+    let pushback = exchange.tally.call.as_ref().and_then(|_| Pushback::of(&fields));
     let lost = Lost {
         failure: Failure::UpstreamStatus,
         cause: Some(cause),
@@ -151,7 +160,7 @@ fn by(
         was_reused: false,
         is_settled: true,
     };
-    if !decide(client, exchange, upload, &lost, wish) {
+    if !decide(client, exchange, upload, &lost, Wish { retry_after, pushback }) {
         return None;
     }
     let body = match head.body {
@@ -173,7 +182,7 @@ pub async fn again(
     upload: &mut Option<Box<Pump>>,
     lost: Lost,
 ) -> Result<(), Failure> {
-    if !lost.is_settled && !decide(client, exchange, upload.as_deref(), &lost, None) {
+    if !lost.is_settled && !decide(client, exchange, upload.as_deref(), &lost, Wish::default()) {
         return Err(lost.failure);
     }
     let failed = exchange.tally.tries.entry();
@@ -207,7 +216,7 @@ fn decide(
     exchange: &mut Exchange,
     upload: Option<&Pump>,
     lost: &Lost,
-    retry_after: Option<Duration>,
+    Wish { retry_after, pushback }: Wish,
 ) -> bool {
     let (Some(cause), Some((endpoint, _))) = (lost.cause, exchange.tally.endpoint) else { return false };
     let now = client.worker.now();
@@ -233,6 +242,7 @@ fn decide(
         is_elsewhere,
         was_reused: lost.was_reused,
         retry_after,
+        pushback,
     };
     let policy = exchange.retry();
     let Ok(price) = policy.judge(&failed) else { return false };

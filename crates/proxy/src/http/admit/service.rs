@@ -322,6 +322,7 @@ fn may_try_again(client: &Client, (view, place): (&View, usize), tried: &[Endpoi
         is_elsewhere: view.picker(place).borrow_mut().has_another(tried, now),
         was_reused: lost.was_reused,
         retry_after: None,
+        pushback: None,
     };
     // There is no time for a pause: the only endpoint is asked once more if all that is known is that it hung up.
     if !(failed.is_elsewhere || failed.number == 1 && cause == Cause::Reset) {
