@@ -95,6 +95,7 @@ impl IdleConnections {
                 let endpoint = endpoint.id();
                 return Some(Upstream { stream, endpoint, address, reused: true, owner, target });
             }
+            part(stream);
         }
         None
     }
@@ -144,9 +145,10 @@ impl IdleConnections {
         self.total.set(total);
     }
 
-    /// Closes all: what lies idle is the first to go when descriptors run out.
+    /// Closes all: what lies idle is the first to go when descriptors run out, and goes with its worker.
     pub fn clear(&self) {
-        self.by_endpoint.borrow_mut().clear();
+        let all = std::mem::take(&mut *self.by_endpoint.borrow_mut());
+        all.into_iter().flatten().for_each(|idle| part(idle.stream));
         self.total.set(0);
     }
 }
@@ -155,7 +157,7 @@ impl IdleConnections {
 /// something was cut off.
 pub fn part(stream: Stream) {
     if let Stream::TlsOut(mut session) = stream {
-        session.leave();
+        session.leave(&[]);
     }
 }
 

@@ -26,7 +26,7 @@ use super::upload;
 use super::wait::{more_head, response_head};
 use crate::pump::{Course, Pace, Patience, Pump};
 use crate::stream::Stream;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, part};
 use crate::worker::buffers::Buffer;
 use evenly_core::affinity::Ask;
 use evenly_core::error::{Failure, Side};
@@ -272,9 +272,8 @@ async fn attempt(
                     exchange.observe_failure(&client.worker, lease, failure, false);
                 }
                 grpc::observe(client, exchange, &upstream, lease);
-                if let Some(now) = exchange.tally.ended.filter(|_| response.keep_upstream) {
-                    client.worker.idle.keep(upstream, exchange.pool(), now);
-                }
+                let is_sent = upload.is_none() && !exchange.is_cut;
+                let_go(client, exchange, upstream, (response.keep_upstream, is_sent));
                 return next;
             }
             Settled::Again(is_whole) => {
@@ -285,6 +284,17 @@ async fn attempt(
             }
             Settled::Bad(failure) => return Err(Lost::for_good(failure)),
         }
+    }
+}
+
+/// A connection has brought its response: it is for another request, or ends in order if that was all. `is_sent`: so was all
+/// of the request.
+#[inline]
+fn let_go(client: &Client, exchange: &Exchange, upstream: Upstream, (is_kept, is_sent): (bool, bool)) {
+    match exchange.tally.ended {
+        Some(now) if is_kept => client.worker.idle.keep(upstream, exchange.pool(), now),
+        Some(_) if is_sent => part(upstream.stream),
+        _ => {}
     }
 }
 

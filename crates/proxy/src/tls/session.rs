@@ -67,9 +67,15 @@ impl Session<UnbufferedClientConnection> {
         self.open(nothing, &mut early).map(|_| ()).map_err(HandshakeError::Tls)
     }
 
-    /// Ends it without waiting for anything, for one that is given up: the endpoint is told if it takes it now.
-    pub fn leave(&mut self) {
-        if !self.is_closed && self.write(|mut traffic, room| traffic.queue_close_notify(room)).is_ok() {
+    /// Ends it without waiting for anything, for one that is given up: the endpoint is told if it takes it now. `last` stands
+    /// before the end, or nothing is said; if something was being written, that is the beginning of `last`.
+    pub fn leave(&mut self, last: &[u8]) {
+        let last = last.get(self.accepted..).unwrap_or_default();
+        let is_said = last.is_empty() || self.seal(last, &[]).is_ok_and(|sealed| sealed == last.len());
+        if is_said
+            && !self.is_closed
+            && self.write(|mut traffic, room| traffic.queue_close_notify(room)).is_ok()
+        {
             self.flush();
         }
     }

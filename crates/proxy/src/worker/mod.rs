@@ -335,6 +335,7 @@ async fn run(
             }
         }
     }
+    worker.idle.clear();
     // Returning drops the runtime, and with it every connection's task.
 }
 

@@ -9,7 +9,7 @@ use super::super::connect::{Lost, Terms, idle, lost_on, open};
 use super::super::request::{Rendering, forwarding};
 use crate::io;
 use crate::metrics::ForwardAuth as Outcome;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, part};
 use crate::worker::Worker;
 use crate::worker::buffers::{Buffer, READ_BYTES, Text};
 use crate::worker::view::View;
@@ -241,6 +241,8 @@ impl Service {
         let body = body(worker, &mut upstream, &mut answering, buffer).await.map_err(Lost::for_good)?;
         if answering.keep_alive && body.is_clean {
             worker.idle.keep(upstream, pool, worker.now());
+        } else if body.is_whole {
+            part(upstream.stream);
         }
         let Answering { status, fields, .. } = answering;
         match (status, body.is_whole) {

@@ -119,11 +119,11 @@ async fn run(
         shared,
         stream,
         deadline,
+        end: End::Lost,
     };
     // What the pool says is copied: a connection outlives the snapshot that it was made under.
     drop(pool);
-    let end = poll_fn(|cx| task.poll(cx)).await;
-    task.end(end);
+    task.end = poll_fn(|cx| task.poll(cx)).await;
 }
 
 /// A connection of HTTP/1.1 that nobody waits for any more.
@@ -171,6 +171,8 @@ struct Task {
     /// When it gives back memory; never once it has.
     rest: u64,
     silence: Silence,
+    /// What its streams are told at its end.
+    end: End,
 }
 
 /// How long nothing came that is awaited.
@@ -369,20 +371,26 @@ impl Task {
         self.deadline.set_at(self.greeting.min(self.idle).min(self.rest).min(self.silence.due));
         Poll::Pending
     }
+}
 
-    /// Tells the endpoint, where it still listens, and the streams.
-    fn end(self, end: End) {
+impl Drop for Task {
+    /// Tells the endpoint, where it still listens, and the streams; also where a worker ends with the connection.
+    fn drop(&mut self) {
         let mut state = self.shared.mux.state();
-        let code = if end == End::Malformed { ErrorCode::PROTOCOL_ERROR } else { ErrorCode::NO_ERROR };
+        let code = if self.end == End::Malformed { ErrorCode::PROTOCOL_ERROR } else { ErrorCode::NO_ERROR };
         // After a breach of the rules the protocol has said which one.
         state.connection.close(code);
-        if let Some(socket) = self.stream.plain() {
-            // What does not fit is not missed: the connection's end says the same.
-            let _ = socket.try_write(state.connection.output().pending());
+        let last = state.connection.output().pending();
+        // What does not fit is not missed: the connection's end says the same.
+        match &mut self.stream {
+            Stream::Plain(socket) => drop(socket.try_write(last)),
+            Stream::TlsOut(session) => session.leave(last),
+            // None of them leads to an endpoint and is shared.
+            Stream::Tls(_) | Stream::H2(_) | Stream::H3(_) => {}
         }
         // Where several share it, all but one have only lost it.
         let is_shared = state.connection.streams() > 1;
-        state.slots.give_up_all(if is_shared { End::Lost } else { end });
+        state.slots.give_up_all(if is_shared { End::Lost } else { self.end });
         drop(state);
         self.leave();
     }

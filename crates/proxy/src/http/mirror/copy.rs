@@ -6,7 +6,7 @@ use crate::http::kept::Kept;
 use crate::http::settle::LIMITS;
 use crate::io;
 use crate::stream::Stream;
-use crate::upstream::{Upstream, acquire};
+use crate::upstream::{Upstream, acquire, part};
 use crate::worker::Worker;
 use crate::worker::buffers::{Buffer, Text};
 use crate::worker::mirrors::Slot;
@@ -141,6 +141,8 @@ impl Copy {
         if head.keep_alive && is_clean {
             let pool = self.view.pool(mirror.pool.0 as usize);
             self.worker.idle.keep(upstream, pool, self.worker.now());
+        } else {
+            part(upstream.stream);
         }
         Ok(Outcome { status: head.status, length, hash: tee.hash_value() })
     }

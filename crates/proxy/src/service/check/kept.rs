@@ -64,7 +64,7 @@ impl Connection {
     /// on it may log a reset as an error.
     pub(super) fn end(mut self) {
         if let Stream::TlsOut(session) = &mut self.stream {
-            session.leave();
+            session.leave(&[]);
         }
         if let Some(socket) = self.stream.socket() {
             // A socket that refuses the option is closed with a reset.
