@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ..support.authority import Authority, Files
 from ..support.balancer import Web
 from ..support.endpoint import OK, Endpoint
+from ..support.http2_endpoint import Http2Peer
 from ..support.tls_endpoint import TlsEndpoint
 from ..support.wire import DEADLINE
 
@@ -158,6 +159,33 @@ def test_another_endpoint_takes_over(web, endpoint, secured, authority) -> None:
     closing.join()
     failed = {"endpoint": str(endpoint), "reason": "upstream-tls-failed"}
     assert serving.balancer.metric("evenly_endpoint_failures_total", **failed) >= 1
+
+
+@pytest.mark.parametrize("alpn", [[], ["http/1.1"]], ids=["nothing", "nothing-in-common"])
+def test_an_endpoint_has_to_choose_http2_that_is_all_it_is_offered(web, secured, authority, alpn) -> None:
+    """It is told that nothing comes, and gets none of it; whoever does choose it takes over."""
+    endpoint, good = secured("127.0.0.1", alpn=alpn), secured("127.0.0.1", alpn=["h2"])
+    pool = trusting(authority, attempts=2) + '\nprotocol = "h2"'
+    serving = web(f"https://{endpoint}", f"https://{good}", top=LOGGED, pool=pool)
+    client, got = serving.connect(), list[bytes]()
+    refusing = threading.Thread(target=lambda: got.append(endpoint.accept().read_to_end()))
+    refusing.start()
+    # One of them begins with the one that does not.
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    peer = Http2Peer(good.accept().session)
+    peer.answer(peer.request().stream)
+    assert client.read_response().text == "ok"
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    peer.answer(peer.request().stream)
+    assert client.read_response().text == "ok"
+    refusing.join()
+    assert got == [b""]
+    serving.balancer.access(status=200, attempts=2)
+    text = "endpoint does not choose HTTP/2, which alone is offered (ALPN)"
+    serving.balancer.wait_log(f"pool app: TLS with {endpoint}: {text}", level="warning")
+    assert serving.balancer.endpoint(endpoint)["tls"]["trouble"] == text
+    failed = {"endpoint": str(endpoint), "reason": "upstream-tls-failed"}
+    assert serving.balancer.metric("evenly_endpoint_failures_total", **failed) == 1
 
 
 def test_a_silent_endpoint_is_cut_off_at_the_connect_deadline(web, endpoint) -> None:

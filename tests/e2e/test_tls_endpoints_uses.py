@@ -192,6 +192,20 @@ def test_checks_say_what_is_wrong_with_a_certificate(web, secured, authority) ->
     assert serving.balancer.endpoint(endpoint)["reason"] == "tls: certificate is for another name"
 
 
+def test_checks_say_that_an_endpoint_of_http2_does_not_choose_it(web, secured, authority) -> None:
+    """Nor does it get a check's bytes."""
+    endpoint = secured(alpn=["http/1.1"])
+    serving = web(
+        f"https://{endpoint}",
+        pool='health_check = { type = "http", path = "/up", interval = "100ms", unhealthy_after = 1 }\n'
+        f'protocol = "h2"\ntls = {{ ca = "{authority.bundle}" }}',
+    )
+    endpoint.accept().expect_end()
+    serving.balancer.until(lambda: serving.balancer.endpoint(endpoint)["state"] == "unhealthy")
+    reason = "tls: endpoint does not choose HTTP/2, which alone is offered (ALPN)"
+    assert serving.balancer.endpoint(endpoint)["reason"] == reason
+
+
 def test_a_silent_endpoint_is_late(web, endpoint: Endpoint) -> None:
     """The handshake has no time of its own."""
     pool = (

@@ -46,6 +46,11 @@ pub async fn originate(
         Err(error) => Err(error),
     };
     match agreed {
+        // Who may choose HTTP/2 and does not may take its bytes for those of anything (RFC 9113 §3.2).
+        Ok(()) if alpn == HTTP_2 && !session.facts().is_h2 => {
+            session.leave(&[]);
+            Err(Trouble::NOT_HTTP_2)
+        }
         Ok(()) => {
             target.succeeded();
             Ok(session)

@@ -19,6 +19,12 @@ pub struct Trouble {
 }
 
 impl Trouble {
+    /// Of a session that was to carry HTTP/2, as all that it was offered.
+    pub const NOT_HTTP_2: Self = Self {
+        failure: Failure::UpstreamTlsFailed,
+        text: "endpoint does not choose HTTP/2, which alone is offered (ALPN)",
+    };
+
     /// Of a handshake that failed.
     pub fn of(error: &HandshakeError) -> Self {
         match error {
