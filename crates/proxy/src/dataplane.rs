@@ -29,7 +29,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
@@ -53,6 +53,8 @@ pub struct Dataplane {
 /// What only one caller at a time may change.
 struct Control {
     snapshot: Arc<Snapshot>,
+    /// It, and those before it that somebody still held when it came.
+    snapshots: Vec<Weak<Snapshot>>,
     ports: Ports,
     /// Whether a successor has got duplicates of the sockets.
     has_successor: bool,
@@ -110,6 +112,7 @@ impl Dataplane {
         let mut control = Control {
             snapshot: Arc::clone(&snapshot),
             ports: Ports::new(quic_secret, inheritance.quic_generation()),
+            snapshots: vec![Arc::downgrade(&snapshot)],
             has_successor: false,
             permits: HashMap::new(),
             terminations,
@@ -194,6 +197,8 @@ impl Dataplane {
             warnings.push(Warning { path: "workers".into(), message });
         }
         control.snapshot = Arc::clone(&snapshot);
+        control.snapshots.retain(is_held);
+        control.snapshots.push(Arc::downgrade(&snapshot));
         Ok(Applied { changes: snapshot.changes(&running), warnings })
     }
 
@@ -298,6 +303,7 @@ impl Dataplane {
         }
         let scene = Scene {
             snapshot: &control.snapshot,
+            snapshots: control.snapshots.iter().filter(|one| is_held(one)).count(),
             targets: control.originations.targets(),
             terminations: control.terminations.listeners(),
             service: control.service.as_ref(),
@@ -362,6 +368,11 @@ impl Drop for Dataplane {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Whether a snapshot is in memory.
+fn is_held(snapshot: &Weak<Snapshot>) -> bool {
+    snapshot.strong_count() > 0
 }
 
 /// Reads a document; where it states no secret for affinity, the process's own is used.

@@ -33,6 +33,8 @@ use std::time::Duration;
 pub struct Scene<'a> {
     /// The running configuration.
     pub snapshot: &'a Snapshot,
+    /// Configurations in memory, the running one among them.
+    pub snapshots: usize,
     /// How TLS is spoken with its endpoints.
     pub targets: &'a Targets,
     /// How its listeners terminate it, in their order.

@@ -67,6 +67,12 @@ fn process(to: &mut Exposition<'_>, scene: &Scene<'_>, stats: &WorkerStats) {
         "Number of the running configuration; 1 is that of the start.",
     );
     to.sample(&[], scene.snapshot.generation);
+    to.family(
+        "evenly_snapshots",
+        Kind::Gauge,
+        "Configurations in memory: the running one, and those before it that something still needs.",
+    );
+    to.sample(&[], scene.snapshots);
     to.family("evenly_workers", Kind::Gauge, "Worker threads.");
     to.sample(&[], scene.workers);
     to.family(

@@ -22,7 +22,7 @@ use evenly_core::hash_key::HashKey;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::outlier::Outcome;
 use evenly_core::passthrough::Passthrough;
-use evenly_core::pool::{EndpointId, Lease, Nanos, NoEndpoint};
+use evenly_core::pool::{EndpointId, Lease, Nanos, NoEndpoint, Pool, PoolId};
 use evenly_core::proxy_protocol::Addresses;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ struct Tally {
 pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, _permit: Permit) {
     let Some(view) = worker.view_of(origin.bind) else { return };
     let Some(listener) = view.listener(origin.bind).map(|(listener, _)| Arc::clone(listener)) else { return };
-    let Service::Tcp(routes) = &listener.service else { return };
+    let Some(Service::Tcp(routes)) = view.service(origin.bind).cloned() else { return };
     let _open = worker.open(listener.id);
     let mut tally = Tally {
         started: worker.now(),
@@ -64,28 +64,26 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, origin: Origin, _permit: 
         name: None,
         tls: stream.facts().map(Rc::clone),
     };
-    let mut connection = Connection { worker: &worker, view, listener: &listener, pool: None, origin };
-    tally.failure = connection.serve(stream, routes, &mut tally).await;
+    let mut connection = Connection { worker: &worker, listener, pool: None, origin };
+    tally.failure = connection.serve((view, routes), stream, &mut tally).await;
     connection.record(&tally);
 }
 
 /// What a connection's steps share.
 struct Connection<'a> {
     worker: &'a Rc<Worker>,
-    /// Pinned from the first byte to the last, as for a request.
-    view: Rc<View>,
-    listener: &'a Listener,
-    /// The pool's place in the snapshot, once it is known.
-    pool: Option<usize>,
+    listener: Arc<Listener>,
+    /// The number and the name of the pool, once it is known. A pool is part of its snapshot, which is not kept.
+    pool: Option<(PoolId, Box<str>)>,
     origin: Origin,
 }
 
 impl Connection<'_> {
-    /// All steps; why it ended, if not by both sides' will.
+    /// All steps; why it ended, if not by both sides' will. The configuration is pinned until an endpoint is reached.
     async fn serve(
         &mut self,
+        (view, routes): (Rc<View>, Arc<Passthrough>),
         mut stream: Stream,
-        routes: &Passthrough,
         tally: &mut Tally,
     ) -> Option<Failure> {
         let deadline = self.worker.deadlines.slot();
@@ -94,25 +92,28 @@ impl Connection<'_> {
             Poll::Ready(())
         })
         .await;
-        let reached = match self.route(&mut stream, routes, &deadline, &mut tally.name).await {
+        let reached = match self.route((&view, &routes), &mut stream, &deadline, &mut tally.name).await {
             Ok((pool, first, name)) => {
-                let (pool, permit) = self.worker.taking(&self.view, pool, tally.started);
-                self.pool = Some(pool);
+                let (place, permit) = self.worker.taking(&view, pool, tally.started);
+                let pool = view.pool(place);
+                self.pool = Some((pool.id, pool.name.clone()));
                 let addresses = || self.origin.addresses(&stream);
-                let permit = permit.or_else(|| self.worker.enter(self.view.pool(pool)));
+                let permit = permit.or_else(|| self.worker.enter(pool));
                 let reached = match permit {
-                    Some(_) => self.reach((pool, name.as_deref()), addresses, &deadline, tally).await,
+                    Some(_) => self.reach(&view, (place, name.as_deref()), addresses, &deadline, tally).await,
                     None => Err(Failure::CircuitOpen),
                 };
                 // What is nobody's but ours says nothing of the pool.
                 let is_told = reached.as_ref().err().is_none_or(|failure| failure.side() == Side::Upstream);
                 if let Some(permit) = permit.filter(|_| is_told && tally.endpoint.is_some()) {
-                    self.view.pool(pool).leave(permit, reached.is_ok());
+                    pool.leave(permit, reached.is_ok());
                 }
                 reached.map(|reached| (reached, first))
             }
             Err(failure) => Err(failure),
         };
+        // What is relayed may last for days, while each reload leaves a whole configuration behind.
+        drop((view, routes));
         match reached {
             Ok(((_lease, upstream), first)) => self.relay(stream, upstream, first, &deadline, tally).await,
             Err(failure) => {
@@ -126,13 +127,13 @@ impl Connection<'_> {
     /// that counts. One that was read is `told`, too, also when it leads nowhere.
     async fn route(
         &self,
+        (view, routes): (&View, &Passthrough),
         stream: &mut Stream,
-        routes: &Passthrough,
         deadline: &Deadline,
         told: &mut Option<Box<str>>,
     ) -> Result<(usize, Option<Buffer>, Option<Box<str>>), Failure> {
         let facts = stream.facts().map(Rc::clone);
-        let (pool, first, name) = if routes.needs_hello() || facts.is_none() && self.knows_by_name(routes) {
+        let (pool, first, name) = if routes.needs_hello() || facts.is_none() && knows_by_name(view, routes) {
             // Boxed: most listeners have no such routes, and every connection would be larger for it.
             let reading =
                 hello::read(self.worker, stream, deadline, (self.origin.bind, self.listener.timeouts.header));
@@ -142,15 +143,8 @@ impl Connection<'_> {
         } else {
             (routes.default(), None, facts.and_then(|facts| facts.name.clone()))
         };
-        let place = pool.and_then(|pool| self.view.place(pool.id));
+        let place = pool.and_then(|pool| view.place(pool.id));
         Ok((place.ok_or(Failure::RouteNone)?, first, name))
-    }
-
-    /// Whether the pool for connections of which nothing is known knows its clients by the name that they ask for.
-    fn knows_by_name(&self, routes: &Passthrough) -> bool {
-        let place = routes.default().and_then(|pool| self.view.place(pool.id));
-        let affinity = place.and_then(|place| self.view.snapshot.affinity(place));
-        affinity.is_some_and(Affinity::is_by_server_name)
     }
 
     /// *Relay*.
@@ -184,14 +178,15 @@ impl Connection<'_> {
     /// A connection to an endpoint; to a second one when the first cannot be reached, as nothing was sent yet.
     async fn reach(
         &self,
-        (pool, name): (usize, Option<&str>),
+        view: &View,
+        (place, name): (usize, Option<&str>),
         addresses: impl Fn() -> Addresses,
         deadline: &Deadline,
         tally: &mut Tally,
     ) -> Result<(Lease, Upstream), Failure> {
-        let timeout = Duration::from_millis(self.view.pool(pool).timeouts.connect_ms);
-        let version = self.view.pool(pool).proxy_protocol;
-        let affinity = self.view.snapshot.affinity(pool);
+        let (pool, affinity) = (view.pool(place), view.snapshot.affinity(place));
+        let timeout = Duration::from_millis(pool.timeouts.connect_ms);
+        let version = pool.proxy_protocol;
         let client = self.origin.peer.ip();
         let clue_of = |affinity: &Affinity| {
             affinity.clue_of_server_name(name).unwrap_or_else(|| affinity.clue_of_address(client))
@@ -200,7 +195,7 @@ impl Connection<'_> {
         let mut tried: Vec<EndpointId> = Vec::new();
         let mut lost = None;
         loop {
-            let picked = self.pick(pool, &mut clue, &tried);
+            let picked = self.pick(view, place, &mut clue, &tried);
             let lease = picked.map_err(|none| lost.unwrap_or_else(|| none.into()))?;
             tally.affinity = clue.told;
             let endpoint = Arc::clone(lease.endpoint());
@@ -212,8 +207,8 @@ impl Connection<'_> {
                 version.map(|version| introduction(version, addresses(), self.origin.proxied.as_deref()));
             let opening = Opening {
                 introduction: introduction.unwrap_or_default(),
-                source: self.view.pool(pool).source_for(client),
-                target: self.view.target(&endpoint).map(Arc::clone),
+                source: pool.source_for(client),
+                target: view.target(&endpoint).map(Arc::clone),
                 alpn: NO_ALPN,
             };
             let mut dialling = pin!(dial(self.worker, &endpoint, opening));
@@ -242,7 +237,7 @@ impl Connection<'_> {
                     }
                     self.worker.stats.borrow_mut().endpoint_failure(endpoint.id().0, failure);
                     tried.push(endpoint.id());
-                    if !self.view.pool(pool).retry.connects_again(tried.len()) {
+                    if !pool.retry.connects_again(tried.len()) {
                         return Err(failure);
                     }
                     tally.is_resent = true;
@@ -252,11 +247,17 @@ impl Connection<'_> {
         }
     }
 
-    fn pick(&self, pool: usize, clue: &mut Clue, tried: &[EndpointId]) -> Result<Lease, NoEndpoint> {
+    fn pick(
+        &self,
+        view: &View,
+        place: usize,
+        clue: &mut Clue,
+        tried: &[EndpointId],
+    ) -> Result<Lease, NoEndpoint> {
         let key = Some(HashKey::of_address(self.origin.peer.ip().to_canonical()));
         let now = self.worker.now();
-        let mut picker = self.view.picker(pool).borrow_mut();
-        match self.view.snapshot.affinity(pool) {
+        let mut picker = view.picker(place).borrow_mut();
+        match view.snapshot.affinity(place) {
             Some(affinity) => pick(affinity, clue, &mut picker, Ask { key, tried, now }),
             None if tried.is_empty() => picker.pick(key, None, now),
             None => picker.pick_another(key, tried, now),
@@ -264,19 +265,17 @@ impl Connection<'_> {
     }
 
     /// What connecting says of an endpoint.
-    fn observe(&self, pool: usize, lease: &Lease, outcome: Outcome, nanos: u64) {
-        let pool = self.view.pool(pool);
+    fn observe(&self, pool: &Pool, lease: &Lease, outcome: Outcome, nanos: u64) {
         pool.observe(lease, outcome, nanos);
         pool.observe_latency(lease.endpoint(), outcome, nanos, || self.worker.now());
     }
 
     /// *Record*.
     fn record(&self, tally: &Tally) {
-        let pool = self.pool.map(|place| self.view.pool(place));
         let record = Record {
             listener: self.listener.id.0,
             route: NONE,
-            pool: pool.map_or(NONE, |pool| pool.id.0),
+            pool: self.pool.as_ref().map_or(NONE, |(id, _)| id.0),
             endpoint: tally.endpoint.map_or(NONE, |(id, _)| id.0),
             status: 0,
             failure: tally.failure,
@@ -291,7 +290,7 @@ impl Connection<'_> {
             grpc_status: None,
         };
         self.worker.stats.borrow_mut().record(&record);
-        if let Some(mut line) = Line::unread(self.worker, self.listener, self.origin.peer, "TCP") {
+        if let Some(mut line) = Line::unread(self.worker, &self.listener, self.origin.peer, "TCP") {
             if let Some(facts) = &tally.tls {
                 line.tls(facts);
             }
@@ -299,8 +298,15 @@ impl Connection<'_> {
                 line.server_name(name);
             }
             let endpoint = tally.endpoint.map(|(_, address)| address);
-            let names = Names { route: None, pool: pool.map(|pool| &*pool.name), endpoint };
+            let names = Names { route: None, pool: self.pool.as_ref().map(|(_, name)| &**name), endpoint };
             line.finish(self.worker, &record, &names);
         }
     }
+}
+
+/// Whether the pool for connections of which nothing is known knows its clients by the name that they ask for.
+fn knows_by_name(view: &View, routes: &Passthrough) -> bool {
+    let place = routes.default().and_then(|pool| view.place(pool.id));
+    let affinity = place.and_then(|place| view.snapshot.affinity(place));
+    affinity.is_some_and(Affinity::is_by_server_name)
 }

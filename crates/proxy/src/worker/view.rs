@@ -133,6 +133,11 @@ impl View {
         Some((&self.snapshot.listeners[index], &self.permits[index]))
     }
 
+    /// What the listener that owns a bound address does with what comes in.
+    pub fn service(&self, bind: SocketAddr) -> Option<&Service> {
+        self.listener(bind).map(|(listener, _)| &listener.service)
+    }
+
     /// How the listener that owns a bound address terminates TLS, if it does.
     pub fn termination(&self, bind: SocketAddr) -> Option<&Termination> {
         self.terminations[*self.by_bind.get(&bind)?].as_ref()

@@ -17,6 +17,7 @@ fn rendered(snapshot: &Arc<Snapshot>, stats: &WorkerStats) -> String {
     let mut out = String::new();
     let scene = Scene {
         snapshot,
+        snapshots: 3,
         targets: &Targets::default(),
         terminations: &[],
         service: Some(&service),
@@ -83,6 +84,7 @@ fn everything_counted_is_told_with_its_names() {
     for (series, value) in [
         ("evenly_uptime_seconds", 1.5),
         ("evenly_generation", 1.0),
+        ("evenly_snapshots", 3.0),
         ("evenly_connections{listener=\"web\"}", 1.0),
         ("evenly_bytes_total{listener=\"web\",direction=\"out\"}", 6000.0),
         ("evenly_requests_total{listener=\"web\",route=\"shop\",pool=\"app\",code=\"200\"}", 1.0),

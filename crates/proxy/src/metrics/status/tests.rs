@@ -37,6 +37,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
     stats.record(&Record { listener: 1, route: NONE, pool: 1, endpoint: NONE, ..record(0, 0) });
     let scene = Scene {
         snapshot: &snapshot,
+        snapshots: 1,
         targets: &Targets::default(),
         terminations: &[],
         service: Some(&service),
@@ -44,10 +45,7 @@ fn the_status_has_the_fields_that_the_native_stub_promises() {
         workers: 2,
         uptime: Duration::ZERO,
         is_draining: false,
-        local: &|mut bind| {
-            bind.set_port(8080);
-            bind
-        },
+        local: &|bind| SocketAddr::new(bind.ip(), 8080),
     };
     let mut status = status(&scene, &stats);
     service.stop();
