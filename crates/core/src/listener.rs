@@ -17,7 +17,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub u32);
 
-/// Where clients connect.
+/// Where clients connect. Where that leads is another thing, a [`Service`]: a connection holds on to its listener for as
+/// long as it is open, and all routes would be held with it.
 #[derive(Debug)]
 pub struct Listener {
     /// Its number.
@@ -26,8 +27,8 @@ pub struct Listener {
     pub name: Box<str>,
     /// Addresses to bind; at least one.
     pub bind: Box<[SocketAddr]>,
-    /// Where what comes in goes; also says which protocol is spoken.
-    pub service: Service,
+    /// What is spoken.
+    pub protocol: Protocol,
     /// Client connections at once.
     pub max_connections: u32,
     /// Length of the kernel's accept queue for each worker's socket.
@@ -93,7 +94,7 @@ pub struct ProxyProtocol {
     pub others: Others,
 }
 
-/// What happens with what comes in.
+/// What happens with what comes in at a listener.
 #[derive(Debug, Clone)]
 pub enum Service {
     /// HTTP/1: every request takes a route.
@@ -134,7 +135,6 @@ impl Listener {
     pub fn build(
         document: &document::Listener,
         id: ListenerId,
-        service: Service,
         previous: Option<&Self>,
     ) -> Result<Self, DocumentError> {
         let fail = |path: &str, message: &str| Err(DocumentError::new(path, message));
@@ -164,7 +164,7 @@ impl Listener {
             id,
             name: document.name.as_str().into(),
             bind: document.bind.as_slice().into(),
-            service,
+            protocol: document.protocol,
             max_connections: document.max_connections,
             backlog: document.backlog,
             timeouts: timeouts(&document.timeouts)?,

@@ -243,12 +243,28 @@ fn listeners_with_the_same_routes_share_a_table() {
             Service::Http(table) => Some(Arc::clone(table)),
             Service::Tcp(_) | Service::Udp(_) => None,
         };
-        snapshot.listeners.iter().filter_map(|listener| table(&listener.service)).collect()
+        snapshot.services.iter().filter_map(table).collect()
     };
     assert!(Arc::ptr_eq(&tables(&snapshot)[0], &tables(&snapshot)[1]));
     document.routes[0].listeners = Some(vec!["other".into()]);
     let snapshot = Snapshot::build(document, Some(&snapshot)).unwrap();
     assert_eq!(tables(&snapshot).iter().map(|table| table.routes().len()).collect::<Vec<_>>(), [2, 3]);
+}
+
+/// Connections hold their listener, and are to hold nothing else of a configuration.
+#[test]
+fn a_listener_leads_to_no_route_and_stays_while_nothing_of_it_changes() {
+    let document = edited(&[]);
+    let first = Snapshot::build(document.clone(), None).unwrap();
+    let (listener, other) = (Arc::clone(&first.listeners[0]), Arc::clone(&first.listeners[1]));
+    let routes: Vec<_> = first.routes.iter().map(Arc::downgrade).collect();
+    let mut document = document;
+    document.listeners[1].max_connections += 1;
+    let second = Snapshot::build(document, Some(&first)).unwrap();
+    drop(first);
+    assert!(routes.iter().all(|route| route.strong_count() == 0));
+    assert!(Arc::ptr_eq(&second.listeners[0], &listener));
+    assert!(!Arc::ptr_eq(&second.listeners[1], &other));
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub use warnings::Warning;
 use crate::access::IdentityFields;
 use crate::affinity::{Affinity, Secrets, Variants};
 use crate::answer::ErrorPages;
-use crate::document::{Document, DocumentError, Protocol};
+use crate::document::{self, Document, DocumentError, Protocol};
 use crate::hash_key::HashKey;
 use crate::ids::{Ids, Spans};
 use crate::listener::{Listener, ListenerId, Service};
@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub document: Document,
     /// In the document's order.
     pub listeners: Vec<Arc<Listener>>,
+    /// Where what comes in goes, in the same places as `listeners`.
+    pub services: Vec<Service>,
     /// In the document's order; [`PoolIndex`] points here.
     pub pools: Vec<Arc<Pool>>,
     /// What the balancer of each pool hashes, in the same places as `pools`; `None` where it does not hash.
@@ -73,7 +75,7 @@ impl Snapshot {
         let secrets = Secrets::build(&document.affinity)?;
         let affinities = affinity::of_pools(&document, previous, secrets.as_ref())?;
         let variants = affinity::of_routes(&document, secrets.as_ref())?;
-        let listeners = build_listeners(&document, previous, (&pools, &routes), &mut ids)?;
+        let (listeners, services) = build_listeners(&document, previous, (&pools, &routes), &mut ids)?;
         let error_pages = ErrorPages::build(&document.error_pages)?;
         ids.retain();
         let generation = previous.map_or(1, |snapshot| snapshot.generation + 1);
@@ -81,6 +83,7 @@ impl Snapshot {
             generation,
             document,
             listeners,
+            services,
             pools,
             hash_keys,
             affinities,
@@ -91,6 +94,11 @@ impl Snapshot {
             error_pages,
             ids,
         })
+    }
+
+    /// The listener of this number, with what it was built from.
+    fn listener(&self, id: ListenerId) -> Option<(&document::Listener, &Arc<Listener>)> {
+        self.document.listeners.iter().zip(&self.listeners).find(|(_, listener)| listener.id == id)
     }
 
     /// The pool that a route's action names.
@@ -155,10 +163,10 @@ fn build_listeners(
     previous: Option<&Snapshot>,
     (pools, routes): (&[Arc<Pool>], &[Arc<Route>]),
     ids: &mut Ids,
-) -> Result<Vec<Arc<Listener>>, DocumentError> {
+) -> Result<(Vec<Arc<Listener>>, Vec<Service>), DocumentError> {
     // Listeners with the same routes share one table, which most configurations have.
     let mut tables: FxHashMap<Vec<usize>, Arc<RouteTable>> = FxHashMap::default();
-    let mut listeners = Vec::with_capacity(document.listeners.len());
+    let (mut listeners, mut services) = (Vec::new(), Vec::with_capacity(document.listeners.len()));
     for (i, listener) in document.listeners.iter().enumerate() {
         let service = match (listener.protocol, &listener.pool) {
             (Protocol::Tcp, _) => {
@@ -187,11 +195,17 @@ fn build_listeners(
             }
         };
         let id = ListenerId(ids.listener(&listener.name));
-        let before = previous.and_then(|snapshot| snapshot.listeners.iter().find(|one| one.id == id));
-        let before = before.map(|before| &**before);
-        let listener =
-            Listener::build(listener, id, service, before).map_err(inside(&format!("listeners[{i}]")))?;
-        listeners.push(Arc::new(listener));
+        let before = previous.and_then(|snapshot| snapshot.listener(id));
+        listeners.push(match before {
+            // Connections hold it: there shall not be as many as there were reloads.
+            Some((document, before)) if document == listener => Arc::clone(before),
+            _ => {
+                let before = before.map(|(_, before)| &**before);
+                let built = Listener::build(listener, id, before);
+                Arc::new(built.map_err(inside(&format!("listeners[{i}]")))?)
+            }
+        });
+        services.push(service);
     }
-    Ok(listeners)
+    Ok((listeners, services))
 }

@@ -18,9 +18,9 @@ use crate::permits::Permit;
 use crate::stream::Stream;
 use crate::worker::Worker;
 use crate::{http, tcp, tls};
-use evenly_core::document::Others;
+use evenly_core::document::{Others, Protocol};
 use evenly_core::error::Failure;
-use evenly_core::listener::{Listener, Service};
+use evenly_core::listener::Listener;
 use evenly_core::proxy_protocol::{Addresses, Outgoing, Transport, Version};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -178,14 +178,14 @@ async fn secure(
 /// Gives a connection the task that serves it.
 fn serve(worker: &Rc<Worker>, listener: &Listener, stream: Stream, origin: Origin, permit: Permit) {
     let worker = Rc::clone(worker);
-    match listener.service {
-        Service::Http(_) => {
+    match listener.protocol {
+        Protocol::Http => {
             tokio::task::spawn_local(http::serve(worker, stream, origin, permit));
         }
-        Service::Tcp(_) => {
+        Protocol::Tcp => {
             tokio::task::spawn_local(tcp::serve(worker, stream, origin, permit));
         }
         // Streams do not come to sockets for datagrams.
-        Service::Udp(_) => {}
+        Protocol::Udp => {}
     }
 }

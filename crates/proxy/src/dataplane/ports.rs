@@ -4,8 +4,8 @@
 use crate::quic::{self, Channel, Keys, seats};
 use crate::sockets::{Bind, BindError, Groups, Sockets};
 use crate::udp::Datagrams;
-use evenly_core::document::Secret;
-use evenly_core::listener::{Listener, Service};
+use evenly_core::document::{Protocol, Secret};
+use evenly_core::listener::Listener;
 use evenly_core::snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::io;
@@ -208,7 +208,7 @@ impl Ports {
 
 /// Whether a listener takes datagrams.
 pub fn is_udp(listener: &Listener) -> bool {
-    matches!(listener.service, Service::Udp(_))
+    listener.protocol == Protocol::Udp
 }
 
 /// The listeners that need this kind of sockets.

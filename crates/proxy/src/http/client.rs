@@ -43,6 +43,8 @@ pub struct Client {
     pub listener: Arc<Listener>,
     /// Of the view that this was taken from; 0 before the first request.
     pub generation: u64,
+    /// The listener's place in that view's snapshot.
+    pub place: usize,
     /// The one deadline that the connection waits under.
     pub deadline: Deadline,
     /// Input behind the last request: the beginning of the next.
@@ -99,6 +101,7 @@ impl Client {
             bind,
             listener,
             generation: 0,
+            place: 0,
             permit,
         }
     }
@@ -113,6 +116,7 @@ impl Client {
             bind: self.bind,
             listener: Arc::clone(&self.listener),
             generation: self.generation,
+            place: self.place,
             deadline: self.worker.deadlines.slot(),
             carry: None,
             is_trusted: self.is_trusted,

@@ -23,6 +23,7 @@ use crate::worker::buffers::Buffer;
 use crate::worker::view::View;
 use evenly_core::affinity::split::Variant;
 use evenly_core::circuit::Permit;
+use evenly_core::document::Protocol;
 use evenly_core::error::Failure;
 use evenly_core::listener::Service;
 use evenly_core::max_forwards::forwards_left;
@@ -92,14 +93,15 @@ fn refresh(client: &mut Client, view: &View) -> bool {
     if client.generation == view.generation {
         return true;
     }
-    let Some((listener, _)) = view.listener(client.bind) else { return false };
-    if !matches!(listener.service, Service::Http(_)) {
+    let Some(place) = view.listener_place(client.bind) else { return false };
+    let listener = &view.snapshot.listeners[place];
+    if listener.protocol != Protocol::Http {
         return false;
     }
     if !Arc::ptr_eq(listener, &client.listener) && !client.follow(listener) {
         return false;
     }
-    client.generation = view.generation;
+    (client.generation, client.place) = (view.generation, place);
     true
 }
 
@@ -152,7 +154,7 @@ fn routed(
         tls: client.stream.facts().map(|facts| &facts.client),
         connect: is_connect,
     };
-    let Some(route) = table(client).and_then(|table| table.find(&request)) else {
+    let Some(route) = table(client, view).and_then(|table| table.find(&request)) else {
         let failure = if is_connect { Failure::TunnelRefused } else { Failure::RouteNone };
         return scene.fail(client, opened, None, failure);
     };
@@ -432,8 +434,8 @@ fn is_h2c(protocols: &[u8]) -> bool {
 }
 
 /// The routes of the client's listener, which speaks HTTP: `refresh` has seen to that.
-fn table(client: &Client) -> Option<&RouteTable> {
-    match &client.listener.service {
+fn table<'a>(client: &Client, view: &'a View) -> Option<&'a RouteTable> {
+    match &view.snapshot.services[client.place] {
         Service::Http(table) => Some(table),
         Service::Tcp(_) | Service::Udp(_) => None,
     }

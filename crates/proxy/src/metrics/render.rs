@@ -18,7 +18,8 @@ use super::access;
 use super::counts::{Datagrams, ListenerStats, Phases, PoolStats, RouteStats, Series};
 use super::exposition::{Exposition, Kind};
 use super::{NONE, Scene, WorkerStats};
-use evenly_core::listener::{Listener, Service};
+use evenly_core::document::Protocol;
+use evenly_core::listener::Listener;
 use evenly_core::pool::Pool;
 use evenly_core::retry::Cause;
 use evenly_core::snapshot::Snapshot;
@@ -165,7 +166,7 @@ fn listeners(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &WorkerStats) 
 /// What listeners of datagrams have besides.
 fn datagrams(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &WorkerStats) {
     let none = ListenerStats::default();
-    let udp = |listener: &&Arc<Listener>| matches!(listener.service, Service::Udp(_));
+    let udp = |listener: &&Arc<Listener>| listener.protocol == Protocol::Udp;
     let all: Vec<(&str, &Datagrams)> = snapshot
         .listeners
         .iter()

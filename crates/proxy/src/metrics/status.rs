@@ -13,8 +13,8 @@ use crate::tls::target_of;
 use evenly_core::affinity::Affinity;
 use evenly_core::circuit::Report;
 use evenly_core::concurrency;
-use evenly_core::document::Balance;
-use evenly_core::listener::{Listener, Service};
+use evenly_core::document::{Balance, Protocol};
+use evenly_core::listener::Listener;
 use evenly_core::outlier::FULL_SHARE;
 use evenly_core::pool::{AdminState, Endpoint, Health, Member, Nanos, Pool};
 use serde_json::{Value, json};
@@ -54,10 +54,10 @@ fn listener(scene: &Scene<'_>, stats: &WorkerStats, listener: &Listener) -> Valu
     let bind: Vec<String> = listener.bind.iter().map(|bind| (scene.local)(*bind).to_string()).collect();
     json!({
         "name": &*listener.name,
-        "protocol": match listener.service {
-            Service::Http(_) => "http",
-            Service::Tcp(_) => "tcp",
-            Service::Udp(_) => "udp",
+        "protocol": match listener.protocol {
+            Protocol::Http => "http",
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
         },
         "bind": bind,
         "connections": counted.open(),

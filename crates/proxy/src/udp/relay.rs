@@ -14,7 +14,7 @@ use evenly_core::affinity::{Ask, Told, pick};
 use evenly_core::circuit::Permit;
 use evenly_core::error::Failure;
 use evenly_core::hash_key::HashKey;
-use evenly_core::listener::{Listener, Service};
+use evenly_core::listener::Listener;
 use evenly_core::pool::{EndpointId, Lease, Pool};
 use evenly_core::proxy_protocol::{Addresses, Outgoing, Transport, write};
 use evenly_core::sessions::{Due, Flow, Session, SessionId, Sessions, Tick};
@@ -371,8 +371,7 @@ impl Site {
         let view = worker.pin();
         let (listener, permits) =
             view.datagrams(bind).map(|(one, other)| (Arc::clone(one), Arc::clone(other)))?;
-        let Service::Udp(pool) = &listener.service else { return None };
-        let pool = view.place(pool.id)?;
+        let pool = view.pool_of_datagrams(bind)?;
         Some(Self { view, listener, permits, pool })
     }
 

@@ -3,6 +3,7 @@
 use crate::permits::ListenerPermits;
 use crate::tls::{Target, Targets, Termination, target_of};
 use evenly_core::circuit::Permit;
+use evenly_core::document::Protocol;
 use evenly_core::hedge::Delays;
 use evenly_core::listener::{Listener, Service};
 use evenly_core::pool::{Endpoint, EndpointId, Nanos, Picker, Pool, PoolId};
@@ -129,24 +130,37 @@ impl View {
 
     /// The listener that owns a bound address, with its permits; `None` once a reload took it away.
     pub fn listener(&self, bind: SocketAddr) -> Option<(&Arc<Listener>, &Arc<ListenerPermits>)> {
-        let index = *self.by_bind.get(&bind)?;
-        Some((&self.snapshot.listeners[index], &self.permits[index]))
+        let place = self.listener_place(bind)?;
+        Some((&self.snapshot.listeners[place], &self.permits[place]))
     }
 
-    /// What the listener that owns a bound address does with what comes in.
+    /// The place of that listener in the snapshot.
+    pub fn listener_place(&self, bind: SocketAddr) -> Option<usize> {
+        self.by_bind.get(&bind).copied()
+    }
+
+    /// What that listener does with what comes in.
     pub fn service(&self, bind: SocketAddr) -> Option<&Service> {
-        self.listener(bind).map(|(listener, _)| &listener.service)
+        self.listener_place(bind).map(|place| &self.snapshot.services[place])
     }
 
     /// How the listener that owns a bound address terminates TLS, if it does.
     pub fn termination(&self, bind: SocketAddr) -> Option<&Termination> {
-        self.terminations[*self.by_bind.get(&bind)?].as_ref()
+        self.terminations[self.listener_place(bind)?].as_ref()
     }
 
     /// The same for a listener of datagrams.
     pub fn datagrams(&self, bind: SocketAddr) -> Option<(&Arc<Listener>, &Arc<ListenerPermits>)> {
         let index = *self.by_datagrams.get(&bind)?;
         Some((&self.snapshot.listeners[index], &self.permits[index]))
+    }
+
+    /// The place of the pool that a listener of datagrams has.
+    pub fn pool_of_datagrams(&self, bind: SocketAddr) -> Option<usize> {
+        match &self.snapshot.services[*self.by_datagrams.get(&bind)?] {
+            Service::Udp(pool) => self.place(pool.id),
+            Service::Http(_) | Service::Tcp(_) => None,
+        }
     }
 
     /// How TLS is spoken with an endpoint, if it is.
@@ -169,7 +183,7 @@ impl View {
 /// The places of the listeners of one kind.
 fn by_bind(snapshot: &Snapshot, is_udp: bool) -> FxHashMap<SocketAddr, usize> {
     let listeners = snapshot.listeners.iter().enumerate();
-    let listeners = listeners.filter(|(_, listener)| matches!(listener.service, Service::Udp(_)) == is_udp);
+    let listeners = listeners.filter(|(_, listener)| (listener.protocol == Protocol::Udp) == is_udp);
     listeners.flat_map(|(index, listener)| listener.bind.iter().map(move |bind| (*bind, index))).collect()
 }
 

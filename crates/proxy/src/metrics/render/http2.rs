@@ -3,7 +3,7 @@
 use crate::metrics::WorkerStats;
 use crate::metrics::counts::{H2Stats, ListenerStats};
 use crate::metrics::exposition::{Exposition, Kind};
-use evenly_core::listener::Service;
+use evenly_core::document::Protocol;
 use evenly_core::snapshot::Snapshot;
 use evenly_http2::Reason;
 
@@ -16,7 +16,7 @@ pub(super) fn connections(to: &mut Exposition<'_>, snapshot: &Snapshot, stats: &
     let all: Vec<(&str, &H2Stats)> = snapshot
         .listeners
         .iter()
-        .filter(|listener| listener.http2 && matches!(listener.service, Service::Http(_)))
+        .filter(|listener| listener.http2 && listener.protocol == Protocol::Http)
         .map(|listener| (&*listener.name, &stats.listeners.get(listener.id.0).unwrap_or(&none).h2))
         .collect();
     to.family(

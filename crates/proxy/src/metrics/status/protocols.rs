@@ -3,7 +3,8 @@
 use crate::metrics::WorkerStats;
 use crate::metrics::counts::{H2Stats, H3Stats};
 use crate::metrics::render::QUIC;
-use evenly_core::listener::{Listener, Service};
+use evenly_core::document::Protocol;
+use evenly_core::listener::Listener;
 use evenly_core::pool::Pool;
 use evenly_http2::Reason;
 use evenly_http3::Code;
@@ -11,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 /// Of a listener that takes HTTP/2.
 pub(super) fn http2(listener: &Listener, counted: &H2Stats) -> Value {
-    if !listener.http2 || !matches!(listener.service, Service::Http(_)) {
+    if !listener.http2 || listener.protocol != Protocol::Http {
         return Value::Null;
     }
     let [streams, connections] = counted.failed.map(|failed| told(Reason::ALL.map(Reason::word), failed));
