@@ -90,6 +90,8 @@ async fn requests(mut client: Box<Client>) -> (Box<Client>, End) {
                     Ok(more) => input = more,
                     Err(next) => break next,
                 },
+                // Boxed: a tunnel's state would otherwise make every idle connection larger.
+                Next::Tunnel(tunnel) => break Box::pin(tunnel.relay(&mut client)).await,
                 next => break next,
             }
         };
@@ -99,7 +101,7 @@ async fn requests(mut client: Box<Client>) -> (Box<Client>, End) {
             Next::Close => return (client, End::Close),
             Next::Linger => return (client, End::Linger),
             Next::Abort => return (client, End::Abort),
-            Next::MoreHead(_) => unreachable!("the loop above ends only with another"),
+            Next::MoreHead(_) | Next::Tunnel(_) => unreachable!("the loop above ends only with another"),
         }
     }
 }

@@ -282,6 +282,12 @@ impl Exchange {
         }
     }
 
+    /// What is counted of it, for whoever goes on with it.
+    pub fn take_tally(&mut self) -> Tally {
+        let nothing = Tally::new(self.tally.started, None);
+        std::mem::replace(&mut self.tally, nothing)
+    }
+
     /// The route that it took.
     pub fn route(&self) -> &Arc<Route> {
         &self.view.snapshot.routes[self.route]

@@ -21,7 +21,7 @@ use super::relay::relay;
 use super::retry;
 use super::settle::{Response, Settled, settle};
 use super::trailers::Trailers;
-use super::upgrade::tunnel;
+use super::upgrade::{self, Tunnel};
 use super::upload;
 use super::wait::{more_head, response_head};
 use crate::pump::{Course, Pace, Patience, Pump};
@@ -50,6 +50,8 @@ pub enum Next {
     MoreHead(Buffer),
     /// The next request.
     Request,
+    /// No request any more, but bytes both ways. It is not recorded yet.
+    Tunnel(Box<Tunnel>),
     /// The connection's end.
     Close,
     /// The connection's end, with a client that may still be sending.
@@ -86,8 +88,10 @@ pub async fn serve(desk: Rc<Desk>) {
                             drop(known);
                             // Pinned where it is made: `await` alone would move it first, and it is larger still.
                             let next = pin!(forward(&mut client, exchange, input)).await;
-                            exchange.make_room();
-                            record(&client, exchange);
+                            if !matches!(next, Next::Tunnel(_)) {
+                                exchange.make_room();
+                                record(&client, exchange);
+                            }
                             break next;
                         }
                     }
@@ -177,6 +181,10 @@ async fn forward(client: &mut Client, exchange: &mut Exchange, input: Buffer) ->
         };
         let endpoint = lease.endpoint();
         let lost = match outcome {
+            Ok(Next::Tunnel(mut tunnel)) => {
+                tunnel.hold(lease);
+                return Next::Tunnel(tunnel);
+            }
             Ok(next) => return next,
             Err(lost) => lost,
         };
@@ -256,8 +264,8 @@ async fn attempt(
                 buffer.consume(length);
                 exchange.tally.arrived(client.worker.now());
                 exchange.observe(&client.worker, lease, Outcome::of_status(exchange.tally.status));
-                // Boxed: a tunnel's state would otherwise make every idle connection larger.
-                return Ok(Box::pin(tunnel(client, exchange, upstream, text, buffer)).await);
+                // Boxed like a retry.
+                return Ok(Box::pin(upgrade::open(client, exchange, upstream, text, buffer)).await);
             }
             // Used where it is, like the connection: they are large.
             Settled::Final(ref mut response) => {

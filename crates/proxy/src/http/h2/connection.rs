@@ -357,7 +357,11 @@ pub async fn request(mut client: Box<Client>, head: Option<Text>) {
             let worker = Rc::clone(&client.worker);
             let (same, next) = worker.handlers.handle(client, input).await;
             client = same;
-            next
+            match next {
+                // Boxed, as with a connection of its own.
+                Next::Tunnel(tunnel) => Box::pin(tunnel.relay(&mut client)).await,
+                next => next,
+            }
         }
         None => Box::pin(refuse_unread(&mut client, Failure::HeadTooLarge)).await,
     };
