@@ -126,6 +126,51 @@ def test_replaced_files_are_used_at_once_and_touch_nobody(run, port, servers, au
     assert balancer.metric("evenly_certificate_replacement_failed", certificate="site") == 0
 
 
+def test_a_valid_one_stays_until_its_replacement_is_valid(run, port, servers, authority) -> None:
+    """Nobody asked for what has replaced its files; once it becomes valid, it is shown by itself."""
+    bound = port()
+    balancer = run(text(bound, servers("a")[0], site=authority.issue("shop.test", file="site")))
+
+    def stays(said: str, after: int) -> None:
+        problem = balancer.wait_log("certificates not replaced", after)["problem"]
+        assert "certificates.site.cert: " in problem
+        assert said in problem
+        with authority.connect(bound) as client:
+            assert client.ask().text == "a"
+        assert balancer.metric("evenly_certificate_replacement_failed", certificate="site") == 1
+        assert said in run_verb("certificates", "--json", "--admin", str(balancer.admin_path)).stdout
+
+    authority.issue("shop.test", file="site", days=-1)
+    stays("expired on", 0)
+    seen = len(balancer.log.all)
+    authority.issue("shop.test", "new.test", file="site", begins=8 / 86_400)
+    stays("is not valid before", seen)
+    balancer.wait_log("certificates replaced", seen)
+    with authority.connect(bound, "new.test") as client:
+        assert client.ask().text == "a"
+    assert balancer.metric("evenly_certificate_replacement_failed", certificate="site") == 0
+
+
+def test_what_is_not_valid_makes_room_and_is_told_at_once(run, port, servers, authority) -> None:
+    """For what has replaced its files, valid or not; a reload takes what there is, because somebody asked for it."""
+    bound = port()
+    balancer = run(text(bound, servers("a")[0], site=authority.issue("shop.test", file="site", days=-1)))
+    said = balancer.wait_log("certificate expires")["problem"]
+    assert "has expired" in said
+    seen = len(balancer.log.all)
+    authority.issue("shop.test", file="site", begins=1)
+    balancer.wait_log("certificates replaced", seen)
+    assert "is not valid before" in balancer.wait_log("certificate expires", seen)["problem"]
+    authority.issue("shop.test", file="site")
+    balancer.wait_log("certificates replaced", len(balancer.log.all))
+    seen = len(balancer.log.all)
+    authority.issue("shop.test", file="site", days=-2)
+    balancer.reload()
+    assert balancer.wait_log("certificate expires", seen)["problem"] == said
+    with pytest.raises(OSError, match=r"(?i)expired"):
+        authority.connect(bound)
+
+
 def mistakes(authority):
     """Every mistake: its files, at which option it is told, and what is said about it."""
     good, other = authority.issue("good.test"), authority.issue("other.test")

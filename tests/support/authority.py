@@ -49,14 +49,19 @@ class Authority:
         *names: str,
         key: Literal["ecdsa", "rsa"] = "ecdsa",
         days: float = 90,
+        begins: float = -400,
         file: str | None = None,
         order: Sequence[int] = (0, 1),
         more: Sequence[x509.ExtensionType] = (),
     ) -> Files:
-        """Writes a certificate for these names with its chain, and its key; `order` of the chain, for mistakes."""
+        """Writes a certificate for these names with its chain, and its key, valid from `begins` to `days` from now.
+
+        `order` is that of the chain, for mistakes.
+        """
         private = _key(key)
-        expires = datetime.now(UTC) + days * DAY
-        own = signed(names[0], private, "Test CA", self._key, names=names, expires=expires, more=more)
+        now = datetime.now(UTC)
+        times = {"begins": now + begins * DAY, "expires": now + days * DAY}
+        own = signed(names[0], private, "Test CA", self._key, names=names, more=more, **times)
         stem = file or f"{names[0].replace('*', 'any')}-{key}"
         files = Files(self.directory / f"{stem}.pem", self.directory / f"{stem}.key")
         chain = [own, self.intermediate]
@@ -167,13 +172,14 @@ def signed(
     issuer_key: Any,
     *,
     names: Sequence[str] = (),
+    begins: datetime | None = None,
     expires: datetime | None = None,
     is_authority: bool = False,
     more: Sequence[x509.ExtensionType] = (),
 ) -> x509.Certificate:
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(
-        _name(issuer), _name(subject), key.public_key(), x509.random_serial_number(), now - 400 * DAY,
+        _name(issuer), _name(subject), key.public_key(), x509.random_serial_number(), begins or now - 400 * DAY,
         expires or now + 3650 * DAY,
     ).add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)  # fmt: skip
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -46,6 +46,12 @@ class CertificateFacts:
     must_staple: bool = False
     """Whether clients refuse it unless they are shown that it is not revoked (TLS feature, RFC 7633)."""
 
+    def out_of_time(self, now: datetime) -> str:
+        """Why clients refuse it now; empty if it is valid."""
+        if self.expires <= now:
+            return f"expired on {self.expires:%Y-%m-%d %H:%M} UTC"
+        return f"is not valid before {self.begins:%Y-%m-%d %H:%M} UTC" if self.begins > now else ""
+
 
 Origin = Literal["files", "acme", "placeholder", "self-signed"]
 """Where a certificate comes from; a placeholder stands in for one that was not issued yet."""
@@ -106,10 +112,8 @@ def remarks(loaded: Loaded, certificates: dict[str, ResolvedCertificate], now: d
 
     def of_one(name: str, facts: CertificateFacts) -> Iterator[Problem]:
         place: Place = ("certificates", name, "acme" if loaded.settings.certificates[name].acme else "cert")
-        if facts.expires <= now:
-            yield loaded.source.problem(place, f"expired on {facts.expires:%Y-%m-%d %H:%M} UTC: clients will refuse it")
-        if facts.begins > now:
-            yield loaded.source.problem(place, f"is not valid before {facts.begins:%Y-%m-%d %H:%M} UTC")
+        if why := facts.out_of_time(now):
+            yield loaded.source.problem(place, f"{why}: clients will refuse it")
         if not facts.names:
             yield loaded.source.problem(place, "names no host and no address: clients will refuse it")
         if facts.must_staple and not loaded.settings.certificates[name].ocsp_stapling:
@@ -118,6 +122,21 @@ def remarks(loaded: Loaded, certificates: dict[str, ResolvedCertificate], now: d
 
     shown = {name: each.facts for name, each in certificates.items() if each.origin != "placeholder"}
     return [problem for name, facts in shown.items() for problem in of_one(name, facts)]
+
+
+def worse(
+    shown: Mapping[str, ResolvedCertificate], found: Mapping[str, ResolvedCertificate], now: datetime
+) -> tuple[Problems, datetime | None]:
+    """Which replaced files clients would refuse, while they take what is shown; when the first of them is valid."""
+    problems, begins = Problems(), list[datetime]()
+    for name, each in found.items():
+        before, why = shown.get(name), each.facts.out_of_time(now)
+        if each.origin != "files" or not why or before is None or before.facts.out_of_time(now):
+            continue
+        problems.append((("certificates", name, "cert"), f"{why}, and the one that is shown is valid"))
+        if each.facts.begins > now:
+            begins.append(each.facts.begins)
+    return problems, min(begins, default=None)
 
 
 def must_staple(certificate: x509.Certificate) -> bool:

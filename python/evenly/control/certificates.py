@@ -85,8 +85,8 @@ def used_by(settings: Settings, name: str) -> list[str]:
     ]
 
 
-def expiring(certificates: list[CertificateStatus]) -> Iterator[str]:
-    """What to say about those that have no time left, or little."""
+def expiring(certificates: list[CertificateStatus], now: datetime) -> Iterator[str]:
+    """What to say about those that have no time left, or little, or whose time has not come."""
     for each in certificates:
         if each.on_demand is not None:
             # What stands in is meant to.
@@ -97,6 +97,9 @@ def expiring(certificates: list[CertificateStatus]) -> Iterator[str]:
             yield f'certificate "{each.name}" is self-signed, for development: clients refuse it'
         elif each.days_left < 0:
             yield f'certificate "{each.name}" has expired: clients refuse it'
+        elif each.begins > now.timestamp():
+            begins = datetime.fromtimestamp(each.begins, UTC)
+            yield f'certificate "{each.name}" is not valid before {begins:%Y-%m-%d %H:%M} UTC: clients refuse it'
         elif each.days_left < WARN_DAYS:
             yield f'certificate "{each.name}" expires in {each.days_left} days'
         if each.ocsp is not None and each.ocsp.state == "revoked":
@@ -105,12 +108,27 @@ def expiring(certificates: list[CertificateStatus]) -> Iterator[str]:
             yield f'certificate "{each.name}" must be stapled (OCSP), and no answer is there: clients refuse it'
 
 
-async def warn_of_expiry(current: Callable[[], list[CertificateStatus]]) -> None:
-    """Says so in the log, now and then, until cancelled."""
-    while True:
-        for problem in expiring(current()):
-            log.warning("certificate expires", problem=problem)
-        await asyncio.sleep(LOOK_SECONDS)
+class Expiry:
+    """Says so in the log: now and then, and at once what is new."""
+
+    def __init__(self, current: Callable[[], list[CertificateStatus]]) -> None:
+        self._current = current
+        self._told: set[str] = set()
+
+    async def warn(self) -> None:
+        """Says all of it now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._told = set()
+            self.changed()
+
+    def changed(self) -> None:
+        """Other certificates are shown: says what was not said of those before."""
+        problems = list(expiring(self._current(), right_now()))
+        for problem in problems:
+            if problem not in self._told:
+                log.warning("certificate expires", problem=problem)
+        self._told = set(problems)
 
 
 def right_now() -> datetime:

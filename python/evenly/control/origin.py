@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from evenly.certificates.issued import read_issued
-from evenly.config import AdminAddress, Document, Loaded, Machine, Resolved, document, from_arguments, load, resolve
+from evenly.config import (
+    AdminAddress,
+    ConfigError,
+    Document,
+    Loaded,
+    Machine,
+    Resolved,
+    document,
+    from_arguments,
+    load,
+    resolve,
+)
 from evenly.config.access_files import named_files
 from evenly.config.authority_files import authority_files, read_authorities
-from evenly.config.certificate_files import certificate_files, of_issued, read_certificates
+from evenly.config.certificate_files import certificate_files, of_issued, read_certificates, worse
 from evenly.config.edits import Edits, edited
 from evenly.config.found import Found
 from evenly.config.front_routes import NO_ANSWERS, Answers
@@ -19,6 +31,14 @@ from evenly.control.process.watch import Fingerprint, fingerprint
 from evenly.control.splits import Splits
 
 UNEDITED = Edits()
+
+
+class WorseCertificateError(ConfigError):
+    """Clients would refuse what has replaced a certificate that they take; `begins` is when that may change."""
+
+    def __init__(self, refusal: ConfigError, begins: datetime | None) -> None:
+        super().__init__(refusal.problems)
+        self.begins = begins
 
 
 @dataclass(frozen=True)
@@ -131,13 +151,19 @@ class Origin:
         return Configuration(resolved, document(resolved), before, of_certificates, written, edits)
 
     def with_certificates(self, running: Configuration) -> Configuration:
-        """A running one with its certificates and keys read again. Raises `ConfigError`. Blocks."""
+        """A running one with its certificates and keys read again. Raises `ConfigError`. Blocks.
+
+        Nobody has asked for it, so that one which is valid does not make room for one which is not.
+        """
         loaded = running.resolved.loaded
         before = fingerprint(_certificate_paths(loaded))
         certificates, problems = read_certificates(loaded, read_issued(loaded))
         authorities, in_authorities = read_authorities(loaded)
         if problems or in_authorities:
             raise loaded.source.refusal([*problems, *in_authorities])
+        refused, begins = worse(running.resolved.certificates, certificates, datetime.now(UTC))
+        if refused:
+            raise WorseCertificateError(loaded.source.refusal(refused), begins)
         resolved = replace(running.resolved, certificates=certificates, authorities=authorities)
         check_secret_files(resolved)
         return replace(running, resolved=resolved, certificates_fingerprint=before)._documented()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 import structlog
 
 from evenly.certificates.ocsp import Answer
 from evenly.config import ConfigError
 from evenly.config.front_routes import Answers, Demanded, Staple
-from evenly.control.certificates import right_now, statuses, warn_of_expiry
+from evenly.control.certificates import Expiry, right_now, statuses
 from evenly.control.keepers import Keepers
 from evenly.control.on_demand import OnDemand
-from evenly.control.origin import Configuration
+from evenly.control.origin import Configuration, WorseCertificateError
 from evenly.control.process.watch import Fingerprint
 from evenly.control.stapler import Stapler
 from evenly.control.status import AccountStatus, CertificateStatus, Changes
@@ -45,6 +47,8 @@ class ShownCertificates:
         self._keepers = Keepers(self._publish_answers, self._install_issued)
         self._stapler = Stapler(self._publish_staples)
         self._on_demand = OnDemand(self._keepers, self._publish_demanded, settle)
+        self._expiry = Expiry(self.statuses)
+        self._later: asyncio.Task[None] | None = None
 
     def statuses(self) -> list[CertificateStatus]:
         """How each stands."""
@@ -64,6 +68,8 @@ class ShownCertificates:
         self._keepers.follow(configuration.resolved.loaded)
         self._follow_staples(configuration)
         self._on_demand.follow(configuration.resolved.loaded)
+        self._read_later(None)
+        self._expiry.changed()
 
     def asked(self, name: str) -> None:
         """A client waits for a certificate for a name that has none."""
@@ -71,10 +77,11 @@ class ShownCertificates:
 
     async def warn_of_expiry(self) -> None:
         """Says in the log what clients refuse, or soon will; until cancelled."""
-        await warn_of_expiry(self.statuses)
+        await self._expiry.warn()
 
     async def close(self) -> None:
         """Ends what renews them, and what asks about them."""
+        self._read_later(None)
         await self._keepers.close()
         await self._stapler.close()
         await self._on_demand.close()
@@ -107,12 +114,26 @@ class ShownCertificates:
             changes = await self._alter(self._replaced)
         except (ConfigError, OSError) as error:
             self._problem = str(error)
+            self._read_later(error.begins if isinstance(error, WorseCertificateError) else None)
             log.error("certificates not replaced", problem=str(error), result="the ones before stay")  # noqa: TRY400
             return
         if changes is not None:
             self._problem = ""
+            self._read_later(None)
             self._follow_staples(self._running())
             log.info("certificates replaced", generation=changes.generation)
+            self._expiry.changed()
+
+    def _read_later(self, begins: datetime | None) -> None:
+        """Has the files read once more when what they have becomes valid: they will not change for it."""
+        if self._later is not None and self._later is not asyncio.current_task():
+            self._later.cancel()
+        self._later = None if begins is None else asyncio.create_task(self._reread_at(begins))
+
+    async def _reread_at(self, moment: datetime) -> None:
+        await asyncio.sleep((moment - right_now()).total_seconds())
+        # If the clock was set back meanwhile, this waits again.
+        await self.reread()
 
     def _keeping(self, name: str) -> Keepers | OnDemand:
         """Who keeps a certificate: the name of one on demand has its host in it."""
