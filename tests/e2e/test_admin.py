@@ -56,6 +56,26 @@ def test_wrong_requests(web, servers, path, change, status) -> None:
     assert "detail" in answer.json()
 
 
+def test_head_leaves_nothing_on_the_connection(web, servers) -> None:
+    """Wherever there is GET; the next answer is not taken for its body."""
+    with web(*servers("a")).balancer.admin as admin:
+        for path in ("/healthz", "/metrics", "/api/status", "/api/pools/app"):
+            answer = admin.head(path)
+            assert (answer.status_code, answer.content) == (200, b""), path
+            assert int(answer.headers["content-length"]) > 0
+        assert admin.get("/healthz").text == "serving\n"
+
+
+def test_a_body_that_is_not_said_to_be_json(web, servers) -> None:
+    """As `curl -d` sends it: the answer says what is missing."""
+    admin = web(*servers("a")).balancer.admin
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = admin.put("/api/pools/new", content='{"endpoints": []}', headers=form)
+    assert (answer.status_code, answer.headers["accept"]) == (415, "application/json")
+    assert "send `Content-Type: application/json`" in answer.json()["detail"]
+    assert admin.put("/api/pools/new", json={"endpoints": []}).status_code == 200
+
+
 def test_running_configuration(web, servers, tmp_path) -> None:
     """The expanded configuration can be asked for, and is one that `evenly check` accepts."""
     expanded = tmp_path / "expanded.toml"

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from evenly import __version__
 from evenly.api import certificates, edits, observe, pools, problems, process, routes, zones
 from evenly.api.bound import Bound
+from evenly.api.head import Head
 from evenly.control.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def create(supervisor: Supervisor) -> FastAPI:
     app.include_router(process.routes(supervisor))
     problems.install(app)
     app.add_middleware(Bound)
+    app.add_middleware(Head)
     return app
 
 

@@ -21,6 +21,7 @@ from evenly.control.supervisor import Supervisor
 ANSWERS: dict[int | str, dict[str, Any]] = {
     404: {"description": "There is no such pool, route or endpoint."},
     409: {"description": "It contradicts what runs, or the process drains."},
+    415: {"description": "The body's `Content-Type` is not `application/json`."},
     422: {"description": "The schema or the packet path refuses the result; nothing has changed."},
 }
 

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from evenly.api import bodies
 from evenly.certificates.issue_error import IssueError
 from evenly.certificates.keeper import BusyError
 from evenly.certificates.store import StoreError
@@ -38,15 +39,22 @@ def install(app: FastAPI) -> None:
         if error.status_code == 404:
             # No route: what is not there by name is an `UnknownNameError`.
             detail = f"the admin API has no {request.url.path}; names of pools, routes and zones have no slash"
+        if error.status_code == 400 and (fault := bodies.undecodable(error.__cause__)) is not None:
+            detail = fault
         answer = problem(error.status_code, detail)
         answer.headers.update(error.headers or {})
+        if "GET" in answer.headers.get("allow", "").split(", "):
+            # Routes do not know that they are asked for it; see `head.py`.
+            answer.headers["allow"] += ", HEAD"
         return answer
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        found = [
-            {"path": ".".join(str(step) for step in item["loc"]), "message": item["msg"]} for item in error.errors()
-        ]
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        if bodies.is_of_another_type(request, error):
+            answer = problem(415, bodies.wanted_type(request))
+            answer.headers["accept"] = bodies.JSON
+            return answer
+        found = [bodies.described(item, error.body) for item in error.errors()]
         detail = "; ".join(f"{item['path']}: {item['message']}" for item in found)
         return problem(422, detail, errors=found)
 
