@@ -10,6 +10,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from . import pem
 from .certificate_files import Problems, read_pem
 from .load import Loaded
 from .problems import Place, Problem
@@ -80,25 +81,27 @@ def _listeners(settings: Settings) -> Iterator[tuple[str, ListenerTls]]:
 
 
 def _bundle(loaded: Loaded, place: Place, name: str, problems: Problems) -> str:
-    pem = read_pem(loaded.source.directory / name, place, problems)
-    if pem is None:
+    raw = read_pem(loaded.source.directory / name, place, problems)
+    if raw is None:
         return ""
     try:
-        x509.load_pem_x509_certificates(pem)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        problems.append((place, f"{name} has no certificate that can be read: {error}"))
-    return pem.decode()
+        x509.load_pem_x509_certificates(raw)
+    except (ValueError, UnsupportedAlgorithm):
+        why = pem.fault(raw.decode(), pem.CERTIFICATE)
+        problems.append((place, f"{name} has no certificate that can be read: {why}"))
+    return raw.decode()
 
 
 def _lists(loaded: Loaded, place: Place, name: str, problems: Problems) -> tuple[str, datetime | None]:
-    pem = read_pem(loaded.source.directory / name, place, problems)
-    if pem is None:
+    raw = read_pem(loaded.source.directory / name, place, problems)
+    if raw is None:
         return "", None
-    text = pem.decode()
+    text = raw.decode()
     try:
         lists = [x509.load_pem_x509_crl(each.encode()) for each in _LIST.findall(text)]
-    except (ValueError, UnsupportedAlgorithm) as error:
-        problems.append((place, f"{name} has a revocation list that cannot be read: {error}"))
+    except (ValueError, UnsupportedAlgorithm):
+        why = pem.fault(text, pem.REVOCATION_LIST)
+        problems.append((place, f"{name} has a revocation list that cannot be read: {why}"))
         return text, None
     if not lists:
         problems.append((place, f"{name} has no revocation list"))

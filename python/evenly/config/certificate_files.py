@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from . import pem
 from .files import open_file
 from .load import Loaded
 from .problems import Place, Problem
@@ -101,9 +102,9 @@ def of_issued(issued: Pem | None) -> ResolvedCertificate | None:
     return None if issued is None else _of_pem(issued, "acme")
 
 
-def _of_pem(pem: Pem, origin: Origin) -> ResolvedCertificate | None:
+def _of_pem(own: Pem, origin: Origin) -> ResolvedCertificate | None:
     problems = Problems()
-    found = _checked(pem.chain.encode(), pem.key.encode(), ("its chain", "its key"), ((), ()), problems)
+    found = _checked(own.chain.encode(), own.key.encode(), ("its chain", "its key"), ((), ()), problems)
     return None if found is None else replace(found, origin=origin)
 
 
@@ -111,7 +112,8 @@ def remarks(loaded: Loaded, certificates: dict[str, ResolvedCertificate], now: d
     """What is wrong with certificates that can be shown nevertheless."""
 
     def of_one(name: str, facts: CertificateFacts) -> Iterator[Problem]:
-        place: Place = ("certificates", name, "acme" if loaded.settings.certificates[name].acme else "cert")
+        own: Place = ("acme", "hosts") if loaded.settings.certificates[name].acme else ("cert",)
+        place: Place = ("certificates", name, *own)
         if why := facts.out_of_time(now):
             yield loaded.source.problem(place, f"{why}: clients will refuse it")
         if not facts.names:
@@ -195,12 +197,13 @@ def read_pem(path: Path, place: Place, problems: Problems) -> bytes | None:
     return None
 
 
-def _chain(pem: bytes, name: str, place: Place, problems: Problems) -> list[x509.Certificate]:
+def _chain(text: bytes, name: str, place: Place, problems: Problems) -> list[x509.Certificate]:
     """The certificates of a file, if each was issued by the one behind it."""
     try:
-        certificates = x509.load_pem_x509_certificates(pem)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        problems.append((place, f"{name} has no certificate that can be read: {error}"))
+        certificates = x509.load_pem_x509_certificates(text)
+    except (ValueError, UnsupportedAlgorithm):
+        why = pem.fault(text.decode(), pem.CERTIFICATE)
+        problems.append((place, f"{name} has no certificate that can be read: {why}"))
         return []
     for number, (issued, issuer) in enumerate(pairwise(certificates), start=1):
         try:
@@ -216,15 +219,16 @@ def _chain(pem: bytes, name: str, place: Place, problems: Problems) -> list[x509
 
 
 def _private_key(
-    pem: bytes, name: str, place: Place, problems: Problems
+    text: bytes, name: str, place: Place, problems: Problems
 ) -> EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey | None:
     try:
-        key = load_pem_private_key(pem, password=None)
+        key = load_pem_private_key(text, password=None)
     except TypeError:
         problems.append((place, f"{name} is encrypted, and nobody is there to be asked for the passphrase"))
         return None
-    except (ValueError, UnsupportedAlgorithm) as error:
-        problems.append((place, f"{name} has no private key that can be read: {error}"))
+    except (ValueError, UnsupportedAlgorithm):
+        why = pem.fault(text.decode(), pem.PRIVATE_KEY)
+        problems.append((place, f"{name} has no private key that can be read: {why}"))
         return None
     if not isinstance(key, EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey):
         problems.append((place, f"{name} has a key of a kind that no client accepts; use ECDSA, RSA or Ed25519"))

@@ -99,7 +99,7 @@ class _EditedSource(Source):
     moved: Mapping[Place, Place | None]
     """Where in the file something comes from that now stands elsewhere; `None` for what is edited."""
 
-    def problem(self, place: Place, message: str) -> Problem:
+    def _at(self, place: Place, message: str) -> Problem:
         for length in range(len(place), 0, -1):
             if place[:length] not in self.moved:
                 continue

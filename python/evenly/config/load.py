@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import consistency
+from .auto_tls import cause
 from .files import is_given, open_file
 from .positions import Positions
 from .problems import ConfigError, Place, Problem, dotted
@@ -35,6 +36,10 @@ class Source:
 
     def problem(self, place: Place, message: str) -> Problem:
         """A problem at a place of the long form, with its line; the path is one that the user wrote."""
+        caused = cause(self.data, place)
+        return self._at(place, message) if caused is None else self._at(caused[0], message + caused[1])
+
+    def _at(self, place: Place, message: str) -> Problem:
         place = self._as_written(place)
         found = self._positions.find(place)
         line, column = found if found is not None else (None, None)
@@ -42,7 +47,8 @@ class Source:
 
     def refusal(self, found: Iterable[tuple[Place, str]]) -> ConfigError:
         """All problems found, in the order of their lines."""
-        problems = [self.problem(place, message) for place, message in found]
+        # One place can bring about the same problem several times: `tls = "auto"`, once for each host.
+        problems = dict.fromkeys(self.problem(place, message) for place, message in found)
         return ConfigError(sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0)))
 
     def _as_written(self, place: Place) -> Place:
