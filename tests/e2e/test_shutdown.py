@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ..support.balancer import Web
+from ..support.balancer import Web, configuration, run_verb
 from ..support.endpoint import OK
 from ..support.ports import Port
 from ..support.wire import Peer
@@ -137,3 +137,19 @@ def test_who_has_said_nothing_yet_holds_nothing_up(run, port, endpoint, owes: st
         client.expect_cut()
         assert balancer.access(protocol="TCP")["reason"] == "drained"
         assert balancer.wait(deadline=10) == 0
+
+
+@pytest.mark.parametrize("where", ["2> >(head -n 1 >/dev/null)", "2>&-"], ids=["reader gone", "closed"])
+def test_without_anybody_who_reads_the_log(run, port, servers, where) -> None:
+    """It serves, reloads and ends as always; only its lines are lost."""
+    bound = port()
+    text = configuration(*servers("a"), bind=bound)
+    balancer = run(text, through=("bash", "-c", f'exec "$@" {where}', "evenly"))
+    generation = balancer.status()["generation"]
+    balancer.file.write_text(text.replace("[pools.app]", '[pools.app]\nslow_start = "1s"'))
+    run_verb("reload", "--admin", str(balancer.admin_path))
+    assert balancer.status()["generation"] == generation + 1
+    with Peer.connect(bound.address) as client:
+        assert client.ask().text == "a"
+    balancer.signal(signal.SIGTERM)
+    assert balancer.wait() == 0

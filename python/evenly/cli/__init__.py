@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 FAILED = 1
@@ -35,11 +36,13 @@ def main() -> None:
 
 def _end(code: int) -> NoReturn:
     """Ends the process without taking it to pieces first, which for all these modules lasts longer than most verbs."""
+    # Either is None where its descriptor was closed from the start.
+    with suppress(OSError):
+        if sys.stderr is not None:
+            sys.stderr.flush()
     try:
-        for stream in (sys.stdout, sys.stderr):
-            # None where the descriptor was closed from the start.
-            if stream is not None:
-                stream.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
         # A full disk, or a reader that has seen enough (`evenly status | head`).
         code = FAILED
