@@ -352,7 +352,7 @@ def test_the_last_tries_status_is_the_clients(played) -> None:
 @pytest.mark.parametrize("names", [("a",), ("a", "b")], ids=["alone", "elsewhere"])
 def test_a_time_that_servers_ask_for_is_waited_for(calls, greeters, names) -> None:
     """`grpc-retry-pushback-ms` is for whoever is asked next: another endpoint, too, which nothing else waits for."""
-    serving = calls(*greeters(*names), pool='retry = { attempts = 3, on = "grpc-unavailable" }')
+    serving = calls(*greeters(*names), pool='retry = { attempts = 3, on = "grpc-unavailable", try_timeout = "300ms" }')
     began = time.monotonic()
     answer = serving.unary(b"pushback 400", timeout=30)
     took = time.monotonic() - began

@@ -210,7 +210,9 @@ def test_a_process_that_was_killed(h3, servers, run, tmp_path) -> None:
     # A packet of that connection, and larger than what may answer it (§10.3.3).
     client.socket.sendto(b"\x40" + known.cid + bytes(60), serving.port.address)
     client.socket.settimeout(DEADLINE)
-    assert client.socket.recv(2048)[-16:] == known.stateless_reset_token
+    # What the first process has sent last may still be there.
+    while client.socket.recv(2048)[-16:] != known.stateless_reset_token:
+        pass
 
 
 def test_an_idle_connection_ends(h3, servers) -> None:

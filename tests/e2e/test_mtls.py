@@ -245,6 +245,16 @@ def test_who_was_not_asked_is_asked_from_a_reload_on(guarded, endpoint, authorit
         client.expect_end()
 
 
+def test_a_connection_of_http3_ends_where_one_is_required_now(h3, servers, authority) -> None:
+    """All its streams would have the certificate that it has not shown."""
+    client, serving = h3(*servers("a"))
+    assert client.get("/").status == 200
+    tls = 'tls = { certificates = "site"'
+    text = serving.balancer.file.read_text()
+    serving.balancer.reload(text.replace(tls, f'{tls}, client_ca = "{authority.bundle}"'))
+    assert client.end() == 0x100
+
+
 @pytest.mark.parametrize("trusted", [False, True])
 def test_listeners_that_ask_nobody_pass_nothing_on(web, endpoint, trusted) -> None:
     """But for a trusted proxy's word, which terminates TLS itself."""

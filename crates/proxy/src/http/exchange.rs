@@ -306,9 +306,14 @@ impl Exchange {
 
     /// How long the endpoint may take until its response's head, in one try.
     pub fn response_timeout(&self) -> Duration {
-        let pool = self.pool().timeouts.response_ms;
-        let response = self.route().timeouts.response.unwrap_or(Duration::from_millis(pool));
+        let response = self.longest_pause();
         self.retry().try_timeout.map_or(response, |one| one.min(response))
+    }
+
+    /// How long a pause before another try may be where no deadline holds for all tries: as long as a response.
+    pub fn longest_pause(&self) -> Duration {
+        let pool = self.pool().timeouts.response_ms;
+        self.route().timeouts.response.unwrap_or(Duration::from_millis(pool))
     }
 
     /// How long the final response's head may take, over all tries.

@@ -247,8 +247,10 @@ fn decide(
     let policy = exchange.retry();
     let Ok(price) = policy.judge(&failed) else { return false };
     let pause = policy.pause(&failed, &mut client.worker.random.borrow_mut());
-    // Without a deadline for the whole, a pause may be as long as a response.
-    let latest = exchange.due.min(client.deadline.at(exchange.response_timeout()));
+    let latest = match exchange.due {
+        u64::MAX => client.deadline.at(exchange.longest_pause()),
+        due => due,
+    };
     if client.deadline.at(pause) > latest {
         return false;
     }

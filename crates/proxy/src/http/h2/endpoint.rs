@@ -381,7 +381,7 @@ impl Drop for Task {
         // After a breach of the rules the protocol has said which one.
         state.connection.close(code);
         let last = state.connection.output().pending();
-        // What does not fit is not missed: the connection's end says the same.
+        // Best effort: where it does not fit, the endpoint only sees the connection's end.
         match &mut self.stream {
             Stream::Plain(socket) => drop(socket.try_write(last)),
             Stream::TlsOut(session) => session.leave(last),

@@ -336,6 +336,12 @@ impl Task {
             tell(&self.worker, &self.listener, (self.whereabouts.peer, VERSION), Failure::ClientDenied);
             return self.close(Code::NO_ERROR, "");
         }
+        let requires = self.listener.tls.as_ref().is_some_and(|tls| tls.requires_clients);
+        let has_shown = |agreed: &Agreed| agreed.mux.facts.client.certificate.is_some();
+        if requires && self.agreed.as_ref().is_some_and(|agreed| !has_shown(agreed)) {
+            // A reload wants certificates, and this client will show none any more.
+            return self.close(Code::NO_ERROR, "");
+        }
         if !speaks || self.worker.is_leaving(self.bind) {
             self.leave();
         }
