@@ -39,6 +39,10 @@ _LARGEST_TOKEN = 4 << 10
 OWN_DESCRIPTORS = 128
 """A process with a dozen listeners and two workers has some 40 open, and the admin API takes 64 connections."""
 
+PLENTY = 64 * OWN_DESCRIPTORS
+"""From so many descriptors on, its own may be among those for endpoints: of so many clients, one in thirty has nothing
+under way at any moment, and connections to endpoints that nobody uses are closed when descriptors run out."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -60,8 +64,8 @@ class Machine:
 
     @property
     def own_descriptors(self) -> int:
-        """Those that are no client's: listeners, logs, workers, health checks, and connections to the admin API."""
-        return min(OWN_DESCRIPTORS, self.descriptors // 4)
+        """Those that are kept from clients: for listeners, logs, workers, health checks, and the admin API."""
+        return 0 if self.descriptors >= PLENTY else min(OWN_DESCRIPTORS, self.descriptors // 4)
 
     @classmethod
     def here(cls) -> "Machine":
@@ -325,9 +329,10 @@ def _capped_connections(loaded: Loaded, machine: Machine) -> list[Problem]:
     if "max_connections" not in settings.model_fields_set or settings.max_connections <= machine.connections:
         return []
     message = (
-        f"cut to {machine.connections:,}: two descriptors each, of the {machine.descriptors:,} that the limit leaves, "
-        f"{machine.own_descriptors} of them for the process itself"
+        f"cut to {machine.connections:,}: two descriptors each, of the {machine.descriptors:,} that the limit leaves"
     )
+    if machine.own_descriptors:
+        message += f", {machine.own_descriptors} of them for the process itself"
     return [loaded.source.problem(("max_connections",), message)]
 
 

@@ -38,6 +38,8 @@ def test_connections_stay_under_half_of_the_descriptors() -> None:
         "128 of them for the process itself"
     ]
     assert resolved("max_connections = 400\n" + WEB + APP, machine=small).max_connections == 400
+    large = Machine(cores=1, descriptors=20_000, runtime_directory=Path("/run/evenly"))
+    assert resolved(WEB + APP, machine=large).max_connections == 10_000
 
 
 def test_names_become_sorted_distinct_addresses() -> None:
