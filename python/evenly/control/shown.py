@@ -58,6 +58,10 @@ class ShownCertificates:
         stapled = [each.model_copy(update={"ocsp": self._stapler.status(each.name)}) for each in demanded]
         return [*statuses(running, self._problem, right_now(), told), *stapled]
 
+    def failing(self) -> dict[str, str]:
+        """Why those are not renewed of which the last try failed."""
+        return {each.name: each.renewal.error for each in self.statuses() if each.renewal and each.renewal.error}
+
     def fingerprint(self) -> Fingerprint:
         """Changes when their files do."""
         return self._running().certificates_fingerprint

@@ -138,11 +138,7 @@ class Supervisor:
             started=self._started,
             splits=self.configuration.splits.status(self.configuration.resolved),
             configuration=self.origin.name,
-            renewals_failing={
-                each.name: each.renewal.error
-                for each in self.certificates.statuses()
-                if each.renewal and each.renewal.error
-            },
+            renewals_failing=self.certificates.failing(),
             edits=len(self.configuration.edits),
         )
 

@@ -254,11 +254,12 @@ impl Cause {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn document() -> document::Retry {
+    /// A policy with some of everything.
+    pub fn document() -> document::Retry {
         document::Retry {
             attempts: 3,
             on_connect_failure: true,

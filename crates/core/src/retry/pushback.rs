@@ -43,6 +43,7 @@ mod tests {
     use super::*;
     use crate::document;
     use crate::random::Random;
+    use crate::retry::policy::tests::document as sample;
     use crate::retry::{Cause, Policy, Price, Refusal, Try};
 
     /// A head with these values of the field.
@@ -74,20 +75,7 @@ mod tests {
     }
 
     fn policy() -> Policy {
-        Policy::build(&document::Retry {
-            attempts: 4,
-            on_connect_failure: true,
-            on_reset: true,
-            on_timeout: true,
-            on_statuses: Vec::new(),
-            on_grpc_statuses: vec![14],
-            non_idempotent: false,
-            body_bytes: 1000,
-            try_ms: None,
-            backoff_ms: 20,
-            max_backoff_ms: 100,
-        })
-        .unwrap()
+        Policy::build(&document::Retry { attempts: 4, ..sample() }).unwrap()
     }
 
     fn unavailable(pushback: Option<Pushback>) -> Try {

@@ -5,7 +5,7 @@
 //! | step | where |
 //! |---|---|
 //! | read, keep-alive | `connection.rs`, `client.rs` |
-//! | pin, route, admit | `plan.rs`; `admit/` where a route has a guard |
+//! | pin, route, admit | `plan.rs`; `scene.rs` for what Evenly answers itself then; `admit/` where a route has a guard |
 //! | pick, connect, forward | `handle.rs` and `connect.rs`; `queue.rs` when all are full; `request.rs` renders the head, `upload.rs` brings the body, `kept.rs` what of it was kept, `trailers.rs` what comes behind one; `hedge.rs` does it twice at once |
 //! | what came in early data (0-RTT) | `early.rs`, before *admit* |
 //! | faults on purpose | `fault.rs`, before *pick* |
@@ -44,6 +44,7 @@ mod relay;
 mod request;
 mod request_id;
 mod retry;
+mod scene;
 mod settle;
 mod trailers;
 mod upgrade;

@@ -17,6 +17,7 @@ use super::kept::Kept;
 use super::mirror::Mirroring;
 use super::request::{Rendering, render};
 use super::request_id::RequestId;
+use super::scene::{Opened, Scene};
 use super::trailers::is_announced;
 use crate::access_log::Line;
 use crate::worker::buffers::Buffer;
@@ -136,8 +137,7 @@ fn routed(
     let opened = Opened { started, line };
     let call = Call::of(client, head);
     let is_early = early::is_early(client);
-    let scene =
-        Scene { view, head, request_length: request_length(head, input.len()), known, call, is_early };
+    let scene = Scene::new((view, head), input.len(), known, call, is_early);
     let is_connect = head.target.form == TargetForm::Authority;
     if !is_connect && client.is_misdirected(view, head.host) {
         return scene.fail(client, opened, None, Failure::Misdirected);
@@ -179,21 +179,6 @@ fn routed(
     };
     let sought = Sought { route, request: &request, variables: &variables };
     admit(client, &scene, &sought, opened)
-}
-
-/// What there is of a request's [`Tally`] before it is known who answers: the rest of it would only be carried about.
-pub struct Opened {
-    /// When its first bytes were there.
-    pub started: Nanos,
-    /// Its part of its access-log line.
-    pub line: Option<Line>,
-}
-
-impl Opened {
-    /// To be counted from here on.
-    pub fn tally(self) -> Tally {
-        Tally::new(self.started, self.line)
-    }
 }
 
 /// A request whose route is found.
@@ -326,87 +311,6 @@ fn exchange(
         mirror: Mirroring::draw(client, route, upgrade.is_some() || request.connect, key),
         tally: Tally { call: scene.call.clone(), ..opened.tally() },
     })
-}
-
-/// What an answer of Evenly's own depends on.
-pub struct Scene<'a> {
-    view: &'a Rc<View>,
-    /// The request's head.
-    pub head: &'a RequestHead<'a, 'a>,
-    request_length: Option<usize>,
-    /// What an earlier look has found out.
-    pub known: Option<&'a Known>,
-    /// The call of gRPC that the request is.
-    call: Option<Box<Call>>,
-    /// Whether it came in early data, and is done at once.
-    is_early: bool,
-}
-
-impl Scene<'_> {
-    /// How the client wants an answer.
-    pub fn manner(&self) -> Manner {
-        // Behind a CONNECT the client may already be sending what was meant for its tunnel.
-        let is_connect = self.head.target.form == TargetForm::Authority;
-        let keep_alive = self.head.keep_alive && self.request_length.is_some() && !is_connect;
-        let is_call = self.call.is_some();
-        Manner { is_head: self.head.method == "HEAD", keep_alive, version: self.head.version, is_call }
-    }
-
-    fn fail(&self, client: &Client, opened: Opened, route: Option<&Arc<Route>>, failure: Failure) -> Plan {
-        let mut tally = opened.tally();
-        tally.failure = Some(failure);
-        let answer = Answer::failure(client, &self.view.snapshot.error_pages, failure, &self.manner());
-        self.plan(answer, tally, route)
-    }
-
-    /// Answers with a failure's page and perhaps one more line in its head.
-    pub fn refuse(
-        &self,
-        client: &Client,
-        opened: Opened,
-        route: &Arc<Route>,
-        refusal: (Failure, Option<&[u8]>),
-    ) -> Plan {
-        let mut tally = opened.tally();
-        tally.failure = Some(refusal.0);
-        let answer = Answer::refusal(client, &self.view.snapshot.error_pages, refusal, &self.manner());
-        self.plan(answer, tally, Some(route))
-    }
-
-    /// Answers with what is rendered already.
-    pub fn answer(&self, answer: Answer, tally: Tally, route: &Arc<Route>) -> Plan {
-        self.plan(answer, tally, Some(route))
-    }
-
-    /// Answers in place of the endpoint what may not be passed on any further (RFC 9110 §7.6.2). TRACE would show the
-    /// client what its proxies have added, so nobody is served with it.
-    fn last(&self, client: &Client, opened: Opened, route: &Arc<Route>) -> Plan {
-        if self.head.method == "TRACE" {
-            return self.fail(client, opened, Some(route), Failure::NotImplemented);
-        }
-        self.answer(Answer::empty(client, 200, &self.manner()), opened.tally(), route)
-    }
-
-    fn plan(&self, answer: Answer, mut tally: Tally, route: Option<&Arc<Route>>) -> Plan {
-        tally.call = self.call.clone();
-        tally.bytes_in = self.request_length.unwrap_or(self.head.length) as u64;
-        Plan::Answer(Box::new(Planned {
-            answer,
-            tally,
-            route: route.cloned(),
-            request_length: self.request_length,
-        }))
-    }
-}
-
-/// Bytes of the whole request when all of it is among the `available` ones.
-fn request_length(head: &RequestHead<'_, '_>, available: usize) -> Option<usize> {
-    let length = match head.body {
-        BodyLength::None => head.length,
-        BodyLength::Length(body) => head.length.checked_add(usize::try_from(body).ok()?)?,
-        BodyLength::Chunked | BodyLength::UntilClose => return None,
-    };
-    (length <= available).then_some(length)
 }
 
 /// Whether the client says that it takes trailers (RFC 9110 §10.1.4).

@@ -10,8 +10,9 @@ mod service;
 pub use password::Passwords;
 
 use super::client::Client;
-use super::plan::{Opened, Plan, Scene, Sought, say_tls};
+use super::plan::{Plan, Sought, say_tls};
 use super::request::Rendering;
+use super::scene::{Opened, Scene};
 use crate::access_log::Line;
 use crate::worker::buffers::Text;
 use crate::worker::view::View;
